@@ -1,0 +1,73 @@
+#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * Child processes of the loop: started through "agent-runner confine" in a session (setsid) of
+ * their own, spoken to over non-blocking pipes, reaped here and nowhere else.
+ *
+ * The loop's process is a child subreaper, so what an agent's tools leave behind comes back to us;
+ * children_kill_orphans() ends it.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "common/err.h"
+#include "runner/io/loop.h"
+
+struct children; /* all children of one loop: SIGCHLD, reaping, orphans */
+struct child;
+
+int children_new(struct loop *loop, const char *self, struct children **ret_children,
+		 struct err *err);
+void children_free(struct children *children);
+
+/*
+ * Kills with SIGKILL what was re-parented to us: every child process that is no struct child.
+ * Returns how many were signalled.
+ */
+size_t children_kill_orphans(struct children *children);
+
+struct child_events {
+	/* A complete line of stdout, without its newline, NUL-terminated; valid during the call. */
+	void (*line)(void *userdata, const char *line, size_t len);
+	/* A line longer than line_max was dropped; bytes of it so far. May be NULL. */
+	void (*overlong)(void *userdata, size_t len);
+	/*
+	 * The process is gone and all its output was delivered. status as of waitpid(2). The callback
+	 * may free the child. Never called from within child_start().
+	 */
+	void (*exited)(void *userdata, int status);
+};
+
+struct child_spec {
+	const char *const *argv; /* argv[0] is looked up in PATH unless it has a slash */
+	const char *const *env;	 /* "NAME=value" to add or replace, "NAME" to remove; may be NULL */
+	const char *cwd;
+	const char *role; /* "agent" */
+	size_t line_max;  /* longest line of stdout in bytes */
+	bool has_stdin;	  /* false: stdin is /dev/null */
+};
+
+#define CHILD_STDERR_TAIL (8 * 1024)
+
+/* 0 or -errno. A program that is missing is noticed later: status 127 (126: not executable). */
+int child_start(struct children *children, const struct child_spec *spec,
+		const struct child_events *events, void *userdata, struct child **ret_child,
+		struct err *err);
+
+/* Queues bytes for stdin. 0; -EPIPE: closed or gone; -ENOMEM. */
+int child_write(struct child *child, const void *bytes, size_t n);
+
+/* Closes stdin as soon as what was queued is written. */
+void child_close_stdin(struct child *child);
+
+/* Sends signo to the child's process group. */
+void child_signal(struct child *child, int signo);
+
+pid_t child_pid(const struct child *child);
+
+/* The last CHILD_STDERR_TAIL bytes of stderr, valid UTF-8, no trailing newline; never NULL. */
+const char *child_stderr_tail(const struct child *child);
+
+/* Kills the process group with SIGKILL if it still runs (it is reaped later); accepts NULL. */
+void child_free(struct child *child);

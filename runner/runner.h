@@ -1,0 +1,46 @@
+#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * The runner's only door: what entrypoint may ask of it. Everything else below runner/ is private
+ * to the runner. None of these functions needs privileges; they run after they were dropped.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/err.h"
+
+struct runner_options {
+	const char *workspace; /* absolute path, "/workspace" in a container */
+	const char *self;      /* absolute path of this binary, for children started through it */
+};
+
+/*
+ * The session loop: watches the inbox, drives the agent, answers, until SIGTERM or SIGINT.
+ * Runs in the process that the caller gave it, single-threaded, with no signal blocked that it
+ * does not block itself. Returns the process's exit code (common/exit-code.h); has logged why.
+ */
+int runner_session(const struct runner_options *options);
+
+/*
+ * One JSON request read from fd to its end, the answer framed on stdout. Returns the exit code.
+ * An input of nothing but blanks is no request: returns -ENODATA, and the caller goes on as if
+ * there had been no input.
+ */
+int runner_once(const struct runner_options *options, int fd);
+
+/* One health check's verdict. */
+enum runner_health {
+	RUNNER_HEALTH_OK,
+	RUNNER_HEALTH_WARN, /* worth a line, but does not make the container unhealthy */
+	RUNNER_HEALTH_FAIL,
+};
+
+struct runner_check {
+	const char *name; /* stable, for --json: "inbound", "outbound", "config", "agent", … */
+	const char *help; /* what it looks at, one line */
+	/* Writes nothing, waits at most a few milliseconds; text says what was found. */
+	enum runner_health (*run)(const struct runner_options *options, struct err *text);
+};
+
+/* The session's checks, in the order to be shown. The table is static. */
+const struct runner_check *runner_checks(size_t *ret_count);
