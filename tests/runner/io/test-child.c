@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/io/child.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/strbuf.h"
+#include "tests/test.h"
+
+struct world {
+	struct loop *loop;
+	struct children *children;
+	struct child *child;
+	struct loop_timer *timer;
+	struct strbuf lines; /* joined with | */
+	size_t overlong;
+	int status;
+	bool free_on_line;
+};
+
+static void on_line(void *userdata, const char *line, size_t len)
+{
+	struct world *w = userdata;
+
+	if (w->free_on_line) {
+		child_free(steal_ptr(w->child));
+		loop_stop(w->loop, 9);
+		return;
+	}
+	strbuf_append(&w->lines, line, len);
+	strbuf_putc(&w->lines, '|');
+}
+
+static void on_overlong(void *userdata, size_t len)
+{
+	struct world *w = userdata;
+
+	w->overlong = len;
+}
+
+static void on_exited(void *userdata, int status)
+{
+	struct world *w = userdata;
+
+	w->status = status;
+	loop_stop(w->loop, 0);
+}
+
+static void on_timeout(void *userdata)
+{
+	struct world *w = userdata;
+
+	loop_stop(w->loop, -ETIMEDOUT);
+}
+
+static int setup(void **state)
+{
+	static struct world world;
+
+	world = (struct world){ .status = -1 };
+	assert_int_equal(loop_new(&world.loop, NULL), 0);
+	assert_int_equal(children_new(world.loop, NULL, &world.children, NULL), 0);
+	assert_int_equal(loop_timer_new(world.loop, on_timeout, &world, &world.timer), 0);
+	loop_timer_arm(world.timer, 10000);
+	*state = &world;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	child_free(w->child);
+	children_free(w->children);
+	loop_timer_free(w->timer);
+	loop_free(w->loop);
+	strbuf_deinit(&w->lines);
+	return 0;
+}
+
+static void start_spec(struct world *w, const struct child_spec *spec)
+{
+	static const struct child_events events = {
+		.line = on_line,
+		.overlong = on_overlong,
+		.exited = on_exited,
+	};
+	struct err err;
+
+	assert_int_equal(child_start(w->children, spec, &events, w, &w->child, &err), 0);
+}
+
+static void start(struct world *w, const char *script)
+{
+	const char *const argv[] = { "sh", "-c", script, NULL };
+
+	start_spec(w, &(struct child_spec){ .argv = argv, .line_max = 100, .has_stdin = true });
+}
+
+static void test_lines_and_status(void **state)
+{
+	struct world *w = *state;
+
+	start(w, "echo one; echo two; echo oops >&2; printf tail; exit 3");
+	assert_int_equal(loop_run(w->loop, NULL), 0);
+	assert_string_equal(w->lines.data, "one|two|");
+	assert_true(WIFEXITED(w->status) && WEXITSTATUS(w->status) == 3);
+	assert_string_equal(child_stderr_tail(w->child), "oops");
+}
+
+static void test_stdin_is_echoed(void **state)
+{
+	struct world *w = *state;
+
+	start(w, "cat");
+	assert_int_equal(child_write(w->child, "hello\n", 6), 0);
+	child_close_stdin(w->child);
+	assert_int_equal(child_write(w->child, "x", 1), -EPIPE);
+	assert_int_equal(loop_run(w->loop, NULL), 0);
+	assert_string_equal(w->lines.data, "hello|");
+}
+
+/* More than a pipe holds, to a child that reads late. */
+static void test_large_write(void **state)
+{
+	struct world *w = *state;
+	char bytes[10000];
+
+	memset(bytes, 'z', sizeof(bytes));
+	start(w, "sleep 0.05; wc -c | tr -d ' '");
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(child_write(w->child, bytes, sizeof(bytes)), 0);
+	child_close_stdin(w->child);
+	assert_int_equal(loop_run(w->loop, NULL), 0);
+	assert_string_equal(w->lines.data, "1000000|");
+}
+
+static void test_child_that_never_reads(void **state)
+{
+	struct world *w = *state;
+	char bytes[10000];
+
+	memset(bytes, 'z', sizeof(bytes));
+	start(w, "exec <&-; sleep 0.05; echo done");
+	for (int i = 0; i < 100; i++)
+		(void)child_write(w->child, bytes, sizeof(bytes));
+	assert_int_equal(loop_run(w->loop, NULL), 0);
+	assert_string_equal(w->lines.data, "done|");
+}
+
+static void test_overlong_line(void **state)
+{
+	struct world *w = *state;
+
+	start(w, "printf '%0200d\\nshort\\n' 0");
+	assert_int_equal(loop_run(w->loop, NULL), 0);
+	assert_int_equal(w->overlong, 200);
+	assert_string_equal(w->lines.data, "short|");
+}
+
+static void test_missing_program(void **state)
+{
+	struct world *w = *state;
+	const char *const argv[] = { "/nonexistent/agent", NULL };
+
+	start_spec(w, &(struct child_spec){ .argv = argv, .line_max = 100 });
+	assert_int_equal(loop_run(w->loop, NULL), 0);
+	assert_int_equal(WEXITSTATUS(w->status), 127);
+	assert_non_null(strstr(child_stderr_tail(w->child), "/nonexistent/agent"));
+}
+
+static void test_environment_and_folder(void **state)
+{
+	struct world *w = *state;
+	const char *const argv[] = { "sh", "-c", "echo $A-${B-unset}-$C; pwd", NULL };
+	const char *const env[] = { "A=new", "B", "C=added=x", NULL };
+
+	setenv("A", "old", 1);
+	setenv("B", "old", 1);
+	start_spec(w, &(struct child_spec){
+			      .argv = argv, .env = env, .cwd = "/usr", .line_max = 100 });
+	assert_int_equal(loop_run(w->loop, NULL), 0);
+	assert_string_equal(w->lines.data, "new-unset-added=x|/usr|");
+}
+
+static void test_signals_are_reset(void **state)
+{
+	struct world *w = *state;
+
+	start(w, "grep -E '^Sig(Blk|Ign)' /proc/self/status | cut -f2");
+	assert_int_equal(loop_run(w->loop, NULL), 0);
+	assert_string_equal(w->lines.data, "0000000000000000|0000000000000000|");
+}
+
+static void test_callback_frees_child(void **state)
+{
+	struct world *w = *state;
+
+	w->free_on_line = true;
+	start(w, "echo one; echo two; sleep 100");
+	assert_int_equal(loop_run(w->loop, NULL), 9);
+	assert_null(w->child);
+}
+
+static void test_stdout_held_by_a_grandchild_holds_nothing_up(void **state)
+{
+	struct world *w = *state;
+
+	start(w, "setsid sleep 100 & echo started");
+	assert_int_equal(loop_run(w->loop, NULL), 0);
+	assert_string_equal(w->lines.data, "started|");
+	assert_true(children_kill_orphans(w->children) >= 1);
+}
+
+static void test_stderr_flood_keeps_the_tail(void **state)
+{
+	struct world *w = *state;
+
+	start(w, "seq 1 20000 >&2; echo last >&2");
+	assert_int_equal(loop_run(w->loop, NULL), 0);
+	assert_true(strlen(child_stderr_tail(w->child)) < CHILD_STDERR_TAIL);
+	assert_non_null(strstr(child_stderr_tail(w->child), "20000\nlast"));
+}
+
+static void test_signal_reaches_the_group(void **state)
+{
+	struct world *w = *state;
+
+	start(w, "sleep 100; echo not reached");
+	child_signal(w->child, SIGTERM);
+	assert_int_equal(loop_run(w->loop, NULL), 0);
+	assert_true(WIFSIGNALED(w->status) && WTERMSIG(w->status) == SIGTERM);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_lines_and_status, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stdin_is_echoed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_large_write, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_child_that_never_reads, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_overlong_line, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_missing_program, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_environment_and_folder, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_signals_are_reset, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_callback_frees_child, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stdout_held_by_a_grandchild_holds_nothing_up,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stderr_flood_keeps_the_tail, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_signal_reaches_the_group, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
