@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/store/db.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/strbuf.h"
+#include "common/table.h"
+
+struct db {
+	sqlite3 *handle;
+	const char *const *sql;
+	size_t sql_count;
+	sqlite3_stmt **statements;
+};
+
+/* Extended codes first: the primary code of a row further down would swallow them. */
+static const struct {
+	int code;
+	int result;
+} db_results[] = {
+	{ SQLITE_READONLY_ROLLBACK, -EAGAIN }, /* hot journal, and we may not play it back */
+	{ SQLITE_READONLY_DBMOVED, -EAGAIN },  /* the file was replaced */
+	{ SQLITE_READONLY_CANTLOCK, -EAGAIN },
+	{ SQLITE_READONLY_RECOVERY, -EAGAIN },
+	{ SQLITE_READONLY_CANTINIT, -EAGAIN },
+	{ SQLITE_IOERR_NOMEM, -ENOMEM },
+	{ SQLITE_BUSY, -EAGAIN },
+	{ SQLITE_LOCKED, -EAGAIN },
+	{ SQLITE_PROTOCOL, -EAGAIN },
+	{ SQLITE_SCHEMA, -EAGAIN },
+	{ SQLITE_IOERR, -EAGAIN },
+	{ SQLITE_CANTOPEN, -ENOENT },
+	{ SQLITE_CORRUPT, -EBADMSG },
+	{ SQLITE_NOTADB, -EBADMSG },
+	{ SQLITE_FULL, -ENOSPC },
+	{ SQLITE_READONLY, -EROFS },
+	{ SQLITE_PERM, -EACCES },
+	{ SQLITE_AUTH, -EACCES },
+	{ SQLITE_CONSTRAINT_UNIQUE, -EEXIST },
+	{ SQLITE_CONSTRAINT_PRIMARYKEY, -EEXIST },
+	{ SQLITE_NOMEM, -ENOMEM },
+};
+
+static int db_map(int code)
+{
+	for (size_t i = 0; i < ARRAY_LEN(db_results); i++)
+		if (db_results[i].code == code || db_results[i].code == (code & 0xff))
+			return db_results[i].result;
+	return -EIO;
+}
+
+static int db_fail(struct db *db, struct err *err)
+{
+	int code = sqlite3_extended_errcode(db->handle);
+
+	return err_set(err, db_map(code), "%s (SQLite %d)", sqlite3_errmsg(db->handle), code);
+}
+
+int db_exec(struct db *db, const char *sql, struct err *err)
+{
+	return sqlite3_exec(db->handle, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : db_fail(db, err);
+}
+
+int db_open(const char *path, const struct db_options *options, struct db **ret_db, struct err *err)
+{
+	/* PRIVATECACHE, NOMUTEX: one thread, one connection, nothing shared. */
+	int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
+	struct db *db = calloc(1, sizeof(*db));
+	int r;
+
+	if (!db)
+		return err_sys(err, -ENOMEM, "%s", path);
+	flags |= options->mode == DB_READ ? SQLITE_OPEN_READONLY
+					  : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+	db->sql = options->sql;
+	db->sql_count = options->sql_count;
+	db->statements = calloc(options->sql_count, sizeof(sqlite3_stmt *));
+	r = sqlite3_open_v2(path, &db->handle, flags, NULL);
+	if (r != SQLITE_OK || !db->statements) {
+		r = db->handle ? db_fail(db, err) : err_sys(err, -ENOMEM, "open");
+		goto out;
+	}
+	sqlite3_busy_timeout(db->handle, options->busy_timeout_ms);
+	/* A page mapped from a network or VirtioFS mount can be stale. */
+	r = db_exec(db, "PRAGMA mmap_size=0", err);
+	if (r == 0 && options->mode == DB_WRITE)
+		r = db_exec(db, "PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL", err);
+out:
+	if (r < 0) {
+		db_close(db);
+		return err_prefix(err, r, "%s", path);
+	}
+	*ret_db = db;
+	return 0;
+}
+
+void db_close(struct db *db)
+{
+	if (!db)
+		return;
+	for (size_t i = 0; db->statements && i < db->sql_count; i++)
+		sqlite3_finalize(db->statements[i]);
+	free(db->statements);
+	sqlite3_close(db->handle);
+	free(db);
+}
+
+int db_statement(struct db *db, size_t query, sqlite3_stmt **ret_statement, struct err *err)
+{
+	sqlite3_stmt **slot = &db->statements[query];
+
+	assert(query < db->sql_count);
+	if (!*slot) {
+		if (sqlite3_prepare_v3(db->handle, db->sql[query], -1, SQLITE_PREPARE_PERSISTENT,
+				       slot, NULL) != SQLITE_OK)
+			return db_fail(db, err);
+	}
+	sqlite3_reset(*slot);
+	sqlite3_clear_bindings(*slot);
+	*ret_statement = *slot;
+	return 0;
+}
+
+static int db_parameter(sqlite3_stmt *statement, const char *name)
+{
+	int index = sqlite3_bind_parameter_index(statement, name);
+
+	assert(index > 0);
+	return index;
+}
+
+void db_bind_text(sqlite3_stmt *statement, const char *name, const char *text)
+{
+	/* The caller's text outlives the step: SQLITE_STATIC saves the copy. */
+	sqlite3_bind_text(statement, db_parameter(statement, name), text, -1, SQLITE_STATIC);
+}
+
+void db_bind_int(sqlite3_stmt *statement, const char *name, int64_t value)
+{
+	sqlite3_bind_int64(statement, db_parameter(statement, name), value);
+}
+
+int db_step(struct db *db, sqlite3_stmt *statement, struct err *err)
+{
+	int code = sqlite3_step(statement);
+
+	if (code == SQLITE_ROW)
+		return 1;
+	if (code == SQLITE_DONE) {
+		sqlite3_reset(statement);
+		return 0;
+	}
+	code = db_fail(db, err);
+	sqlite3_reset(statement);
+	return code;
+}
+
+int db_run(struct db *db, sqlite3_stmt *statement, struct err *err)
+{
+	int r;
+
+	do
+		r = db_step(db, statement, err);
+	while (r > 0);
+	return r;
+}
+
+char *db_column_dup(sqlite3_stmt *statement, int column, size_t *ret_len)
+{
+	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
+	const char *bytes = (const char *)sqlite3_column_text(statement, column);
+	size_t len = (size_t)sqlite3_column_bytes(statement, column);
+
+	if (!bytes)
+		return NULL;
+	while (len > 0) {
+		const char *nul = memchr(bytes, '\0', len);
+		size_t part = nul ? (size_t)(nul - bytes) : len;
+
+		strbuf_append(&text, bytes, part);
+		if (nul) {
+			strbuf_puts(&text, "\xef\xbf\xbd");
+			part++;
+		}
+		bytes += part;
+		len -= part;
+	}
+	if (ret_len)
+		*ret_len = text.len;
+	return strbuf_steal(&text);
+}
+
+sqlite3 *db_handle(struct db *db)
+{
+	return db->handle;
+}

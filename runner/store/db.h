@@ -1,0 +1,60 @@
+#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * The SQLite C interface with our rules: a fixed, enum-indexed set of statements for each
+ * connection, values bound by name, one mapper from SQLite's result codes to errno.
+ *
+ * Result codes (https://www.sqlite.org/rescode.html) become
+ *   -EAGAIN   locked, replaced, hot journal, cannot be read for now: try again later
+ *   -ENOENT   cannot be opened: missing, or no permission
+ *   -EBADMSG  not a database, or damaged
+ *   -ENOSPC   disk or quota full		-EROFS  not writable
+ *   -EACCES   no permission		-EEXIST a UNIQUE constraint
+ *   -ENOMEM				-EIO    anything that is not listed
+ */
+#include <sqlite3.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/err.h"
+
+struct db;
+
+enum db_mode {
+	DB_READ,  /* never creates, never writes, never recovers */
+	DB_WRITE, /* created if missing, journal_mode DELETE, synchronous FULL */
+};
+
+struct db_options {
+	enum db_mode mode;
+	int busy_timeout_ms;
+	const char *const *sql; /* the statements, static, indexed by the caller's enum */
+	size_t sql_count;
+};
+
+/* Opens the file. busy_timeout is set before anything else touches it. */
+int db_open(const char *path, const struct db_options *options, struct db **ret_db,
+	    struct err *err);
+void db_close(struct db *db);
+
+/* Runs SQL text without values: schema and pragmas. */
+int db_exec(struct db *db, const char *sql, struct err *err);
+
+/* Statement query of the table, reset, all values null. Prepared at first use, owned by db. */
+int db_statement(struct db *db, size_t query, sqlite3_stmt **ret_statement, struct err *err);
+
+/* Binds by name (":id"). A name that the statement lacks is our own bug. NULL binds null. */
+void db_bind_text(sqlite3_stmt *statement, const char *name, const char *text);
+void db_bind_int(sqlite3_stmt *statement, const char *name, int64_t value);
+
+/* 1: a row is there; 0: done; or <0. */
+int db_step(struct db *db, sqlite3_stmt *statement, struct err *err);
+
+/* Runs a statement that returns no row of interest, to its end. */
+int db_run(struct db *db, sqlite3_stmt *statement, struct err *err);
+
+/* A heap copy of a column's text, NULL if it is null or memory ran out; NUL bytes become U+FFFD. */
+char *db_column_dup(sqlite3_stmt *statement, int column, size_t *ret_len);
+
+/* The SQLite handle, for what has no wrapper here (PRAGMA table_info, tests). */
+sqlite3 *db_handle(struct db *db);

@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/store/outbound.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/table.h"
+#include "runner/store/db.h"
+#include "runner/store/inbound.h"
+#include "schema/outbound.h"
+
+enum outbound_query {
+	OUTBOUND_BEGIN,
+	OUTBOUND_COMMIT,
+	OUTBOUND_ROLLBACK,
+	OUTBOUND_HAS_ACK,
+	OUTBOUND_ACK,
+	OUTBOUND_RELEASE,
+	OUTBOUND_MAX_SEQ,
+	OUTBOUND_INSERT,
+	OUTBOUND_GET_STATE,
+	OUTBOUND_SET_STATE,
+	OUTBOUND_DELETE_STATE,
+	OUTBOUND_SET_TOOL,
+	OUTBOUND_CLEAR_TOOL,
+	OUTBOUND_OLDEST_CLAIM,
+	OUTBOUND_QUERIES,
+};
+
+static const char *const outbound_sql[] = {
+	/* IMMEDIATE: the lock is taken before seq is computed, so that nobody comes between. */
+	[OUTBOUND_BEGIN] = "BEGIN IMMEDIATE",
+	[OUTBOUND_COMMIT] = "COMMIT",
+	[OUTBOUND_ROLLBACK] = "ROLLBACK",
+	[OUTBOUND_HAS_ACK] = "SELECT 1 FROM processing_ack WHERE message_id = :id",
+	[OUTBOUND_ACK] = "INSERT INTO processing_ack (message_id, status, status_changed)"
+			 " VALUES (:id, :status, datetime('now'))"
+			 " ON CONFLICT (message_id) DO UPDATE SET status = excluded.status,"
+			 " status_changed = excluded.status_changed",
+	[OUTBOUND_RELEASE] = "DELETE FROM processing_ack WHERE status = 'processing'",
+	[OUTBOUND_MAX_SEQ] = "SELECT max(seq) FROM messages_out",
+	[OUTBOUND_INSERT] = "INSERT INTO messages_out (id, seq, in_reply_to, timestamp, kind,"
+			    " platform_id, channel_type, thread_id, content)"
+			    " VALUES (:id, :seq, :in_reply_to, datetime('now'), :kind,"
+			    " :platform_id, :channel_type, :thread_id, :content)",
+	[OUTBOUND_GET_STATE] = "SELECT value FROM session_state WHERE key = :key",
+	[OUTBOUND_SET_STATE] = "INSERT INTO session_state (key, value, updated_at)"
+			       " VALUES (:key, :value, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))"
+			       " ON CONFLICT (key) DO UPDATE SET value = excluded.value,"
+			       " updated_at = excluded.updated_at",
+	[OUTBOUND_DELETE_STATE] = "DELETE FROM session_state WHERE key = :key",
+	[OUTBOUND_SET_TOOL] = "INSERT OR REPLACE INTO container_state (id, current_tool,"
+			      " tool_declared_timeout_ms, tool_started_at, updated_at)"
+			      " VALUES (1, :tool, :timeout, :started,"
+			      " strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))",
+	[OUTBOUND_CLEAR_TOOL] = "UPDATE container_state SET current_tool = NULL,"
+				" tool_declared_timeout_ms = NULL, tool_started_at = NULL,"
+				" updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
+				" WHERE current_tool IS NOT NULL",
+	[OUTBOUND_OLDEST_CLAIM] = "SELECT count(*),"
+				  " min(CAST(strftime('%s', status_changed) AS INTEGER)),"
+				  " (SELECT tool_declared_timeout_ms FROM container_state"
+				  " WHERE id = 1)"
+				  " FROM processing_ack WHERE status = 'processing'",
+};
+TABLE_COVERS(outbound_sql, OUTBOUND_QUERIES);
+
+/*
+ * Columns that a file made by an older host may lack. A NOT NULL column can only be added with a
+ * default (https://www.sqlite.org/lang_altertable.html).
+ */
+static const struct {
+	const char *table;
+	const char *column;
+	const char *declaration;
+} outbound_columns[] = {
+	{ "messages_out", "seq", "INTEGER" },
+	{ "messages_out", "in_reply_to", "TEXT" },
+	{ "messages_out", "deliver_after", "TEXT" },
+	{ "messages_out", "recurrence", "TEXT" },
+	{ "messages_out", "platform_id", "TEXT" },
+	{ "messages_out", "channel_type", "TEXT" },
+	{ "messages_out", "thread_id", "TEXT" },
+	{ "processing_ack", "status_changed", "TEXT NOT NULL DEFAULT ''" },
+	{ "session_state", "updated_at", "TEXT NOT NULL DEFAULT ''" },
+	{ "container_state", "current_tool", "TEXT" },
+	{ "container_state", "tool_declared_timeout_ms", "INTEGER" },
+	{ "container_state", "tool_started_at", "TEXT" },
+	{ "container_state", "updated_at", "TEXT NOT NULL DEFAULT ''" },
+};
+
+#define OUTBOUND_LEGACY_KEY "sdk_session_id"
+#define OUTBOUND_SEQ_TRIES  5
+
+struct outbound {
+	struct db *db;
+	char *inbound_path;
+	int64_t inbound_seq; /* the largest seen there: what counts while it cannot be read */
+};
+
+static int outbound_add_columns(struct db *db, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_LEN(outbound_columns); i++) {
+		char sql[160];
+		int r;
+
+		if (sqlite3_table_column_metadata(db_handle(db), NULL, outbound_columns[i].table,
+						  outbound_columns[i].column, NULL, NULL, NULL,
+						  NULL, NULL) == SQLITE_OK)
+			continue;
+		(void)snprintf(sql, sizeof(sql), "ALTER TABLE %s ADD COLUMN %s %s",
+			       outbound_columns[i].table, outbound_columns[i].column,
+			       outbound_columns[i].declaration);
+		r = db_exec(db, sql, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int outbound_open(const char *path, const char *inbound_path, struct outbound **ret_outbound,
+		  struct err *err)
+{
+	const struct db_options options = {
+		.mode = DB_WRITE,
+		.busy_timeout_ms = OUTBOUND_BUSY_MS,
+		.sql = outbound_sql,
+		.sql_count = OUTBOUND_QUERIES,
+	};
+	struct outbound *outbound = calloc(1, sizeof(*outbound));
+	int r = -ENOMEM;
+
+	if (!outbound || !(outbound->inbound_path = strdup(inbound_path))) {
+		outbound_close(outbound);
+		return err_sys(err, -ENOMEM, "%s", path);
+	}
+	r = db_open(path, &options, &outbound->db, err);
+	if (r == 0) {
+		r = db_exec(outbound->db, schema_outbound, err);
+		if (r == 0)
+			r = outbound_add_columns(outbound->db, err);
+		if (r < 0)
+			err_prefix(err, r, "%s", path);
+	}
+	if (r < 0) {
+		outbound_close(outbound);
+		return r;
+	}
+	*ret_outbound = outbound;
+	return 0;
+}
+
+void outbound_close(struct outbound *outbound)
+{
+	if (!outbound)
+		return;
+	db_close(outbound->db);
+	free(outbound->inbound_path);
+	free(outbound);
+}
+
+static int outbound_run(struct outbound *outbound, enum outbound_query query, struct err *err)
+{
+	sqlite3_stmt *s;
+	int r = db_statement(outbound->db, query, &s, err);
+
+	return r < 0 ? r : db_run(outbound->db, s, err);
+}
+
+/* Ends the transaction: commits if r is 0, else takes everything back and returns r. */
+static int outbound_end(struct outbound *outbound, int r, struct err *err)
+{
+	if (r == 0)
+		r = outbound_run(outbound, OUTBOUND_COMMIT, err);
+	/* After some failures SQLite has rolled back by itself. */
+	if (r < 0 && !sqlite3_get_autocommit(db_handle(outbound->db)))
+		(void)outbound_run(outbound, OUTBOUND_ROLLBACK, NULL);
+	return r < 0 ? err_prefix(err, r, "cannot write outbound.db") : 0;
+}
+
+static int outbound_ack(struct outbound *outbound, const struct outbound_ids *ids,
+			const char *status, struct err *err)
+{
+	for (size_t i = 0; i < ids->count; i++) {
+		sqlite3_stmt *s;
+		int r = db_statement(outbound->db, OUTBOUND_ACK, &s, err);
+
+		if (r < 0)
+			return r;
+		db_bind_text(s, ":id", ids->ids[i]);
+		db_bind_text(s, ":status", status);
+		r = db_run(outbound->db, s, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int outbound_write_state(struct outbound *outbound, const char *key, const char *value,
+				struct err *err)
+{
+	sqlite3_stmt *s;
+	int r;
+
+	r = db_statement(outbound->db, value ? OUTBOUND_SET_STATE : OUTBOUND_DELETE_STATE, &s, err);
+	if (r < 0)
+		return r;
+	db_bind_text(s, ":key", key);
+	if (value)
+		db_bind_text(s, ":value", value);
+	return db_run(outbound->db, s, err);
+}
+
+int outbound_has_ack(struct outbound *outbound, const char *id, struct err *err)
+{
+	sqlite3_stmt *s;
+	int r = db_statement(outbound->db, OUTBOUND_HAS_ACK, &s, err);
+
+	if (r < 0)
+		return r;
+	db_bind_text(s, ":id", id);
+	r = db_step(outbound->db, s, err);
+	/* A statement left open would hold the shared lock. */
+	sqlite3_reset(s);
+	return r;
+}
+
+int outbound_claim(struct outbound *outbound, const struct outbound_ids *ids,
+		   const char *in_reply_to, struct err *err)
+{
+	int r = outbound_run(outbound, OUTBOUND_BEGIN, err);
+
+	if (r == 0)
+		r = outbound_ack(outbound, ids, "processing", err);
+	if (r == 0 && in_reply_to)
+		r = outbound_write_state(outbound, OUTBOUND_IN_REPLY_TO, in_reply_to, err);
+	return outbound_end(outbound, r, err);
+}
+
+int outbound_release(struct outbound *outbound, struct err *err)
+{
+	int r = outbound_run(outbound, OUTBOUND_BEGIN, err);
+
+	if (r == 0)
+		r = outbound_run(outbound, OUTBOUND_RELEASE, err);
+	if (r == 0)
+		r = outbound_run(outbound, OUTBOUND_CLEAR_TOOL, err);
+	return outbound_end(outbound, r, err);
+}
+
+/* "msg-<unix ms>-<6 base-36 characters>" */
+static void outbound_make_id(char id[48])
+{
+	static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+	unsigned char bytes[6];
+	char suffix[7] = "";
+
+	/* Cannot fail for so few bytes once the kernel's pool is seeded (getrandom(2)). */
+	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
+		memset(bytes, 0, sizeof(bytes));
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		suffix[i] = digits[bytes[i] % (sizeof(digits) - 1)];
+	(void)snprintf(id, 48, "msg-%" PRId64 "-%s", clock_realtime_ms(), suffix);
+}
+
+/* The next odd number above both databases' largest seq. */
+static int outbound_next_seq(struct outbound *outbound, int64_t *ret_seq, struct err *err)
+{
+	sqlite3_stmt *s;
+	int64_t own = 0;
+	int r = db_statement(outbound->db, OUTBOUND_MAX_SEQ, &s, err);
+
+	if (r < 0)
+		return r;
+	r = db_step(outbound->db, s, err);
+	if (r < 0)
+		return r;
+	if (r > 0)
+		own = sqlite3_column_int64(s, 0);
+	sqlite3_reset(s);
+	if (own < outbound->inbound_seq)
+		own = outbound->inbound_seq;
+	*ret_seq = own < 0 ? 1 : (own + 1) | 1;
+	return 0;
+}
+
+/* Reads inbound.db's largest seq; while it cannot be read the last one known counts. */
+static void outbound_look_at_inbound(struct outbound *outbound)
+{
+	cleanup_inbound struct inbound *inbound = NULL;
+	int64_t seq;
+
+	if (inbound_open(outbound->inbound_path, &inbound, NULL) == 0 &&
+	    inbound_max_seq(inbound, &seq, NULL) == 0 && seq > outbound->inbound_seq)
+		outbound->inbound_seq = seq;
+}
+
+static int outbound_insert(struct outbound *outbound, const struct outbound_message *message,
+			   struct err *err)
+{
+	int r = -EEXIST;
+
+	/* The host writes rows of its own now and then: a collision is tried again. */
+	for (int i = 0; r == -EEXIST && i < OUTBOUND_SEQ_TRIES; i++) {
+		sqlite3_stmt *s;
+		char id[48];
+		int64_t seq;
+
+		outbound_make_id(id);
+		r = outbound_next_seq(outbound, &seq, err);
+		if (r == 0)
+			r = db_statement(outbound->db, OUTBOUND_INSERT, &s, err);
+		if (r < 0)
+			return r;
+		db_bind_text(s, ":id", id);
+		db_bind_int(s, ":seq", seq);
+		db_bind_text(s, ":in_reply_to", message->in_reply_to);
+		db_bind_text(s, ":kind", message->kind);
+		db_bind_text(s, ":platform_id", message->platform_id);
+		db_bind_text(s, ":channel_type", message->channel_type);
+		db_bind_text(s, ":thread_id", message->thread_id);
+		db_bind_text(s, ":content", message->content);
+		r = db_run(outbound->db, s, err);
+	}
+	return r;
+}
+
+int outbound_commit(struct outbound *outbound, const struct outbound_commit *commit,
+		    struct err *err)
+{
+	int r = outbound_run(outbound, OUTBOUND_BEGIN, err);
+
+	if (r == 0 && commit->message_count > 0)
+		outbound_look_at_inbound(outbound);
+	for (size_t i = 0; r == 0 && i < commit->message_count; i++)
+		r = outbound_insert(outbound, &commit->messages[i], err);
+	if (r == 0)
+		r = outbound_ack(outbound, &commit->completed, "completed", err);
+	if (r == 0)
+		r = outbound_ack(outbound, &commit->failed, "failed", err);
+	if (r == 0 && commit->state_key)
+		r = outbound_write_state(outbound, commit->state_key, commit->state_value, err);
+	return outbound_end(outbound, r, err);
+}
+
+int outbound_get_state(struct outbound *outbound, const char *key, char **ret_value,
+		       struct err *err)
+{
+	sqlite3_stmt *s;
+	char *value;
+	int r = db_statement(outbound->db, OUTBOUND_GET_STATE, &s, err);
+
+	if (r < 0)
+		return r;
+	db_bind_text(s, ":key", key);
+	r = db_step(outbound->db, s, err);
+	if (r <= 0)
+		return r;
+	value = db_column_dup(s, 0, NULL);
+	sqlite3_reset(s);
+	if (!value)
+		return 0;
+	*ret_value = value;
+	return 1;
+}
+
+int outbound_set_tool(struct outbound *outbound, const char *tool, int64_t timeout_ms,
+		      int64_t started_ms, struct err *err)
+{
+	char started[sizeof("2026-01-01T00:00:00.000Z") + 16];
+	time_t seconds = (time_t)(started_ms / 1000);
+	struct tm utc;
+	sqlite3_stmt *s;
+	int r;
+
+	if (!tool) {
+		r = outbound_run(outbound, OUTBOUND_BEGIN, err);
+		if (r == 0)
+			r = outbound_run(outbound, OUTBOUND_CLEAR_TOOL, err);
+		return outbound_end(outbound, r, err);
+	}
+	r = outbound_run(outbound, OUTBOUND_BEGIN, err);
+	if (r == 0)
+		r = db_statement(outbound->db, OUTBOUND_SET_TOOL, &s, err);
+	if (r == 0) {
+		db_bind_text(s, ":tool", tool);
+		if (timeout_ms >= 0)
+			db_bind_int(s, ":timeout", timeout_ms);
+		if (started_ms >= 0 && gmtime_r(&seconds, &utc)) {
+			size_t n = strftime(started, sizeof(started), "%Y-%m-%dT%H:%M:%S", &utc);
+
+			(void)snprintf(started + n, sizeof(started) - n, ".%03dZ",
+				       (int)(started_ms % 1000));
+			db_bind_text(s, ":started", started);
+		}
+		r = db_run(outbound->db, s, err);
+	}
+	return outbound_end(outbound, r, err);
+}
+
+int outbound_oldest_claim(const char *path, struct outbound_claim_age *ret_age, struct err *err)
+{
+	const struct db_options options = {
+		.mode = DB_READ,
+		.sql = outbound_sql,
+		.sql_count = OUTBOUND_QUERIES,
+	};
+	struct db *db;
+	sqlite3_stmt *s;
+	int r = db_open(path, &options, &db, err);
+
+	if (r < 0)
+		return r;
+	r = db_statement(db, OUTBOUND_OLDEST_CLAIM, &s, err);
+	if (r == 0)
+		r = db_step(db, s, err);
+	if (r > 0 && ret_age)
+		*ret_age = (struct outbound_claim_age){
+			.count = (size_t)sqlite3_column_int64(s, 0),
+			.oldest_s = sqlite3_column_int64(s, 1),
+			.tool_timeout_ms = sqlite3_column_int64(s, 2),
+		};
+	db_close(db);
+	return r < 0 ? err_prefix(err, r, "%s", path) : 0;
+}
+
+void outbound_continuation_key(const char *provider, char key[OUTBOUND_KEY_MAX])
+{
+	(void)snprintf(key, OUTBOUND_KEY_MAX, "continuation:%s", provider);
+	for (char *c = key; *c; c++)
+		*c = (char)tolower((unsigned char)*c);
+}
+
+int outbound_continuation(struct outbound *outbound, const char *provider, char **ret_value,
+			  struct err *err)
+{
+	cleanup_free char *legacy = NULL, *value = NULL;
+	char key[OUTBOUND_KEY_MAX];
+	int has_legacy, has_value, r;
+
+	outbound_continuation_key(provider, key);
+	has_legacy = outbound_get_state(outbound, OUTBOUND_LEGACY_KEY, &legacy, err);
+	if (has_legacy < 0)
+		return has_legacy;
+	has_value = outbound_get_state(outbound, key, &value, err);
+	if (has_value < 0)
+		return has_value;
+	if (has_legacy) {
+		r = outbound_run(outbound, OUTBOUND_BEGIN, err);
+		if (r == 0 && !has_value)
+			r = outbound_write_state(outbound, key, legacy, err);
+		if (r == 0)
+			r = outbound_write_state(outbound, OUTBOUND_LEGACY_KEY, NULL, err);
+		r = outbound_end(outbound, r, err);
+		if (r < 0)
+			return r;
+	}
+	if (!has_value && !has_legacy)
+		return 0;
+	*ret_value = has_value ? steal_ptr(value) : steal_ptr(legacy);
+	return 1;
+}

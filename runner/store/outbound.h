@@ -1,0 +1,103 @@
+#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * outbound.db, of which this process is the only writer in the container. Few, small transactions;
+ * each function is one of them, and leaves either all of its effect or none.
+ *
+ * -EAGAIN: somebody holds the file, try again later. -ENOSPC, -EROFS, -EIO, -EBADMSG: as they are.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/err.h"
+
+struct outbound;
+
+/* How long a commit waits for the host's readers. */
+#define OUTBOUND_BUSY_MS 5000
+
+/*
+ * Opens the file, playing back what a killed writer left, and creates the tables and columns that
+ * are missing. inbound_path: whose largest seq counts too.
+ */
+int outbound_open(const char *path, const char *inbound_path, struct outbound **ret_outbound,
+		  struct err *err);
+void outbound_close(struct outbound *outbound);
+
+/* 1: processing_ack bears this id, whatever the status; 0: it does not. */
+int outbound_has_ack(struct outbound *outbound, const char *id, struct err *err);
+
+/* A list of message ids; the strings are borrowed. */
+struct outbound_ids {
+	const char *const *ids;
+	size_t count;
+};
+
+/* Claims: status processing for all, and the turn's in_reply_to (NULL: unchanged). */
+int outbound_claim(struct outbound *outbound, const struct outbound_ids *ids,
+		   const char *in_reply_to, struct err *err);
+
+/*
+ * Gives every claim back, so that the messages are taken up again, and clears the tool in flight: at
+ * the end of a container, and at the start for what a killed one left behind.
+ */
+int outbound_release(struct outbound *outbound, struct err *err);
+
+/* A row to be written to messages_out. NULL strings are null. */
+struct outbound_message {
+	const char *kind; /* "chat", … */
+	const char *in_reply_to;
+	const char *channel_type;
+	const char *platform_id;
+	const char *thread_id;
+	const char *content; /* JSON */
+};
+
+/* What one transaction writes; everything is borrowed, empty parts are left out. */
+struct outbound_commit {
+	const struct outbound_message *messages;
+	size_t message_count;
+	struct outbound_ids completed;
+	struct outbound_ids failed;
+	const char *state_key;	 /* session_state, together with the rest */
+	const char *state_value; /* NULL: the key is deleted */
+};
+
+int outbound_commit(struct outbound *outbound, const struct outbound_commit *commit,
+		    struct err *err);
+
+/* session_state: 1 and a heap string of the caller's; 0: no such key. */
+int outbound_get_state(struct outbound *outbound, const char *key, char **ret_value,
+		       struct err *err);
+
+/* The tool in flight, NULL: none. timeout_ms and started_ms (real time): -1 for unknown. */
+int outbound_set_tool(struct outbound *outbound, const char *tool, int64_t timeout_ms,
+		      int64_t started_ms, struct err *err);
+
+/*
+ * The continuation of a provider; adopts the key that older runners used into the provider's own
+ * slot if that is empty, and deletes it. 1, 0 or <0 as outbound_get_state().
+ */
+int outbound_continuation(struct outbound *outbound, const char *provider, char **ret_value,
+			  struct err *err);
+
+/* The claims of a file that another process owns, for the health check. */
+struct outbound_claim_age {
+	size_t count;
+	int64_t oldest_s;	 /* Unix time of the oldest claim */
+	int64_t tool_timeout_ms; /* declared by the tool in flight; 0: none */
+};
+
+/*
+ * Reads them through a read-only connection of its own, which waits for nothing. ret_age may be
+ * NULL: only whether the file can be read. 0; -EAGAIN: not now; or another -errno.
+ */
+int outbound_oldest_claim(const char *path, struct outbound_claim_age *ret_age, struct err *err);
+
+/* Writes the session_state key of a provider's continuation into key. */
+#define OUTBOUND_KEY_MAX 96
+void outbound_continuation_key(const char *provider, char key[OUTBOUND_KEY_MAX]);
+
+/* session_state key under which the in_reply_to of the turn in progress stands. */
+#define OUTBOUND_IN_REPLY_TO "in_reply_to"

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/store/watch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+
+/* https://www.sqlite.org/fileformat.html, "The Database Header" */
+#define WATCH_HEADER_SIZE    28
+#define WATCH_MAGIC	     "SQLite format 3"
+#define WATCH_WRITE_VERSION  18 /* 2: WAL */
+#define WATCH_READ_VERSION   19
+#define WATCH_CHANGE_COUNTER 24
+
+/*
+ * The change counter rises once for each commit. The rest of the stamp tells a file that was
+ * replaced, or rolled back and written again, which may bear the same counter.
+ */
+struct watch_stamp {
+	bool valid;
+	unsigned char counter[4];
+	dev_t device;
+	ino_t inode;
+	off_t size;
+	struct timespec modified;
+};
+
+struct watch {
+	char *path;
+	char *journal;
+	const char *name; /* path's last component */
+	int fd;
+	struct watch_stamp mark;
+};
+
+/* Reads the header through a descriptor of its own: a kept one can be stale on network mounts. */
+static ssize_t watch_read(const char *path, unsigned char *header, struct stat *st)
+{
+	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	ssize_t n;
+
+	if (fd < 0 || fstat(fd, st) < 0)
+		return -errno;
+	if (!S_ISREG(st->st_mode))
+		return -EINVAL;
+	n = pread(fd, header, WATCH_HEADER_SIZE, 0);
+	return n < 0 ? -errno : n;
+}
+
+static void watch_stamp(const char *path, struct watch_stamp *ret_stamp)
+{
+	unsigned char header[WATCH_HEADER_SIZE];
+	struct stat st;
+
+	*ret_stamp = (struct watch_stamp){ .valid = false };
+	if (watch_read(path, header, &st) < WATCH_HEADER_SIZE)
+		return;
+	memcpy(ret_stamp->counter, header + WATCH_CHANGE_COUNTER, sizeof(ret_stamp->counter));
+	ret_stamp->device = st.st_dev;
+	ret_stamp->inode = st.st_ino;
+	ret_stamp->size = st.st_size;
+	ret_stamp->modified = st.st_mtim;
+	ret_stamp->valid = true;
+}
+
+enum watch_header watch_header(const char *path)
+{
+	unsigned char header[WATCH_HEADER_SIZE];
+	struct stat st;
+	ssize_t n = watch_read(path, header, &st);
+
+	if (n == -ENOENT)
+		return WATCH_MISSING;
+	if (n == 0)
+		return WATCH_EMPTY;
+	if (n < WATCH_HEADER_SIZE || memcmp(header, WATCH_MAGIC, sizeof(WATCH_MAGIC)) != 0)
+		return WATCH_ALIEN;
+	if (header[WATCH_WRITE_VERSION] == 2 || header[WATCH_READ_VERSION] == 2)
+		return WATCH_WAL;
+	return WATCH_DATABASE;
+}
+
+/* The folder is watched, not the file: it may be missing, or be replaced by rename. */
+static int watch_start_inotify(struct watch *watch)
+{
+	const uint32_t mask =
+		IN_MODIFY | IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_TO | IN_ONLYDIR;
+	cleanup_close int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	cleanup_free char *copy = strdup(watch->path);
+
+	if (fd < 0)
+		return -errno;
+	if (!copy)
+		return -ENOMEM;
+	if (inotify_add_watch(fd, dirname(copy), mask) < 0)
+		return -errno;
+	watch->fd = steal_fd(&fd);
+	return 0;
+}
+
+int watch_new(const char *path, bool use_inotify, struct watch **ret_watch, struct err *err)
+{
+	struct watch *watch = calloc(1, sizeof(*watch));
+	const char *slash;
+	int r;
+
+	if (!watch)
+		return err_sys(err, -ENOMEM, "cannot watch %s", path);
+	watch->fd = -1;
+	watch->path = strdup(path);
+	if (!watch->path || asprintf(&watch->journal, "%s-journal", path) < 0) {
+		watch->journal = NULL;
+		watch_free(watch);
+		return err_sys(err, -ENOMEM, "cannot watch %s", path);
+	}
+	slash = strrchr(watch->path, '/');
+	watch->name = slash ? slash + 1 : watch->path;
+	r = use_inotify ? watch_start_inotify(watch) : 0;
+	if (r < 0)
+		log_warning(
+			"cannot watch %s with inotify (%s): new messages are noticed by polling",
+			path, strerror(-r));
+	*ret_watch = watch;
+	return 0;
+}
+
+void watch_free(struct watch *watch)
+{
+	if (!watch)
+		return;
+	if (watch->fd >= 0)
+		close(watch->fd);
+	free(watch->path);
+	free(watch->journal);
+	free(watch);
+}
+
+int watch_fd(const struct watch *watch)
+{
+	return watch->fd;
+}
+
+/* Does the event name the database or its journal? */
+static bool watch_concerns(const struct watch *watch, const struct inotify_event *event)
+{
+	size_t len = strlen(watch->name);
+
+	if (event->mask & IN_Q_OVERFLOW)
+		return true;
+	return event->len > 0 && strncmp(event->name, watch->name, len) == 0 &&
+	       (event->name[len] == '\0' || strcmp(event->name + len, "-journal") == 0);
+}
+
+bool watch_drain(struct watch *watch)
+{
+	char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+	bool concerns = false;
+	struct stat st;
+	ssize_t n;
+
+	while ((n = read(watch->fd, buffer, sizeof(buffer))) > 0)
+		for (const char *p = buffer; p < buffer + n;) {
+			const struct inotify_event *event = (const void *)p;
+
+			concerns |= watch_concerns(watch, event);
+			p += sizeof(*event) + event->len;
+		}
+	/*
+	 * In DELETE mode the end of a commit is the end of its journal. While there is one, a
+	 * reader would only wait for the lock. (A journal that a dead host left behind is dealt
+	 * with by the poll.)
+	 */
+	return concerns && !(stat(watch->journal, &st) == 0 && st.st_size > 0);
+}
+
+bool watch_changed(const struct watch *watch)
+{
+	struct watch_stamp now;
+
+	if (!watch->mark.valid)
+		return true;
+	watch_stamp(watch->path, &now);
+	return !now.valid || memcmp(now.counter, watch->mark.counter, sizeof(now.counter)) != 0 ||
+	       now.device != watch->mark.device || now.inode != watch->mark.inode ||
+	       now.size != watch->mark.size || now.modified.tv_sec != watch->mark.modified.tv_sec ||
+	       now.modified.tv_nsec != watch->mark.modified.tv_nsec;
+}
+
+void watch_mark(struct watch *watch)
+{
+	watch_stamp(watch->path, &watch->mark);
+}
+
+void watch_unmark(struct watch *watch)
+{
+	watch->mark.valid = false;
+}

@@ -1,0 +1,48 @@
+#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * Has inbound.db changed? Two answers that complete each other: inotify, which wakes at once where
+ * it works, and a look at the file's change counter, which works everywhere and costs one open and
+ * one read however large the file is. Never runs SQL, waits for nothing.
+ */
+#include <stdbool.h>
+
+#include "common/err.h"
+
+struct watch;
+
+/*
+ * Watches path, which may be missing. use_inotify false: polling only. A system without inotify is
+ * no error: watch_fd() is -1 then, and the log says so.
+ */
+int watch_new(const char *path, bool use_inotify, struct watch **ret_watch, struct err *err);
+void watch_free(struct watch *watch);
+
+/* Readable when something happened around the file; -1: no inotify. Owned by watch. */
+int watch_fd(const struct watch *watch);
+
+/*
+ * Takes what waits at watch_fd(). True: worth a look. False: it concerned other files, or a
+ * transaction that is still being written (its end brings another event).
+ */
+bool watch_drain(struct watch *watch);
+
+/* True if the file changed since the last watch_mark(), or there is no mark. */
+bool watch_changed(const struct watch *watch);
+
+/* Remembers the file as it is now. To be called before the look, so that nothing slips between. */
+void watch_mark(struct watch *watch);
+
+/* Forgets the mark: the last look failed and has to be repeated. */
+void watch_unmark(struct watch *watch);
+
+enum watch_header {
+	WATCH_DATABASE,
+	WATCH_MISSING,
+	WATCH_EMPTY,
+	WATCH_WAL,   /* the header says write-ahead log */
+	WATCH_ALIEN, /* not an SQLite file, truncated, unreadable */
+};
+
+/* What the first bytes of the file say. */
+enum watch_header watch_header(const char *path);
