@@ -1,9 +1,12 @@
 #pragma once
 /* SPDX-License-Identifier: MIT */
 /*
- * jansson with our rules: text from outside is mended before it is parsed (invalid UTF-8 and lone
- * surrogates become U+FFFD, \u0000 is kept), depth and size are limited, and members are read by
- * the type that is wanted.
+ * jansson with our rules: what jansson refuses and JavaScript takes is mended before it is parsed,
+ * depth and size are limited, and members are read by the type that is wanted.
+ *
+ * Mended: invalid UTF-8 and lone surrogates become U+FFFD; \u0000 is kept in a value and becomes
+ * U+FFFD in a member's name; an integer that does not fit 64 bits becomes the nearest double; a
+ * number beyond the doubles becomes null (which is how JSON.stringify prints Infinity).
  */
 #include <jansson.h>
 #include <stdbool.h>
@@ -14,27 +17,43 @@
 #include "common/err.h"
 #include "common/strbuf.h"
 
+/* The longest text that is parsed, in bytes: a line of an agent is no longer either. */
+#define JSON_SIZE_MAX (64 * 1024 * 1024)
+
+/* The deepest nesting that is parsed: jansson's own limit. */
+#define JSON_DEPTH_MAX 2048
+
 /*
  * Parses exactly one JSON value of any type. The caller owns the reference.
- * 0; -EINVAL: not JSON (err says line and column); -ENOMEM.
+ * 0; -EINVAL: not JSON, or deeper than JSON_DEPTH_MAX (err says line and column); -EFBIG: longer
+ * than JSON_SIZE_MAX; -ENOMEM.
  */
 int json_parse(const char *text, size_t len, json_t **ret_value, struct err *err);
 
 /* Member of an object by name; NULL if value is no object, or the member is missing or null. */
 json_t *json_member(const json_t *value, const char *name);
 
-/* The member if it is a string, else NULL. Borrowed. May hold NUL bytes: see json_string_length. */
+/*
+ * The member if it is a string, else NULL. Borrowed. May hold NUL bytes: where that matters, take
+ * json_member() and json_string_length().
+ */
 const char *json_member_string(const json_t *value, const char *name);
+
+/* The member if it has that type (an integer may be written 5.0), else fallback. */
 int64_t json_member_int(const json_t *value, const char *name, int64_t fallback);
 bool json_member_bool(const json_t *value, const char *name, bool fallback);
 
-/* Appends value as JSON.stringify(value) prints it. 0 or -ENOMEM. */
+/*
+ * Appends value as JSON.stringify(value) prints it: numbers by the shortest digits that read back
+ * the same, members named like array indices first. One difference: integers that fit 64 bits keep
+ * all their digits, where JavaScript rounds above 2^53. 0 or -ENOMEM.
+ */
 int json_append_compact(struct strbuf *out, const json_t *value);
 
 /* Appends value as JSON.stringify(value, null, 2) prints it. 0 or -ENOMEM. */
 int json_append_pretty(struct strbuf *out, const json_t *value);
 
-/* Appends text as a JSON string, quotes included. 0 or -ENOMEM. */
+/* Appends text as a JSON string, quotes included, mended to valid UTF-8. 0 or -ENOMEM. */
 int json_append_string(struct strbuf *out, const char *text, size_t len);
 
 CLEANUP_DEFINE(json, json_t *, json_decref);

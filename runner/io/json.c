@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/io/json.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/utf8.h"
+#include "runner/io/json-mend.h"
+
+/* Significant digits that tell any two doubles apart. */
+#define JSON_DIGITS_MAX 17
+
+/* JavaScript's largest array index is 2^32 - 2: members so named come first, in that order. */
+#define JSON_INDEX_MAX 4294967294
+
+int json_parse(const char *text, size_t len, json_t **ret_value, struct err *err)
+{
+	cleanup_strbuf struct strbuf mended = STRBUF_EMPTY;
+	json_error_t error;
+	json_t *value;
+	int r;
+
+	if (len > JSON_SIZE_MAX)
+		return err_set(err, -EFBIG, "JSON of %zu bytes is longer than %d", len,
+			       JSON_SIZE_MAX);
+	r = json_mend(text, len, &mended);
+	if (r < 0)
+		return err_set(err, r, "no memory for JSON of %zu bytes", len);
+	if (r > 0) {
+		text = mended.data;
+		len = mended.len;
+	}
+	value = json_loadb(text, len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+	if (!value && json_error_code(&error) == json_error_out_of_memory)
+		return err_set(err, -ENOMEM, "no memory for JSON of %zu bytes", len);
+	if (!value)
+		return err_set(err, -EINVAL, "line %d, column %d: %s", error.line, error.column,
+			       error.text);
+	*ret_value = value;
+	return 0;
+}
+
+json_t *json_member(const json_t *value, const char *name)
+{
+	json_t *member = json_object_get(value, name);
+
+	return json_is_null(member) ? NULL : member;
+}
+
+const char *json_member_string(const json_t *value, const char *name)
+{
+	return json_string_value(json_member(value, name));
+}
+
+int64_t json_member_int(const json_t *value, const char *name, int64_t fallback)
+{
+	const json_t *member = json_member(value, name);
+	double real;
+
+	if (json_is_integer(member))
+		return json_integer_value(member);
+	if (!json_is_real(member))
+		return fallback;
+	/* Below 2^63 in size the conversion is defined. */
+	real = json_real_value(member);
+	return fabs(real) < 9.2e18 && floor(real) >= real ? (int64_t)real : fallback;
+}
+
+bool json_member_bool(const json_t *value, const char *name, bool fallback)
+{
+	const json_t *member = json_member(value, name);
+
+	return json_is_boolean(member) ? json_is_true(member) : fallback;
+}
+
+int json_append_string(struct strbuf *out, const char *text, size_t len)
+{
+	static const char escapes[32] = {
+		['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'
+	};
+	size_t start = 0;
+
+	strbuf_putc(out, '"');
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		if (c >= 0x20 && c != '"' && c != '\\')
+			continue;
+		utf8_append_valid(out, text + start, i - start);
+		start = i + 1;
+		if (c >= 0x20)
+			strbuf_printf(out, "\\%c", c);
+		else if (escapes[c])
+			strbuf_printf(out, "\\%c", escapes[c]);
+		else
+			strbuf_printf(out, "\\u%04x", c);
+	}
+	utf8_append_valid(out, text + start, len - start);
+	return strbuf_putc(out, '"');
+}
+
+/*
+ * ECMA-262, Number::toString: the shortest digits that read back the same, in plain notation for
+ * exponents of -7 < n <= 21.
+ */
+static int json_append_real(struct strbuf *out, double value)
+{
+	char text[32], digits[JSON_DIGITS_MAX + 1];
+	int count = 0, exponent, point;
+
+	if (!isfinite(value))
+		return strbuf_puts(out, "null");
+	if (fpclassify(value) == FP_ZERO)
+		return strbuf_putc(out, '0');
+	for (int precision = 0; precision < JSON_DIGITS_MAX; precision++) {
+		double again;
+
+		snprintf(text, sizeof(text), "%.*e", precision, fabs(value));
+		again = strtod(text, NULL);
+		if (again >= fabs(value) && again <= fabs(value))
+			break;
+	}
+	for (const char *p = text; *p != 'e'; p++)
+		if (*p >= '0' && *p <= '9')
+			digits[count++] = *p;
+	exponent = (int)strtol(strchr(text, 'e') + 1, NULL, 10);
+	point = exponent + 1; /* the decimal point stands behind this many digits */
+	if (value < 0)
+		strbuf_putc(out, '-');
+	if (point > 21 || point <= -6) {
+		strbuf_putc(out, digits[0]);
+		if (count > 1)
+			strbuf_printf(out, ".%.*s", count - 1, digits + 1);
+		return strbuf_printf(out, "e%+d", exponent);
+	}
+	if (point <= 0)
+		return strbuf_printf(out, "0.%.*s%.*s", -point, "000000", count, digits);
+	if (point >= count)
+		return strbuf_printf(out, "%.*s%.*s", count, digits, point - count,
+				     "000000000000000000000");
+	return strbuf_printf(out, "%.*s.%.*s", point, digits, count - point, digits + point);
+}
+
+/* Is the name an array index in its canonical form ("0", "10", not "01")? */
+static bool json_name_index(const char *name, uint64_t *ret_index)
+{
+	uint64_t index = 0;
+	size_t n = strspn(name, "0123456789");
+
+	if (n == 0 || n > 10 || name[n] || (n > 1 && name[0] == '0'))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		index = index * 10 + (uint64_t)(name[i] - '0');
+	*ret_index = index;
+	return index <= JSON_INDEX_MAX;
+}
+
+struct json_indexed {
+	uint64_t index;
+	const char *name;
+	json_t *value;
+};
+
+static int json_indexed_compare(const void *a, const void *b)
+{
+	const struct json_indexed *x = a, *y = b;
+
+	return (x->index > y->index) - (x->index < y->index);
+}
+
+/* Members named like array indices, sorted; NULL if there are none. */
+static int json_collect_indexed(const json_t *object, struct json_indexed **ret_rows,
+				size_t *ret_count)
+{
+	cleanup_free struct json_indexed *rows = NULL;
+	size_t count = 0;
+	const char *name;
+	json_t *value;
+	uint64_t index;
+
+	/* jansson's iteration macro wants a mutable object, but changes nothing. */
+	json_object_foreach((json_t *)(uintptr_t)object, name, value) count +=
+		json_name_index(name, &index);
+	*ret_count = count;
+	*ret_rows = NULL;
+	if (count == 0)
+		return 0;
+	rows = calloc(count, sizeof(*rows));
+	if (!rows)
+		return -ENOMEM;
+	count = 0;
+	json_object_foreach((json_t *)(uintptr_t)object, name,
+			    value) if (json_name_index(name, &index)) rows[count++] =
+		(struct json_indexed){ index, name, value };
+	qsort(rows, count, sizeof(*rows), json_indexed_compare);
+	*ret_rows = steal_ptr(rows);
+	return 0;
+}
+
+static int json_append(struct strbuf *out, const json_t *value, bool pretty, size_t depth);
+
+static void json_append_break(struct strbuf *out, bool pretty, size_t depth)
+{
+	if (!pretty)
+		return;
+	strbuf_putc(out, '\n');
+	for (size_t i = 0; i < depth; i++)
+		strbuf_puts(out, "  ");
+}
+
+static void json_append_member(struct strbuf *out, const char *name, const json_t *value,
+			       bool pretty, size_t depth)
+{
+	char last = out->len ? out->data[out->len - 1] : '\0';
+
+	/* Only the first name stands directly behind a brace: a value never ends with one. */
+	if (last != '{')
+		strbuf_putc(out, ',');
+	json_append_break(out, pretty, depth);
+	json_append_string(out, name, strlen(name));
+	strbuf_puts(out, pretty ? ": " : ":");
+	json_append(out, value, pretty, depth);
+}
+
+static int json_append_object(struct strbuf *out, const json_t *object, bool pretty, size_t depth)
+{
+	cleanup_free struct json_indexed *rows = NULL;
+	size_t count;
+	const char *name;
+	json_t *value;
+	uint64_t index;
+
+	if (json_object_size(object) == 0)
+		return strbuf_puts(out, "{}");
+	if (json_collect_indexed(object, &rows, &count) < 0)
+		return out->error = -ENOMEM;
+	strbuf_putc(out, '{');
+	for (size_t i = 0; i < count; i++)
+		json_append_member(out, rows[i].name, rows[i].value, pretty, depth + 1);
+	json_object_foreach((json_t *)(uintptr_t)object, name,
+			    value) if (!json_name_index(name, &index))
+		json_append_member(out, name, value, pretty, depth + 1);
+	json_append_break(out, pretty, depth);
+	return strbuf_putc(out, '}');
+}
+
+static int json_append_array(struct strbuf *out, const json_t *array, bool pretty, size_t depth)
+{
+	size_t count = json_array_size(array);
+
+	if (count == 0)
+		return strbuf_puts(out, "[]");
+	for (size_t i = 0; i < count; i++) {
+		strbuf_putc(out, i == 0 ? '[' : ',');
+		json_append_break(out, pretty, depth + 1);
+		json_append(out, json_array_get(array, i), pretty, depth + 1);
+	}
+	json_append_break(out, pretty, depth);
+	return strbuf_putc(out, ']');
+}
+
+static int json_append(struct strbuf *out, const json_t *value, bool pretty, size_t depth)
+{
+	if (out->error)
+		return out->error;
+	switch (value ? json_typeof(value) : JSON_NULL) {
+	case JSON_OBJECT:
+		return json_append_object(out, value, pretty, depth);
+	case JSON_ARRAY:
+		return json_append_array(out, value, pretty, depth);
+	case JSON_STRING:
+		return json_append_string(out, json_string_value(value), json_string_length(value));
+	case JSON_INTEGER:
+		return strbuf_printf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+	case JSON_REAL:
+		return json_append_real(out, json_real_value(value));
+	case JSON_TRUE:
+		return strbuf_puts(out, "true");
+	case JSON_FALSE:
+		return strbuf_puts(out, "false");
+	case JSON_NULL:
+		break;
+	}
+	return strbuf_puts(out, "null");
+}
+
+int json_append_compact(struct strbuf *out, const json_t *value)
+{
+	return json_append(out, value, false, 0);
+}
+
+int json_append_pretty(struct strbuf *out, const json_t *value)
+{
+	return json_append(out, value, true, 0);
+}
