@@ -1,0 +1,30 @@
+#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * The zone in which the agent is told times. Its name must be one of the zone database
+ * (/usr/share/zoneinfo), because the agent and the host see it too. Timestamps without a zone are
+ * UTC, as hosts write them.
+ */
+#include <stdint.h>
+
+#include "common/strbuf.h"
+
+/*
+ * Chooses the zone: TZ if it is set, else the system's (/etc/localtime, /etc/timezone). What names
+ * no zone of the database is UTC. Applies it to the process (TZ and tzset(3)), so call it once,
+ * before the first time is formatted. Returns the zone's name, owned by the environment.
+ */
+const char *timezone_init(void);
+
+/*
+ * Appends the time as "Feb 4, 2026, 1:30 PM" in the process's zone, or "Invalid Date" if
+ * timestamp is NULL or timezone_parse_utc() refuses it. 0 or -ENOMEM.
+ */
+int timezone_format(const char *timestamp, struct strbuf *out);
+
+/*
+ * Reads what hosts write: YYYY[-MM[-DD]], then optionally 'T' or a blank, HH:MM[:SS[.fraction]]
+ * and a zone (Z, +HH, +HH:MM or +HHMM); without one it is UTC. As in JavaScript 24:00 is the end
+ * of the day and 30 February is 2 March. 0 with milliseconds since 1970; -EINVAL.
+ */
+int timezone_parse_utc(const char *timestamp, int64_t *ret_ms);
