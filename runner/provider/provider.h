@@ -51,8 +51,6 @@ struct provider_events {
 	void (*ready)(void *userdata);
 	/* The conversation's id, to be stored for a later start. May repeat. */
 	void (*init)(void *userdata, const char *continuation);
-	/* The agent has taken up every push with an id up to this one. */
-	void (*consumed)(void *userdata, uint64_t push_id);
 	/* A complete text of the agent itself (not of a subagent), in the turn that is running. */
 	void (*text)(void *userdata, const char *text, size_t len);
 	/* timeout_ms: declared by the tool call (Bash); -1: none. */
@@ -97,7 +95,7 @@ struct provider_type {
 	int (*start)(const struct provider_query *query, const struct provider_events *events,
 		     void *userdata, struct provider **ret_provider, struct err *err);
 	/*
-	 * Hands the agent a text; id rises with each push of one provider, from 1. is_command: a slash
+	 * Hands the agent a text; id rises with each push, 0 is never used. is_command: a slash
 	 * command in the CLI's own form, alone in its turn. Before `ready` it is queued. 0 or -errno.
 	 */
 	int (*push)(struct provider *provider, uint64_t id, const char *text, size_t len,

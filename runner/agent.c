@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/agent.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "runner/provider/registry.h"
+
+/* More folders under /workspace/extra than this are not handed to the agent. */
+#define AGENT_DIRECTORIES_MAX 64
+#define AGENT_REPLACE_KILL_MS 2000
+
+enum agent_state {
+	AGENT_OFF,
+	AGENT_STARTING,
+	AGENT_READY,
+	AGENT_ENDING, /* asked to stop; nothing is pushed any more */
+};
+
+struct agent {
+	struct agent_options options;
+	const struct provider_type *type;
+	struct provider *provider;
+	enum agent_state state;
+	char *continuation;
+	char *instructions; /* what the running provider was started with */
+	char *cwd;
+	char *archive;
+	int64_t last_push;
+};
+
+static void agent_on_ready(void *userdata)
+{
+	struct agent *agent = userdata;
+
+	if (agent->state != AGENT_STARTING)
+		return;
+	agent->state = AGENT_READY;
+	agent->options.events->ready(agent->options.userdata);
+}
+
+static void agent_on_init(void *userdata, const char *continuation)
+{
+	struct agent *agent = userdata;
+	char *copy;
+
+	/* One that is being replaced speaks of a conversation that is given up. */
+	if (agent->state == AGENT_ENDING ||
+	    (agent->continuation && strcmp(agent->continuation, continuation) == 0))
+		return;
+	copy = strdup(continuation);
+	if (!copy)
+		return;
+	free(agent->continuation);
+	agent->continuation = copy;
+	agent->options.events->init(agent->options.userdata, continuation);
+}
+
+static void agent_on_text(void *userdata, const char *text, size_t len)
+{
+	struct agent *agent = userdata;
+
+	if (agent->state != AGENT_ENDING)
+		agent->options.events->text(agent->options.userdata, text, len);
+}
+
+static void agent_on_tool_start(void *userdata, const char *id, const char *name,
+				int64_t timeout_ms)
+{
+	struct agent *agent = userdata;
+
+	agent->options.events->tool_start(agent->options.userdata, id, name, timeout_ms);
+}
+
+static void agent_on_tool_end(void *userdata, const char *id)
+{
+	struct agent *agent = userdata;
+
+	agent->options.events->tool_end(agent->options.userdata, id);
+}
+
+static void agent_on_result(void *userdata, const struct provider_result *result)
+{
+	struct agent *agent = userdata;
+
+	if (agent->state != AGENT_ENDING)
+		agent->options.events->result(agent->options.userdata, result);
+}
+
+static void agent_on_compacted(void *userdata)
+{
+	struct agent *agent = userdata;
+
+	agent->options.events->compacted(agent->options.userdata);
+}
+
+static void agent_on_activity(void *userdata)
+{
+	struct agent *agent = userdata;
+
+	agent->options.events->activity(agent->options.userdata);
+}
+
+static void agent_on_exited(void *userdata, enum provider_error error, const char *detail)
+{
+	struct agent *agent = userdata;
+	struct provider *provider = steal_ptr(agent->provider);
+
+	agent->state = AGENT_OFF;
+	/* What its tools left running must not outlive it. */
+	(void)children_kill_orphans(agent->options.children);
+	agent->options.events->exited(agent->options.userdata, error, detail);
+	/* Last: detail may live in it. */
+	agent->type->free(provider);
+}
+
+static const struct provider_events agent_provider_events = {
+	.ready = agent_on_ready,
+	.init = agent_on_init,
+	.text = agent_on_text,
+	.tool_start = agent_on_tool_start,
+	.tool_end = agent_on_tool_end,
+	.result = agent_on_result,
+	.compacted = agent_on_compacted,
+	.activity = agent_on_activity,
+	.exited = agent_on_exited,
+};
+
+/* The agent's working folder; a session folder without one is worked in itself. */
+static char *agent_find_cwd(const char *workspace)
+{
+	struct stat st;
+	char *path;
+
+	if (asprintf(&path, "%s/agent", workspace) < 0)
+		return NULL;
+	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		return path;
+	free(path);
+	return strdup(workspace);
+}
+
+int agent_new(const struct agent_options *options, struct agent **ret_agent, struct err *err)
+{
+	struct agent *agent = calloc(1, sizeof(*agent));
+	char names[256];
+
+	if (!agent)
+		return err_sys(err, -ENOMEM, "cannot prepare the agent");
+	agent->options = *options;
+	agent->type = registry_find(options->config->provider);
+	if (!agent->type) {
+		registry_names(names, sizeof(names));
+		agent_free(agent);
+		return err_set(err, -ENOENT,
+			       "there is no provider \"%s\": set \"provider\" in container.json "
+			       "or AGENT_PROVIDER to one of %s",
+			       options->config->provider, names);
+	}
+	agent->cwd = agent_find_cwd(options->workspace);
+	if (options->continuation)
+		agent->continuation = strdup(options->continuation);
+	if (!agent->cwd || (options->continuation && !agent->continuation) ||
+	    asprintf(&agent->archive, "%s/conversations", agent->cwd) < 0) {
+		agent->archive = NULL;
+		agent_free(agent);
+		return err_sys(err, -ENOMEM, "cannot prepare the agent");
+	}
+	*ret_agent = agent;
+	return 0;
+}
+
+void agent_free(struct agent *agent)
+{
+	if (!agent)
+		return;
+	if (agent->provider)
+		agent->type->free(agent->provider);
+	free(agent->continuation);
+	free(agent->instructions);
+	free(agent->cwd);
+	free(agent->archive);
+	free(agent);
+}
+
+const char *agent_name(const struct agent *agent)
+{
+	return agent->type->name;
+}
+
+static const char *agent_or_null(const char *text)
+{
+	return *text ? text : NULL;
+}
+
+/* The folders of /workspace/extra, each handed to the agent. NULL-terminated. */
+static void agent_list_extra(const char *workspace, char *ret_paths[AGENT_DIRECTORIES_MAX + 1])
+{
+	cleanup_free char *extra = NULL;
+	cleanup_closedir DIR *dir = NULL;
+	const struct dirent *entry;
+	size_t count = 0;
+	struct stat st;
+
+	ret_paths[0] = NULL;
+	if (asprintf(&extra, "%s/extra", workspace) < 0) {
+		extra = NULL;
+		return;
+	}
+	dir = opendir(extra);
+	while (dir && count < AGENT_DIRECTORIES_MAX && (entry = readdir(dir))) {
+		if (entry->d_name[0] == '.' ||
+		    asprintf(&ret_paths[count], "%s/%s", extra, entry->d_name) < 0)
+			continue;
+		if (stat(ret_paths[count], &st) == 0 && S_ISDIR(st.st_mode))
+			count++;
+		else
+			free(ret_paths[count]);
+		ret_paths[count] = NULL;
+	}
+	ret_paths[count] = NULL;
+}
+
+static int agent_start(struct agent *agent, struct err *err)
+{
+	const struct config *config = agent->options.config;
+	char *extra[AGENT_DIRECTORIES_MAX + 1];
+	struct provider_query query = {
+		.loop = agent->options.loop,
+		.children = agent->options.children,
+		.cwd = agent->cwd,
+		.continuation = agent->continuation,
+		.instructions = agent_or_null(agent->instructions),
+		.model = agent_or_null(config->model),
+		.effort = agent_or_null(config->effort),
+		.assistant_name = agent_or_null(config->assistant_name),
+		.archive_dir = agent->archive,
+	};
+	int r;
+
+	agent_list_extra(agent->options.workspace, extra);
+	query.directories = (const char *const *)extra;
+	r = agent->type->start(&query, &agent_provider_events, agent, &agent->provider, err);
+	for (char **path = extra; *path; path++)
+		free(*path);
+	if (r < 0)
+		return r;
+	agent->state = AGENT_STARTING;
+	log_info("agent %s started%s%s", agent->type->name,
+		 agent->continuation ? ", resuming " : ", new conversation",
+		 agent->continuation ? agent->continuation : "");
+	return 0;
+}
+
+int agent_ensure(struct agent *agent, const char *instructions, bool replace, struct err *err)
+{
+	bool same = agent->instructions && strcmp(agent->instructions, instructions) == 0;
+	char *copy;
+
+	if (agent->state == AGENT_ENDING)
+		return 0;
+	if (agent->state != AGENT_OFF) {
+		if (!same && replace)
+			agent_stop(agent, AGENT_REPLACE_KILL_MS);
+		return 0;
+	}
+	if (!same) {
+		copy = strdup(instructions);
+		if (!copy)
+			return err_sys(err, -ENOMEM, "cannot start the agent");
+		free(agent->instructions);
+		agent->instructions = copy;
+	}
+	return agent_start(agent, err);
+}
+
+void agent_reset(struct agent *agent)
+{
+	free(steal_ptr(agent->continuation));
+	agent_stop(agent, AGENT_REPLACE_KILL_MS);
+}
+
+bool agent_is_running(const struct agent *agent)
+{
+	return agent->state == AGENT_STARTING || agent->state == AGENT_READY;
+}
+
+bool agent_is_ready(const struct agent *agent)
+{
+	return agent->state == AGENT_READY;
+}
+
+int64_t agent_push(struct agent *agent, const char *text, size_t len, bool is_command)
+{
+	int r;
+
+	if (!agent_is_running(agent))
+		return -EPIPE;
+	r = agent->type->push(agent->provider, (uint64_t)agent->last_push + 1, text, len,
+			      is_command);
+	return r < 0 ? r : ++agent->last_push;
+}
+
+void agent_interrupt(struct agent *agent)
+{
+	if (agent_is_running(agent))
+		agent->type->interrupt(agent->provider);
+}
+
+bool agent_has_command(const struct agent *agent, const char *word)
+{
+	return agent->provider && agent->type->has_command(agent->provider, word);
+}
+
+void agent_stop(struct agent *agent, int64_t kill_after_ms)
+{
+	if (agent->state == AGENT_OFF || agent->state == AGENT_ENDING)
+		return;
+	agent->state = AGENT_ENDING;
+	agent->type->stop(agent->provider, kill_after_ms);
+}
+
+const char *agent_continuation(const struct agent *agent)
+{
+	return agent->continuation;
+}

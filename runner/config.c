@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/fd.h"
+#include "common/log.h"
+#include "common/number.h"
+#include "common/table.h"
+#include "runner/io/json.h"
+
+enum config_type { CONFIG_STRING, CONFIG_INTEGER };
+
+/* The keys of container.json. */
+static const struct {
+	const char *key;
+	enum config_type type;
+	size_t offset;
+	const char *text; /* default of a string */
+	int64_t number, min, max;
+} config_keys[] = {
+	{ "provider", CONFIG_STRING, offsetof(struct config, provider), "claude" },
+	{ "assistantName", CONFIG_STRING, offsetof(struct config, assistant_name), "" },
+	{ "groupName", CONFIG_STRING, offsetof(struct config, group_name), "" },
+	{ "agentGroupId", CONFIG_STRING, offsetof(struct config, agent_group_id), "" },
+	{ "model", CONFIG_STRING, offsetof(struct config, model), "" },
+	{ "effort", CONFIG_STRING, offsetof(struct config, effort), "" },
+	{ "maxMessagesPerPrompt", CONFIG_INTEGER, offsetof(struct config, max_messages), NULL, 10,
+	  1, 1000 },
+};
+
+/* What the environment sets, in milliseconds. */
+static const struct {
+	const char *name;
+	size_t offset;
+	int64_t number, min, max;
+} config_variables[] = {
+	{ "AGENT_POLL_IDLE_MS", offsetof(struct config, poll_idle_ms), 1000, 1, 3600000 },
+	{ "AGENT_POLL_ACTIVE_MS", offsetof(struct config, poll_active_ms), 500, 1, 3600000 },
+	{ "AGENT_RETRY_MS", offsetof(struct config, retry_ms), 2000, 1, 3600000 },
+};
+
+/* Each wait as a multiple of the first: 2, 8 and 30 seconds by default. */
+static const int64_t config_retry_factors[] = { 1, 4, 15 };
+TABLE_COVERS(config_retry_factors, CONFIG_RETRIES);
+
+static void *config_at(struct config *config, size_t offset)
+{
+	return (char *)config + offset;
+}
+
+static const char *config_type_name(const json_t *value)
+{
+	switch (json_typeof(value)) {
+	case JSON_OBJECT:
+		return "an object";
+	case JSON_ARRAY:
+		return "an array";
+	case JSON_STRING:
+		return "a string";
+	case JSON_INTEGER:
+		return "an integer";
+	case JSON_REAL:
+		return "a fraction";
+	case JSON_TRUE:
+	case JSON_FALSE:
+		return "a boolean";
+	case JSON_NULL:
+		break;
+	}
+	return "null";
+}
+
+static int config_apply_key(struct config *config, size_t i, const char *path, const json_t *value)
+{
+	void *field = config_at(config, config_keys[i].offset);
+	const char *text = config_keys[i].text;
+
+	if (config_keys[i].type == CONFIG_INTEGER) {
+		int64_t number = config_keys[i].number;
+
+		if (json_is_integer(value) && json_integer_value(value) >= config_keys[i].min &&
+		    json_integer_value(value) <= config_keys[i].max)
+			number = json_integer_value(value);
+		else if (value)
+			log_warning("%s: \"%s\" must be an integer from %lld to %lld, found %s: "
+				    "using %lld",
+				    path, config_keys[i].key, (long long)config_keys[i].min,
+				    (long long)config_keys[i].max,
+				    json_is_integer(value) ? "another" : config_type_name(value),
+				    (long long)number);
+		memcpy(field, &number, sizeof(number));
+		return 0;
+	}
+	if (json_is_string(value))
+		text = json_string_value(value);
+	else if (value)
+		log_warning("%s: \"%s\" must be a string, found %s: using \"%s\"", path,
+			    config_keys[i].key, config_type_name(value), text);
+	/* An empty provider is as good as none. */
+	if (*text == '\0')
+		text = config_keys[i].text;
+	*(char **)field = strdup(text);
+	return *(char **)field ? 0 : -ENOMEM;
+}
+
+static void config_apply_variables(struct config *config)
+{
+	for (size_t i = 0; i < ARRAY_LEN(config_variables); i++) {
+		const char *text = getenv(config_variables[i].name);
+		int64_t number = config_variables[i].number;
+
+		if (text && number_parse_int(text, config_variables[i].min, config_variables[i].max,
+					     &number) < 0)
+			log_warning("%s must be milliseconds from %lld to %lld, found \"%s\": "
+				    "using %lld",
+				    config_variables[i].name, (long long)config_variables[i].min,
+				    (long long)config_variables[i].max, text, (long long)number);
+		memcpy(config_at(config, config_variables[i].offset), &number, sizeof(number));
+	}
+	for (size_t i = CONFIG_RETRIES; i-- > 0;)
+		config->retry_ms[i] = config->retry_ms[0] * config_retry_factors[i];
+	config->use_inotify = !getenv("AGENT_WATCH") || strcmp(getenv("AGENT_WATCH"), "poll") != 0;
+}
+
+/* AGENT_PROVIDER overrides the file. */
+static int config_apply_provider(struct config *config)
+{
+	const char *name = getenv("AGENT_PROVIDER");
+	char *copy;
+
+	if (!name || *name == '\0')
+		return 0;
+	copy = strdup(name);
+	if (!copy)
+		return -ENOMEM;
+	free(config->provider);
+	config->provider = copy;
+	return 0;
+}
+
+/* 0, with NULL if there is no file. */
+static int config_parse(const char *path, json_t **ret_root, struct err *err)
+{
+	cleanup_free char *text = NULL;
+	cleanup_json json_t *root = NULL;
+	size_t len;
+	int r;
+
+	r = fd_read_file(path, CONFIG_FILE_MAX, &text, &len, err);
+	if (r == -ENOENT) {
+		*ret_root = NULL;
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	r = json_parse(text, len, &root, err);
+	if (r < 0)
+		return err_prefix(err, r, "%s", path);
+	if (!json_is_object(root))
+		return err_set(err, -EINVAL, "%s: must be a JSON object, found %s", path,
+			       config_type_name(root));
+	*ret_root = steal_ptr(root);
+	return 0;
+}
+
+int config_load(const char *path, struct config **ret_config, struct err *err)
+{
+	cleanup_config struct config *config = calloc(1, sizeof(*config));
+	cleanup_json json_t *root = NULL;
+	int r;
+
+	r = config_parse(path, &root, err);
+	if (r < 0)
+		return r;
+	r = config ? 0 : -ENOMEM;
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(config_keys); i++)
+		r = config_apply_key(config, i, path, json_member(root, config_keys[i].key));
+	if (r == 0)
+		r = config_apply_provider(config);
+	if (r < 0)
+		return err_sys(err, r, "%s", path);
+	config_apply_variables(config);
+	*ret_config = steal_ptr(config);
+	return 0;
+}
+
+void config_free(struct config *config)
+{
+	if (!config)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(config_keys); i++)
+		if (config_keys[i].type == CONFIG_STRING)
+			free(*(char **)config_at(config, config_keys[i].offset));
+	free(config);
+}

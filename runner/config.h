@@ -1,0 +1,40 @@
+#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * container.json and the environment, read once and checked into one struct. A missing file means
+ * defaults, an unknown key is ignored, a wrong type is a warning and the default; a file that is
+ * not JSON is an error (the caller exits with EXIT_CODE_CONFIG).
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/cleanup.h"
+#include "common/err.h"
+
+#define CONFIG_FILE_MAX (1024 * 1024)
+#define CONFIG_RETRIES	3
+
+struct config {
+	/* From container.json; never NULL, "" if not set. */
+	char *provider;
+	char *assistant_name;
+	char *group_name;
+	char *agent_group_id;
+	char *model;
+	char *effort;
+	int64_t max_messages; /* rows in one prompt */
+
+	/* From the environment. */
+	bool use_inotify;		  /* AGENT_WATCH=poll turns it off */
+	int64_t poll_idle_ms;		  /* AGENT_POLL_IDLE_MS */
+	int64_t poll_active_ms;		  /* AGENT_POLL_ACTIVE_MS */
+	int64_t retry_ms[CONFIG_RETRIES]; /* AGENT_RETRY_MS is the first; the rest follow from it */
+};
+
+/* 0; -EINVAL: not JSON, err names file, line and column; or -errno of reading it. */
+int config_load(const char *path, struct config **ret_config, struct err *err);
+void config_free(struct config *config);
+
+CLEANUP_DEFINE(config, struct config *, config_free);
+#define cleanup_config CLEANUP(cleanup_config_fn)

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/delivered.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct delivered_block {
+	char *to;
+	char *body;
+	bool expected; /* a repetition of it may come */
+};
+
+struct delivered {
+	struct delivered_block *blocks;
+	size_t count;
+};
+
+struct delivered *delivered_new(void)
+{
+	return calloc(1, sizeof(struct delivered));
+}
+
+void delivered_clear(struct delivered *delivered)
+{
+	for (size_t i = 0; i < delivered->count; i++) {
+		free(delivered->blocks[i].to);
+		free(delivered->blocks[i].body);
+	}
+	free(delivered->blocks);
+	*delivered = (struct delivered){ .blocks = NULL };
+}
+
+void delivered_free(struct delivered *delivered)
+{
+	if (!delivered)
+		return;
+	delivered_clear(delivered);
+	free(delivered);
+}
+
+void delivered_add(struct delivered *delivered, const char *to, const char *body)
+{
+	struct delivered_block *blocks, block = { strdup(to), strdup(body), false };
+
+	blocks = reallocarray(delivered->blocks, delivered->count + 1, sizeof(*blocks));
+	if (blocks)
+		delivered->blocks = blocks;
+	if (!blocks || !block.to || !block.body) {
+		free(block.to);
+		free(block.body);
+		return;
+	}
+	blocks[delivered->count++] = block;
+}
+
+void delivered_expect(struct delivered *delivered)
+{
+	for (size_t i = 0; i < delivered->count; i++)
+		delivered->blocks[i].expected = true;
+}
+
+bool delivered_repeats(struct delivered *delivered, const char *to, const char *body)
+{
+	for (size_t i = 0; i < delivered->count; i++) {
+		struct delivered_block *block = &delivered->blocks[i];
+
+		if (block->expected && strcmp(block->to, to) == 0 &&
+		    strcmp(block->body, body) == 0) {
+			block->expected = false;
+			return true;
+		}
+	}
+	return false;
+}

@@ -1,0 +1,22 @@
+#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which blocks were delivered since the last answer: the final result repeats the last message's
+ * text, and a block must not be sent twice. Blocks count: one that was meant twice is sent twice.
+ */
+#include <stdbool.h>
+
+struct delivered;
+
+struct delivered *delivered_new(void);
+void delivered_free(struct delivered *delivered);
+void delivered_clear(struct delivered *delivered);
+
+/* A block was delivered. Out of memory it is forgotten, and may be sent again. */
+void delivered_add(struct delivered *delivered, const char *to, const char *body);
+
+/* What follows repeats, as a whole or in part, what was delivered before this call. */
+void delivered_expect(struct delivered *delivered);
+
+/* Is this block a repetition? Each block from before delivered_expect() is repeated once. */
+bool delivered_repeats(struct delivered *delivered, const char *to, const char *body);

@@ -1,0 +1,32 @@
+#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * Tasks whose script decides whether the agent is woken. They are claimed already and wait here,
+ * one script at a time, while chat goes on.
+ */
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "common/err.h"
+#include "runner/io/child.h"
+#include "runner/io/loop.h"
+#include "runner/store/inbound.h"
+
+struct gate;
+
+/*
+ * The script of a task is done. wake: the row goes to the agent, with data (may be NULL). The
+ * callback takes the row over (inbound_row_deinit). problem: NULL, or one line for the log.
+ */
+typedef void gate_fn(void *userdata, struct inbound_row *row, bool wake, const json_t *data);
+
+int gate_new(struct loop *loop, struct children *children, const char *cwd, gate_fn *fn,
+	     void *userdata, struct gate **ret_gate);
+/* Kills a script that runs. */
+void gate_free(struct gate *gate);
+
+/* Queues a claimed row, which it takes over. 0 or -ENOMEM (the row stays the caller's). */
+int gate_add(struct gate *gate, struct inbound_row *row);
+
+/* A script runs or waits. */
+bool gate_is_busy(const struct gate *gate);

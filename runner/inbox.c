@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/inbox.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/table.h"
+#include "runner/task/script.h"
+
+/* Kinds that are handed to the agent. ("system" never is: inbound.c leaves it out.) */
+static const char *const inbox_kinds[] = { "chat", "chat-sdk", "task", "webhook" };
+
+/* The state of one walk through the due rows. */
+struct inbox_walk {
+	const struct inbox_view *view;
+	struct inbox_look *look;
+	size_t taken;
+	bool blocked; /* a command waits: what comes after it waits too */
+};
+
+static bool inbox_kind_is_known(const char *kind)
+{
+	for (size_t i = 0; i < ARRAY_LEN(inbox_kinds); i++)
+		if (strcmp(kind, inbox_kinds[i]) == 0)
+			return true;
+	return false;
+}
+
+enum inbox_aside inbox_aside_reason(const struct inbound_row *row)
+{
+	if (!inbox_kind_is_known(row->kind))
+		return INBOX_UNKNOWN_KIND;
+	if (row->oversize)
+		return INBOX_OVERSIZE;
+	return strcmp(row->kind, "task") == 0 ? INBOX_TASK : INBOX_STOP;
+}
+
+static bool inbox_is_acked(void *userdata, const char *id)
+{
+	const struct inbox_walk *walk = userdata;
+
+	/* A row whose acknowledgement cannot be read for now is left for the next look. */
+	return outbound_has_ack(walk->view->outbound, id, NULL) != 0;
+}
+
+static bool inbox_has_script(const struct inbound_row *row)
+{
+	cleanup_free char *script = NULL;
+
+	return strcmp(row->kind, "task") == 0 &&
+	       script_text(row->content, row->content_len, &script) > 0;
+}
+
+/* A command is alone in its turn: it waits for the running one, and ends the batch before it. */
+static enum inbound_pick inbox_pick_command(struct inbox_walk *walk, enum command command,
+					    char **text)
+{
+	if (walk->view->turn_is_active || walk->taken > 0) {
+		walk->blocked = true;
+		return INBOUND_LEAVE;
+	}
+	walk->blocked = true;
+	walk->look->command = command;
+	walk->look->command_text = steal_ptr(*text);
+	return INBOUND_TAKE_ONLY;
+}
+
+static enum inbound_pick inbox_pick(void *userdata, const struct inbound_row *row)
+{
+	struct inbox_walk *walk = userdata;
+	cleanup_free char *text = NULL;
+	enum command command = COMMAND_NONE;
+
+	if (!inbox_kind_is_known(row->kind) || row->oversize)
+		return INBOUND_ASIDE;
+	(void)command_classify(row, walk->view->known, walk->view->userdata, &command, &text);
+	if (command == COMMAND_STOP && walk->view->turn_is_active)
+		return INBOUND_ASIDE;
+	if (walk->blocked)
+		return INBOUND_LEAVE;
+	if (command == COMMAND_CLEAR || command == COMMAND_AGENT)
+		return inbox_pick_command(walk, command, &text);
+	/* It may be a command that the agent is about to announce. */
+	if (!walk->view->commands_known && command_is_candidate(row)) {
+		walk->blocked = true;
+		return INBOUND_LEAVE;
+	}
+	if (inbox_has_script(row))
+		return INBOUND_ASIDE;
+	walk->taken++;
+	return INBOUND_TAKE;
+}
+
+int inbox_look(const struct inbox_view *view, struct inbox_look *ret_look, struct err *err)
+{
+	struct inbox_look look = { .command = COMMAND_NONE };
+	struct inbox_walk walk = { .view = view, .look = &look };
+	const struct inbound_choice choice = {
+		.first_look = view->first_look,
+		.limit = view->limit,
+		.userdata = &walk,
+		.is_acked = inbox_is_acked,
+		.pick = inbox_pick,
+	};
+	cleanup_inbound struct inbound *inbound = NULL;
+	int r;
+
+	r = inbound_open(view->inbound_path, &inbound, err);
+	if (r == 0)
+		r = inbound_destinations(inbound, &look.destinations, err);
+	if (r == 0)
+		r = inbound_due(inbound, &choice, &look.batch, err);
+	if (r < 0) {
+		inbox_look_deinit(&look);
+		return r;
+	}
+	*ret_look = look;
+	return 0;
+}
+
+void inbox_look_deinit(struct inbox_look *look)
+{
+	inbound_batch_deinit(&look->batch);
+	inbound_destinations_deinit(&look->destinations);
+	free(look->command_text);
+	look->command_text = NULL;
+}

@@ -1,0 +1,46 @@
+#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * One look at inbound.db: what is due, and what each row is to the session: chat to be handed to
+ * the agent, a slash command that stands alone, or something to be dealt with beside the batch.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/err.h"
+#include "runner/message/command.h"
+#include "runner/store/inbound.h"
+#include "runner/store/outbound.h"
+
+struct inbox_view {
+	const char *inbound_path;
+	struct outbound *outbound;
+	size_t limit;	     /* rows in one prompt */
+	bool first_look;     /* of this container */
+	bool turn_is_active; /* commands wait, /stop does not */
+	bool commands_known; /* the agent has announced its commands, or never will */
+	command_known_fn *known;
+	void *userdata; /* of known */
+};
+
+/* Why a row stands beside the batch. */
+enum inbox_aside {
+	INBOX_TASK,	    /* its script decides whether the agent is woken */
+	INBOX_STOP,	    /* /stop while a turn runs */
+	INBOX_UNKNOWN_KIND, /* to be acknowledged as failed */
+	INBOX_OVERSIZE,	    /* the same, and its sender is told */
+};
+
+struct inbox_look {
+	struct inbound_batch batch;
+	struct inbound_destinations destinations;
+	enum command command; /* the batch is one row, and this command; else COMMAND_NONE */
+	char *command_text;   /* raw, for COMMAND_AGENT */
+};
+
+/* 0, or <0 as the functions of inbound.h. */
+int inbox_look(const struct inbox_view *view, struct inbox_look *ret_look, struct err *err);
+void inbox_look_deinit(struct inbox_look *look);
+
+/* Why this row of batch.aside is there. */
+enum inbox_aside inbox_aside_reason(const struct inbound_row *row);

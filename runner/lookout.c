@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/lookout.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/exit-code.h"
+#include "common/log.h"
+#include "runner/store/watch.h"
+
+#define LOOKOUT_RETRY_MS 250
+/* This many damaged looks in a row over at least this time end the container. */
+#define LOOKOUT_DAMAGED_LOOKS 10
+#define LOOKOUT_DAMAGED_MS    5000
+
+struct lookout {
+	const struct config *config;
+	struct watch *watch;
+	struct loop_source *source;
+	struct loop_timer *timer;
+	void (*look)(void *userdata);
+	void *userdata;
+	int64_t next_due_ms;
+	bool is_busy;
+	int damaged_looks;
+	int64_t damaged_since_ms; /* monotonic */
+	char *path;
+	char complaint[ERR_TEXT_MAX]; /* the failure that was logged last; "": none */
+};
+
+static void lookout_arm(struct lookout *lookout)
+{
+	const struct config *config = lookout->config;
+	int64_t wait = lookout->is_busy ? config->poll_active_ms : config->poll_idle_ms;
+
+	if (lookout->next_due_ms >= 0) {
+		int64_t due = lookout->next_due_ms - clock_realtime_ms();
+
+		if (due < wait)
+			wait = due;
+	}
+	loop_timer_arm(lookout->timer, wait);
+}
+
+static void lookout_on_timer(void *userdata)
+{
+	struct lookout *lookout = userdata;
+	bool is_due = lookout->next_due_ms >= 0 && lookout->next_due_ms <= clock_realtime_ms();
+
+	/* Armed first: whatever look() does, the next poll comes. */
+	lookout_arm(lookout);
+	if (is_due || watch_changed(lookout->watch)) {
+		lookout->next_due_ms = -1;
+		lookout->look(lookout->userdata);
+	}
+}
+
+static void lookout_on_watch(void *userdata, uint32_t events)
+{
+	struct lookout *lookout = userdata;
+
+	(void)events;
+	if (watch_drain(lookout->watch) && watch_changed(lookout->watch))
+		lookout->look(lookout->userdata);
+}
+
+int lookout_new(struct loop *loop, const char *inbound_path, const struct config *config,
+		void (*look)(void *userdata), void *userdata, struct lookout **ret_lookout)
+{
+	struct lookout *lookout = calloc(1, sizeof(*lookout));
+	int r = -ENOMEM;
+
+	if (!lookout)
+		return -ENOMEM;
+	lookout->config = config;
+	lookout->look = look;
+	lookout->userdata = userdata;
+	lookout->next_due_ms = -1;
+	lookout->path = strdup(inbound_path);
+	if (lookout->path)
+		r = watch_new(inbound_path, config->use_inotify, &lookout->watch, NULL);
+	if (r == 0)
+		r = loop_timer_new(loop, lookout_on_timer, lookout, &lookout->timer);
+	if (r == 0 && watch_fd(lookout->watch) >= 0)
+		r = loop_add_fd(loop, watch_fd(lookout->watch), EPOLLIN, lookout_on_watch, lookout,
+				&lookout->source);
+	if (r < 0) {
+		lookout_free(lookout);
+		return r;
+	}
+	*ret_lookout = lookout;
+	return 0;
+}
+
+void lookout_free(struct lookout *lookout)
+{
+	if (!lookout)
+		return;
+	loop_source_free(lookout->source);
+	loop_timer_free(lookout->timer);
+	watch_free(lookout->watch);
+	free(lookout->path);
+	free(lookout);
+}
+
+void lookout_begin(struct lookout *lookout)
+{
+	watch_mark(lookout->watch);
+}
+
+void lookout_done(struct lookout *lookout, int64_t next_due_ms, bool is_busy)
+{
+	if (lookout->complaint[0])
+		log_info("%s can be read again", lookout->path);
+	lookout->complaint[0] = '\0';
+	lookout->damaged_looks = 0;
+	lookout->next_due_ms = next_due_ms;
+	lookout->is_busy = is_busy;
+	lookout_arm(lookout);
+}
+
+int lookout_failed(struct lookout *lookout, int r, const char *text)
+{
+	int64_t now = clock_monotonic_ms();
+
+	watch_unmark(lookout->watch);
+	if (strcmp(lookout->complaint, text) != 0) {
+		log_warning("%s", text);
+		memccpy(lookout->complaint, text, '\0', sizeof(lookout->complaint) - 1);
+	}
+	if (r == -ENOTSUP)
+		return EXIT_CODE_CONFIG;
+	if (r != -EBADMSG)
+		lookout->damaged_looks = 0;
+	else if (lookout->damaged_looks++ == 0)
+		lookout->damaged_since_ms = now;
+	if (lookout->damaged_looks >= LOOKOUT_DAMAGED_LOOKS &&
+	    now - lookout->damaged_since_ms >= LOOKOUT_DAMAGED_MS) {
+		log_error("%s stays unreadable: ending, so that the host can mount it anew or "
+			  "restore it",
+			  lookout->path);
+		return EXIT_CODE_TEMPORARY;
+	}
+	/* Damage that a writer is about to mend is not to be counted ten times in a second. */
+	loop_timer_arm(lookout->timer, r == -EBADMSG ? LOOKOUT_DAMAGED_MS / LOOKOUT_DAMAGED_LOOKS
+						     : LOOKOUT_RETRY_MS);
+	return 0;
+}
+
+void lookout_soon(struct lookout *lookout)
+{
+	watch_unmark(lookout->watch);
+	loop_timer_arm(lookout->timer, 0);
+}

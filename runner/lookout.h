@@ -1,0 +1,37 @@
+#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * When to look at inbound.db: at once where inotify works, else at the next poll that finds the
+ * file changed, when a scheduled message falls due, and again after a look that failed.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "runner/config.h"
+#include "runner/io/loop.h"
+
+struct lookout;
+
+/* look() is called from the loop, and answers with one of the calls below. 0 or -errno. */
+int lookout_new(struct loop *loop, const char *inbound_path, const struct config *config,
+		void (*look)(void *userdata), void *userdata, struct lookout **ret_lookout);
+void lookout_free(struct lookout *lookout);
+
+/* Before the file is read: what changes from now on is noticed. */
+void lookout_begin(struct lookout *lookout);
+
+/*
+ * The look succeeded. next_due_ms: real time at which a message falls due, -1: none. is_busy: a
+ * turn runs, so that follow-ups are looked for more often.
+ */
+void lookout_done(struct lookout *lookout, int64_t next_due_ms, bool is_busy);
+
+/*
+ * The look failed with r; says so once and looks again soon. Returns 0, or the code with which the
+ * process has to end because no retry will help.
+ */
+int lookout_failed(struct lookout *lookout, int r, const char *text);
+
+/* Look as soon as the loop comes round, whether the file changed or not. */
+void lookout_soon(struct lookout *lookout);

@@ -1,0 +1,43 @@
+#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is to be written to outbound.db as one transaction: answers, acknowledgements, state.
+ * Collected here while a turn goes on; kept, joined by what comes later and tried again by a timer
+ * while the disk refuses. Nothing in it is lost before it is committed.
+ *
+ * If memory runs out while something is added, the outbox is broken: it commits nothing any more,
+ * and the session loop has to end, so that the messages are taken up again by the next one.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/err.h"
+#include "runner/io/loop.h"
+#include "runner/message/route.h"
+#include "runner/store/outbound.h"
+
+#define OUTBOX_RETRY_MS 1000
+
+struct outbox;
+
+struct outbox_events {
+	void (*drained)(void *userdata); /* what had been refused is now written */
+	void (*broken)(void *userdata);	 /* out of memory */
+};
+
+int outbox_new(struct loop *loop, struct outbound *outbound, const struct outbox_events *events,
+	       void *userdata, struct outbox **ret_outbox);
+void outbox_free(struct outbox *outbox);
+
+/* All of them copy what they are given; nothing is written before outbox_commit(). */
+void outbox_add_text(struct outbox *outbox, const struct route *route, const char *text);
+void outbox_add_completed(struct outbox *outbox, const char *id);
+void outbox_add_failed(struct outbox *outbox, const char *id);
+/* One key a transaction, the last one counts; value NULL deletes it. */
+void outbox_set_state(struct outbox *outbox, const char *key, const char *value);
+
+/* True: written, or nothing was there. False: refused for now; it is tried again by itself. */
+bool outbox_commit(struct outbox *outbox);
+
+/* Nothing waits to be written. */
+bool outbox_is_empty(const struct outbox *outbox);

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/pulse.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "runner/inflight.h"
+
+struct pulse {
+	struct outbound *outbound;
+	char *path;
+	enum pulse_need (*need)(void *userdata);
+	void *userdata;
+	struct loop_timer *timer;
+	struct inflight *inflight;
+	char published[INFLIGHT_NAME_MAX]; /* id of the tool that the host knows of */
+	int64_t alive_ms;		   /* monotonic */
+	bool complained;
+};
+
+/* Sets the file's mtime to now, and creates it if it is missing. */
+static int pulse_touch(const char *path)
+{
+	cleanup_close int fd = -1;
+
+	if (utimensat(AT_FDCWD, path, NULL, 0) == 0)
+		return 0;
+	if (errno != ENOENT)
+		return -errno;
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
+	return fd < 0 ? -errno : 0;
+}
+
+static void pulse_beat(struct pulse *pulse)
+{
+	int r = pulse_touch(pulse->path);
+
+	if (r < 0 && !pulse->complained)
+		log_warning("cannot touch %s: %s: the host may take this container for dead",
+			    pulse->path, strerror(-r));
+	pulse->complained = r < 0;
+}
+
+static void pulse_on_timer(void *userdata)
+{
+	struct pulse *pulse = userdata;
+	const struct inflight_tool *tool = inflight_published(pulse->inflight);
+	enum pulse_need need = pulse->need(pulse->userdata);
+	int64_t patience = PULSE_PATIENCE_MS;
+
+	if (need == PULSE_IDLE)
+		return;
+	if (need == PULSE_WAITING)
+		pulse_alive(pulse);
+	if (tool && tool->timeout_ms > patience)
+		patience = tool->timeout_ms;
+	if (clock_monotonic_ms() - pulse->alive_ms < patience)
+		pulse_beat(pulse);
+	loop_timer_arm(pulse->timer, PULSE_EVERY_MS);
+}
+
+int pulse_new(struct loop *loop, struct outbound *outbound, const char *path,
+	      enum pulse_need (*need)(void *userdata), void *userdata, struct pulse **ret_pulse)
+{
+	struct pulse *pulse = calloc(1, sizeof(*pulse));
+
+	if (!pulse)
+		return -ENOMEM;
+	pulse->outbound = outbound;
+	pulse->need = need;
+	pulse->userdata = userdata;
+	pulse->path = strdup(path);
+	pulse->inflight = inflight_new();
+	if (!pulse->path || !pulse->inflight ||
+	    loop_timer_new(loop, pulse_on_timer, pulse, &pulse->timer) < 0) {
+		pulse_free(pulse);
+		return -ENOMEM;
+	}
+	*ret_pulse = pulse;
+	return 0;
+}
+
+void pulse_free(struct pulse *pulse)
+{
+	if (!pulse)
+		return;
+	loop_timer_free(pulse->timer);
+	inflight_free(pulse->inflight);
+	free(pulse->path);
+	free(pulse);
+}
+
+void pulse_start(struct pulse *pulse)
+{
+	pulse_alive(pulse);
+	pulse_beat(pulse);
+	loop_timer_arm(pulse->timer, PULSE_EVERY_MS);
+}
+
+void pulse_alive(struct pulse *pulse)
+{
+	pulse->alive_ms = clock_monotonic_ms();
+}
+
+static void pulse_publish(struct pulse *pulse)
+{
+	const struct inflight_tool *tool = inflight_published(pulse->inflight);
+	const char *id = tool ? tool->id : "";
+	struct err err;
+	int r;
+
+	if (strcmp(id, pulse->published) == 0)
+		return;
+	r = outbound_set_tool(pulse->outbound, tool ? tool->name : NULL,
+			      tool ? tool->timeout_ms : -1, tool ? tool->started_ms : -1, &err);
+	if (r < 0)
+		log_warning("%s", err.text);
+	else
+		(void)snprintf(pulse->published, sizeof(pulse->published), "%s", id);
+}
+
+void pulse_tool_start(struct pulse *pulse, const char *id, const char *name, int64_t timeout_ms)
+{
+	inflight_start(pulse->inflight, id, name, timeout_ms);
+	pulse_publish(pulse);
+}
+
+void pulse_tool_end(struct pulse *pulse, const char *id)
+{
+	inflight_end(pulse->inflight, id);
+	pulse_publish(pulse);
+}
+
+void pulse_no_tools(struct pulse *pulse)
+{
+	inflight_clear(pulse->inflight);
+	pulse_publish(pulse);
+}

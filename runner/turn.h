@@ -1,0 +1,93 @@
+#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * A turn: claim → format → push → dispatch → commit. From the first claimed message until nothing
+ * claimed is unanswered. Follow-ups join it; each is answered by the result that consumed it.
+ *
+ * The turn decides what an agent's words become; it never talks to the agent itself: the session
+ * pushes what turn_next_push() gives, and hands the agent's events in.
+ */
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "runner/config.h"
+#include "runner/outbox.h"
+#include "runner/provider/provider.h"
+#include "runner/store/inbound.h"
+
+/*
+ * A complete text of the agent waits this long for the result, so that both are one transaction;
+ * a tool call or the next text sends it off at once.
+ */
+#define TURN_HOLD_MS 100
+
+struct turn;
+
+struct turn_options {
+	struct loop *loop;
+	struct outbound *outbound;
+	struct outbox *outbox;
+	const struct config *config;
+	const char *workspace;
+	const char *inbound_path;
+	const char *timezone;
+};
+
+int turn_new(const struct turn_options *options, struct turn **ret_turn);
+void turn_free(struct turn *turn);
+
+/* Something is claimed and not yet answered. */
+bool turn_is_active(const struct turn *turn);
+
+/* Messages to be handed to the agent as one text. */
+struct turn_input {
+	struct inbound_row *rows; /* taken over by turn_add(), also when it fails */
+	size_t count;
+	char *const *passed_over; /* context rows that found no room, acknowledged with the rest */
+	size_t passed_over_count;
+	const json_t *script_output; /* of the only row; NULL: none */
+	const char *command;	     /* the only row is this slash command; NULL: none */
+	bool claimed;		     /* the claim stands already */
+};
+
+/*
+ * Claims the rows and makes their prompt. 0; <0: the claim could not be written, nothing happened
+ * and the rows are still due. Rows that cannot be rendered are acknowledged as failed by themselves.
+ */
+int turn_add(struct turn *turn, struct turn_input *input, struct err *err);
+
+struct turn_push {
+	const char *text;
+	size_t len;
+	bool is_command;
+};
+
+/* The next text that the agent has not been given; false: none. */
+bool turn_next_push(const struct turn *turn, struct turn_push *ret_push);
+/* It was given to the agent under this id. */
+void turn_pushed(struct turn *turn, int64_t push_id);
+/* Everything unanswered has to be given again: to another process, or after a failure. */
+void turn_rewind(struct turn *turn);
+
+/* What the agent said. */
+void turn_text(struct turn *turn, const char *text, size_t len);
+/* The agent began something else: what it said before is sent now. */
+void turn_send_held(struct turn *turn);
+
+enum turn_verdict {
+	TURN_GOES_ON, /* more is unanswered, or was queued for the agent just now */
+	TURN_DONE,
+	TURN_RETRY,	  /* after turn_retry_ms(): turn_rewind(), then push again */
+	TURN_RETRY_FRESH, /* at once, in a fresh conversation */
+};
+
+enum turn_verdict turn_result(struct turn *turn, const struct provider_result *result);
+/* The agent's process ended before it answered. */
+enum turn_verdict turn_broken(struct turn *turn, enum provider_error error, const char *detail);
+int64_t turn_retry_ms(const struct turn *turn);
+
+/* The user stopped the turn: every claim is completed, what was delivered stays. */
+void turn_stopped(struct turn *turn);
