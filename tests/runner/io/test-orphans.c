@@ -53,6 +53,7 @@ static void test_kills_strangers_only(void **state)
 static void test_grandchildren_come_later(void **state)
 {
 	pid_t none = -1, parent;
+	size_t killed;
 	int ready[2];
 	char byte;
 
@@ -68,9 +69,12 @@ static void test_grandchildren_come_later(void **state)
 			(void)pause();
 	}
 	assert_int_equal(read(ready[0], &byte, 1), 1);
-	assert_int_equal(orphans_kill(knows, &none), 1);
+	/* The parent may die, and leave its child to us, while /proc is still being read. */
+	killed = orphans_kill(knows, &none);
 	assert_int_equal(signal_of(parent), SIGKILL);
-	assert_int_equal(orphans_kill(knows, &none), 1);
+	if (killed == 1)
+		killed += orphans_kill(knows, &none);
+	assert_int_equal(killed, 2);
 	assert_true(waitpid(-1, NULL, 0) > 0);
 	assert_int_equal(orphans_kill(knows, &none), 0);
 	close(ready[0]);
