@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+# The jobs of a person; meson and ninja do the building. `make help` prints the comments below.
+
+# Debian's own Python: it is the one that has Debian's pytest.
+PYTHON  ?= /usr/bin/python3
+PREFIX  ?= /usr/local
+IMAGE   ?= agent-runner
+VERSION ?= $(shell sed -n "s/^  version: '\(.*\)',/\1/p" meson.build)
+# What builds images: docker if its daemon answers, else podman.
+RUNTIME ?= $(shell docker info >/dev/null 2>&1 && echo docker || echo podman)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast build bench image format lint install clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## See it work: build, one session, one message, the answer (PROVIDER=claude: the real agent)
+	@tools/packages.sh build demo
+	@$(MAKE) --no-print-directory build
+	@$(PYTHON) docs/demo.py --provider '$(or $(PROVIDER),mock)'
+
+test: ## Run all tests: unit, whole program, real agent CLI, real containers
+	@tools/packages.sh build test container
+	@$(MAKE) --no-print-directory build
+	@$(PYTHON) tests/run.py full
+
+test-fast: ## Run the first tier only: format, lints, unit and whole-program tests
+	@tools/packages.sh build test
+	@$(MAKE) --no-print-directory build
+	@$(PYTHON) tests/run.py fast
+
+build: ## Build build/agent-runner
+	@[ -f build/build.ninja ] || meson setup build
+	@ninja -C build
+
+bench: ## Measure, and print README's table of figures (some minutes)
+	@tools/packages.sh build bench
+	@[ -f build-bench/build.ninja ] || meson setup -Dtests=disabled build-bench
+	@ninja -C build-bench
+	@$(PYTHON) bench/bench.py
+
+image: ## Build the container image agent-runner with docker or podman
+	$(RUNTIME) build $(if $(findstring podman,$(RUNTIME)),--format docker) \
+		--build-arg VERSION=$(VERSION) -t $(IMAGE):$(VERSION) -t $(IMAGE):latest .
+
+format: ## Lay out all C files by .clang-format
+	find common entrypoint runner tests bench tools -name '*.[ch]' -exec clang-format -i {} +
+
+lint: ## Check format, layers, headers and mirrored tests
+	@status=0; for lint in tests/lint/*.sh; do sh $$lint || status=1; done; \
+	for lint in tests/lint/*.py; do $(PYTHON) $$lint || status=1; done; exit $$status
+
+install: build ## Install the binary and the man page below PREFIX (DESTDIR is kept to)
+	@meson configure build -Dprefix=$(PREFIX)
+	@meson install -C build
+
+clean: ## Remove what building and testing made
+	rm -rf build build-*/ .cache .pytest_cache

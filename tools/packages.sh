@@ -1,0 +1,60 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The packages that each job needs, and their installation: tools/packages.sh JOB…
+# Says what is missing before it installs it. Does nothing, and needs no network, if nothing is.
+# A row is a Debian or Ubuntu package; PACKAGE/COMMAND is satisfied by any COMMAND in the PATH too.
+set -eu
+
+packages_build="gcc/cc libc6-dev meson/meson ninja-build/ninja pkg-config/pkg-config python3
+	libsqlite3-dev libjansson-dev libseccomp-dev libcap-dev"
+packages_demo="python3"
+packages_test="clang/clang clang-format/clang-format libcmocka-dev python3-pytest
+	mandoc/mandoc strace/strace procps/ps util-linux git/git nodejs/node npm/npm"
+packages_container="podman/podman runc/runc mmdebstrap/mmdebstrap debian-archive-keyring"
+packages_bench="gcc/cc tini/tini dumb-init/dumb-init catatonit/catatonit strace/strace"
+
+fail() {
+	echo "packages.sh: $*" >&2
+	exit 1
+}
+
+is_there() { # PACKAGE[/COMMAND]
+	case "$1" in
+	*/*) command -v "${1#*/}" >/dev/null 2>&1 && return 0 ;;
+	esac
+	status=$(dpkg-query -W -f '${db:Status-Abbrev}' "${1%%/*}" 2>/dev/null) || return 1
+	[ "${status#ii}" != "$status" ]
+}
+
+[ $# -gt 0 ] || fail "which job? build, demo, test, container or bench"
+missing=
+for job in "$@"; do
+	case "$job" in
+	build) rows=$packages_build ;;
+	demo) rows=$packages_demo ;;
+	test) rows=$packages_test ;;
+	container) rows=$packages_container ;;
+	bench) rows=$packages_bench ;;
+	*) fail "there is no job \"$job\"; there are build, demo, test, container and bench" ;;
+	esac
+	for row in $rows; do
+		is_there "$row" || missing="$missing ${row%%/*}"
+	done
+done
+[ -n "$missing" ] || exit 0
+
+command -v apt-get >/dev/null 2>&1 ||
+	fail "this is not Debian or Ubuntu; install the counterparts of these packages:$missing"
+as_root=
+if [ "$(id -u)" -ne 0 ]; then
+	command -v sudo >/dev/null 2>&1 ||
+		fail "neither root nor sudo; as root run: apt-get install$missing"
+	as_root=sudo
+fi
+echo "To be installed with apt-get, for $*:$missing"
+export DEBIAN_FRONTEND=noninteractive
+$as_root apt-get update -qq || fail "apt-get update failed; is the network there?"
+# shellcheck disable=SC2086 # a list of words
+$as_root env DEBIAN_FRONTEND=noninteractive \
+	apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 $missing ||
+	fail "apt-get could not install:$missing"
