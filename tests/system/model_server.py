@@ -179,7 +179,7 @@ class Handler(BaseHTTPRequestHandler):
             self.answer_json(400, {"type": "error", "error": {"type": "invalid_request_error",
                                                               "message": "not JSON"}})
             return
-        request = Request(path, dict(self.headers), body, len(raw), time.monotonic())
+        request = Request(path, {k.lower(): v for k, v in self.headers.items()}, body, len(raw), time.monotonic())
         request.kind = request.classify()
         try:
             self.answer(request, self.server.model.choose(request))
