@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "runner/inflight.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/utf8.h"
 
 struct inflight {
 	struct inflight_tool tools[INFLIGHT_MAX];
@@ -22,10 +22,22 @@ void inflight_free(struct inflight *inflight)
 	free(inflight);
 }
 
+/* Copies what fits, without cutting a character: the name is stored where the host reads it. */
+static void inflight_copy(char copy[INFLIGHT_NAME_MAX], const char *text)
+{
+	size_t n = utf8_prefix(text, strlen(text), INFLIGHT_NAME_MAX - 1);
+
+	memcpy(copy, text, n);
+	copy[n] = '\0';
+}
+
 static struct inflight_tool *inflight_find(struct inflight *inflight, const char *id)
 {
+	char kept[INFLIGHT_NAME_MAX];
+
+	inflight_copy(kept, id);
 	for (size_t i = 0; i < inflight->count; i++)
-		if (strncmp(inflight->tools[i].id, id, INFLIGHT_NAME_MAX - 1) == 0)
+		if (strcmp(inflight->tools[i].id, kept) == 0)
 			return &inflight->tools[i];
 	return NULL;
 }
@@ -37,8 +49,8 @@ void inflight_start(struct inflight *inflight, const char *id, const char *name,
 	if (inflight_find(inflight, id) || inflight->count == INFLIGHT_MAX)
 		return;
 	tool = &inflight->tools[inflight->count++];
-	(void)snprintf(tool->id, sizeof(tool->id), "%s", id);
-	(void)snprintf(tool->name, sizeof(tool->name), "%s", name);
+	inflight_copy(tool->id, id);
+	inflight_copy(tool->name, name);
 	tool->timeout_ms = timeout_ms;
 	tool->started_ms = clock_realtime_ms();
 }

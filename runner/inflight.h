@@ -8,8 +8,9 @@
 #include <stdint.h>
 
 /* More than this at once are not tracked: the host is told of one only. */
-#define INFLIGHT_MAX	  256
-#define INFLIGHT_NAME_MAX 128
+#define INFLIGHT_MAX 256
+/* Bytes of an id or a name that are kept, with the NUL: the API allows names of 128. */
+#define INFLIGHT_NAME_MAX 160
 
 struct inflight;
 

@@ -12,8 +12,7 @@
 static const char *const notice_texts[] = {
 	[PROVIDER_OK] = "I have no answer.",
 	[PROVIDER_TRANSIENT] = "I could not reach the AI service: it is overloaded or the network "
-			       "is down. I tried several times. Please send your message again in "
-			       "a few minutes.",
+			       "is down. Please send your message again in a few minutes.",
 	[PROVIDER_AUTH] = "I cannot log in to the AI service: its key or login is missing, wrong "
 			  "or expired. Whoever runs me has to renew it.",
 	[PROVIDER_QUOTA] = "The AI service's usage limit is reached, so I cannot answer now.",
@@ -22,8 +21,8 @@ static const char *const notice_texts[] = {
 		"in a fresh session. Please send less at once.",
 	[PROVIDER_INVALID_SESSION] = "I could not open our conversation. Please send your message "
 				     "again.",
-	[PROVIDER_CRASHED] = "My agent program broke off while it worked on your message, several "
-			     "times. Please try again, or ask in another way.",
+	[PROVIDER_CRASHED] = "My agent program broke off while it worked on your message. Please "
+			     "try again, or ask in another way.",
 	[PROVIDER_UNAVAILABLE] = "I cannot work: my agent program is missing or does not start. "
 				 "Whoever runs me has to repair it.",
 	[PROVIDER_OTHER] = "Something went wrong while I worked on your message.",
@@ -41,7 +40,7 @@ int notice_compose(enum provider_error error, const char *detail, int64_t retry_
 	strbuf_puts(out, notice_texts[error]);
 	if (retry_at_ms > 0 && localtime_r(&reset, &local) &&
 	    strftime(when, sizeof(when), "%Y-%m-%d %H:%M %Z", &local) > 0)
-		strbuf_printf(out, " It resets at %s.", when);
+		strbuf_printf(out, " The limit ends at %s.", when);
 	if (cut == 0)
 		return out->error;
 	strbuf_puts(out, "\n\n(Error: ");
