@@ -9,19 +9,24 @@ VERSION ?= $(shell sed -n "s/^  version: '\(.*\)',/\1/p" meson.build)
 # What builds images: docker if its daemon answers, else podman.
 RUNTIME ?= $(shell docker info >/dev/null 2>&1 && echo docker || echo podman)
 
+# Who answers in the demo.
+PROVIDER  ?= mock
+PROVIDERS := mock claude
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast build bench image format lint install clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## See it work: build, one session, one message, the answer (PROVIDER=claude: the real agent)
-	@tools/packages.sh build demo
+demo: ## See it work: one session, one message, its answer (PROVIDER=claude: the real agent)
+	@$(if $(filter-out $(PROVIDERS),$(PROVIDER)),$(error PROVIDER is one of: $(PROVIDERS)))
+	@tools/packages.sh build demo $(if $(filter claude,$(PROVIDER)),npm)
 	@$(MAKE) --no-print-directory build
-	@$(PYTHON) docs/demo.py --provider '$(or $(PROVIDER),mock)'
+	@$(PYTHON) docs/demo.py --provider $(PROVIDER)
 
 test: ## Run all tests: unit, whole program, real agent CLI, real containers
-	@tools/packages.sh build test container
+	@tools/packages.sh build test npm container
 	@$(MAKE) --no-print-directory build
 	@$(PYTHON) tests/run.py full
 

@@ -9,9 +9,12 @@ packages_build="gcc/cc libc6-dev meson/meson ninja-build/ninja pkg-config/pkg-co
 	libsqlite3-dev libjansson-dev libseccomp-dev libcap-dev"
 packages_demo="python3"
 packages_test="clang/clang clang-format/clang-format libcmocka-dev python3-pytest
-	mandoc/mandoc strace/strace procps/ps util-linux git/git nodejs/node npm/npm"
+	mandoc/mandoc strace/strace procps/ps git/git"
+packages_npm="nodejs/node npm/npm"
 packages_container="podman/podman runc/runc mmdebstrap/mmdebstrap debian-archive-keyring"
 packages_bench="gcc/cc tini/tini dumb-init/dumb-init catatonit/catatonit strace/strace"
+
+jobs="build demo test npm container bench"
 
 fail() {
 	echo "packages.sh: $*" >&2
@@ -26,16 +29,17 @@ is_there() { # PACKAGE[/COMMAND]
 	[ "${status#ii}" != "$status" ]
 }
 
-[ $# -gt 0 ] || fail "which job? build, demo, test, container or bench"
+[ $# -gt 0 ] || fail "which job? $jobs"
 missing=
 for job in "$@"; do
 	case "$job" in
 	build) rows=$packages_build ;;
 	demo) rows=$packages_demo ;;
 	test) rows=$packages_test ;;
+	npm) rows=$packages_npm ;;
 	container) rows=$packages_container ;;
 	bench) rows=$packages_bench ;;
-	*) fail "there is no job \"$job\"; there are build, demo, test, container and bench" ;;
+	*) fail "there is no job \"$job\"; there are: $jobs" ;;
 	esac
 	for row in $rows; do
 		is_there "$row" || missing="$missing ${row%%/*}"
