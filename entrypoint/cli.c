@@ -1,0 +1,538 @@
+/* SPDX-License-Identifier: MIT */
+#include "entrypoint/cli.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/exit-code.h"
+#include "common/number.h"
+#include "common/options.h"
+#include "common/table.h"
+
+#define CLI_WORKSPACE	 "/workspace"
+#define CLI_GRACE_MAX_MS (60 * 60 * 1000)
+/* A host that stops with "docker stop -t 1" kills after a second: we are done before. */
+#define CLI_GRACE_SESSION_MS 800
+#define CLI_GRACE_UNSET	     (-2)
+
+#define CLI_BIT(mode)	     (1U << (mode))
+#define CLI_ALL_MODES	     (CLI_BIT(CLI_MODES) - 1)
+#define CLI_INIT_MODES \
+	(CLI_BIT(CLI_SESSION) | CLI_BIT(CLI_ONCE) | CLI_BIT(CLI_COMMAND) | CLI_BIT(CLI_KEEP_ALIVE))
+
+/* What is being read: the result, and what only the parser needs. */
+struct cli_reader {
+	struct cli *cli;
+	bool keep_alive, healthcheck, help, version;
+};
+
+/* Modes */
+
+static const struct {
+	const char *name;
+	const char *usage;
+	const char *help;
+	bool is_word; /* its name as first word asks for it */
+	bool takes_command;
+	bool is_missing; /* known, but this version does not have it */
+} cli_modes[] = {
+	[CLI_SESSION] = {
+		.name = "session",
+		.usage = "agent-runner [OPTION]...",
+		.help = "watch the session databases of the workspace and answer with an agent "
+			"(standard input: /dev/null, a terminal or closed)",
+	},
+	[CLI_ONCE] = {
+		.name = "once",
+		.usage = "agent-runner [OPTION]... < REQUEST",
+		.help = "answer one JSON request from standard input (a pipe, file or socket; "
+			"if it is blank: session)",
+	},
+	[CLI_COMMAND] = {
+		.name = "command",
+		.usage = "agent-runner [OPTION]... [--] COMMAND [ARGUMENT]...",
+		.help = "run a command, as init for it",
+		.takes_command = true,
+	},
+	[CLI_KEEP_ALIVE] = {
+		.name = "keep-alive",
+		.usage = "agent-runner [OPTION]... --keep-alive",
+		.help = "prepare the workspace and wait, for work by \"docker exec\"",
+	},
+	[CLI_HEALTHCHECK] = {
+		.name = "healthcheck",
+		.usage = "agent-runner --healthcheck [--json] [--workspace=DIR]",
+		.help = "tell whether the container is healthy",
+	},
+	[CLI_CONFINE] = {
+		.name = "confine",
+		.usage = "agent-runner confine --role=ROLE -- COMMAND [ARGUMENT]...",
+		.help = "run a command with the rights of a role",
+		.is_word = true,
+		.takes_command = true,
+	},
+	[CLI_MCP] = { .name = "mcp", .is_word = true, .is_missing = true },
+	[CLI_NCL] = { .name = "ncl", .is_word = true, .is_missing = true },
+	[CLI_COMPACT_INSTRUCTIONS] = {
+		.name = "compact-instructions",
+		.is_word = true,
+		.is_missing = true,
+	},
+	[CLI_HELP] = { .name = "help" },
+	[CLI_VERSION] = { .name = "version" },
+};
+TABLE_COVERS(cli_modes, CLI_MODES);
+
+const char *cli_mode_name(enum cli_mode mode)
+{
+	return cli_modes[mode].name;
+}
+
+/* Options */
+
+static struct cli_reader *cli_reader_of(void *target)
+{
+	return target;
+}
+
+static int cli_set_workspace(void *target, const char *value, struct err *err)
+{
+	if (*value != '/')
+		return err_set(err, -EINVAL, "\"%s\" is no absolute path", value);
+	cli_reader_of(target)->cli->workspace = value;
+	return 0;
+}
+
+static int cli_set_user(void *target, const char *value, struct err *err)
+{
+	if (*value == '\0')
+		return err_set(err, -EINVAL, "is empty; UID, UID:GID or a name is expected");
+	cli_reader_of(target)->cli->user = value;
+	return 0;
+}
+
+static int cli_set_allow_root(void *target, const char *value, struct err *err)
+{
+	(void)value;
+	(void)err;
+	cli_reader_of(target)->cli->allow_root = true;
+	return 0;
+}
+
+static int cli_set_chown(void *target, const char *value, struct err *err)
+{
+	static const char *const names[] = {
+		[CLI_CHOWN_TOP] = "top",
+		[CLI_CHOWN_RECURSIVE] = "recursive",
+		[CLI_CHOWN_NO] = "no",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (strcmp(value, names[i]) == 0) {
+			cli_reader_of(target)->cli->chown = (enum cli_chown)i;
+			return 0;
+		}
+	return err_set(err, -EINVAL, "\"%s\" is none of top, recursive, no", value);
+}
+
+static int cli_set_no_mount_check(void *target, const char *value, struct err *err)
+{
+	(void)value;
+	(void)err;
+	cli_reader_of(target)->cli->no_mount_check = true;
+	return 0;
+}
+
+static int cli_set_grace(void *target, const char *value, struct err *err)
+{
+	int64_t ms = CLI_GRACE_NONE;
+	int r = strcmp(value, "none") == 0 ? 0 : number_parse_span_ms(value, CLI_GRACE_MAX_MS, &ms);
+
+	if (r == -ERANGE)
+		return err_set(err, r, "\"%s\" is not within 0 and 1h", value);
+	if (r < 0)
+		return err_set(err, r, "\"%s\" is no time span like 800ms, 5s, 2m, or none", value);
+	cli_reader_of(target)->cli->grace_ms = ms;
+	return 0;
+}
+
+static int cli_set_group(void *target, const char *value, struct err *err)
+{
+	(void)value;
+	(void)err;
+	cli_reader_of(target)->cli->to_group = true;
+	return 0;
+}
+
+static int cli_set_role(void *target, const char *value, struct err *err)
+{
+	/* The other roles are the program's own. */
+	if (strcmp(value, "agent") != 0)
+		return err_set(err, -EINVAL, "there is no role \"%s\": there is agent", value);
+	cli_reader_of(target)->cli->role = value;
+	return 0;
+}
+
+static int cli_set_json(void *target, const char *value, struct err *err)
+{
+	(void)value;
+	(void)err;
+	cli_reader_of(target)->cli->json = true;
+	return 0;
+}
+
+static int cli_set_log_level(void *target, const char *value, struct err *err)
+{
+	if (log_level_from_name(value, &cli_reader_of(target)->cli->log_level) < 0)
+		return err_set(err, -EINVAL, "\"%s\" is none of error, warning, info, debug",
+			       value);
+	return 0;
+}
+
+static int cli_set_keep_alive(void *target, const char *value, struct err *err)
+{
+	(void)value;
+	(void)err;
+	cli_reader_of(target)->keep_alive = true;
+	return 0;
+}
+
+static int cli_set_healthcheck(void *target, const char *value, struct err *err)
+{
+	(void)value;
+	(void)err;
+	cli_reader_of(target)->healthcheck = true;
+	return 0;
+}
+
+static int cli_set_help(void *target, const char *value, struct err *err)
+{
+	(void)value;
+	(void)err;
+	cli_reader_of(target)->help = true;
+	return 0;
+}
+
+static int cli_set_version(void *target, const char *value, struct err *err)
+{
+	(void)value;
+	(void)err;
+	cli_reader_of(target)->version = true;
+	return 0;
+}
+
+enum cli_option {
+	CLI_OPTION_KEEP_ALIVE,
+	CLI_OPTION_HEALTHCHECK,
+	CLI_OPTION_WORKSPACE,
+	CLI_OPTION_USER,
+	CLI_OPTION_ALLOW_ROOT,
+	CLI_OPTION_CHOWN,
+	CLI_OPTION_NO_MOUNT_CHECK,
+	CLI_OPTION_ROLE,
+	CLI_OPTION_GRACE,
+	CLI_OPTION_GROUP,
+	CLI_OPTION_JSON,
+	CLI_OPTION_LOG_LEVEL,
+	CLI_OPTION_HELP,
+	CLI_OPTION_VERSION,
+	CLI_OPTIONS,
+};
+
+static const struct options_row cli_rows[] = {
+	[CLI_OPTION_KEEP_ALIVE] = {
+		.name = "keep-alive",
+		.help = "prepare everything, run nothing, wait for the end",
+		.set = cli_set_keep_alive,
+	},
+	[CLI_OPTION_HEALTHCHECK] = {
+		.name = "healthcheck",
+		.help = "print one line a check; exit 0: healthy, 1: not",
+		.set = cli_set_healthcheck,
+	},
+	[CLI_OPTION_WORKSPACE] = {
+		.name = "workspace",
+		.value = "DIR",
+		.variable = "AGENT_WORKSPACE",
+		.help = "the folder to work in; default " CLI_WORKSPACE,
+		.set = cli_set_workspace,
+	},
+	[CLI_OPTION_USER] = {
+		.name = "user",
+		.value = "USER",
+		.help = "UID[:GID] or name to become when started as root; default: the "
+			"workspace's owner, else 1000:1000",
+		.set = cli_set_user,
+	},
+	[CLI_OPTION_ALLOW_ROOT] = {
+		.name = "allow-root",
+		.help = "stay root when started as root",
+		.set = cli_set_allow_root,
+	},
+	[CLI_OPTION_CHOWN] = {
+		.name = "chown",
+		.value = "WHAT",
+		.help = "what of the workspace root gives to the user: top (the folder and its "
+			"known entries; default), recursive, no",
+		.set = cli_set_chown,
+	},
+	[CLI_OPTION_NO_MOUNT_CHECK] = {
+		.name = "no-mount-check",
+		.help = "go on if " CLI_WORKSPACE " is no mount and dies with the container",
+		.set = cli_set_no_mount_check,
+	},
+	[CLI_OPTION_ROLE] = {
+		.name = "role",
+		.value = "ROLE",
+		.help = "the rights of the command: agent",
+		.set = cli_set_role,
+	},
+	[CLI_OPTION_GRACE] = {
+		.name = "grace",
+		.value = "SPAN",
+		.help = "time from SIGTERM to SIGKILL: 800ms, 5s, 2m, none; default 800ms, with a "
+			"command or --keep-alive none",
+		.set = cli_set_grace,
+	},
+	[CLI_OPTION_GROUP] = {
+		.name = "group",
+		.letter = 'g',
+		.help = "forward signals to the process group, not to the main child alone",
+		.set = cli_set_group,
+	},
+	[CLI_OPTION_JSON] = {
+		.name = "json",
+		.help = "print the health checks as JSON",
+		.set = cli_set_json,
+	},
+	[CLI_OPTION_LOG_LEVEL] = {
+		.name = "log-level",
+		.value = "LEVEL",
+		.variable = "AGENT_LOG_LEVEL",
+		.help = "error, warning, info or debug; default info",
+		.set = cli_set_log_level,
+	},
+	[CLI_OPTION_HELP] = {
+		.name = "help",
+		.letter = 'h',
+		.help = "print this text",
+		.set = cli_set_help,
+	},
+	[CLI_OPTION_VERSION] = {
+		.name = "version",
+		.help = "print the version",
+		.set = cli_set_version,
+	},
+};
+TABLE_COVERS(cli_rows, CLI_OPTIONS);
+
+static const struct options cli_options = { cli_rows, CLI_OPTIONS };
+
+/* The modes in which an option means something; in others it is a mistake worth an error. */
+static const unsigned int cli_option_modes[] = {
+	[CLI_OPTION_KEEP_ALIVE] = CLI_BIT(CLI_KEEP_ALIVE),
+	[CLI_OPTION_HEALTHCHECK] = CLI_BIT(CLI_HEALTHCHECK),
+	[CLI_OPTION_WORKSPACE] = CLI_ALL_MODES,
+	[CLI_OPTION_USER] = CLI_INIT_MODES,
+	[CLI_OPTION_ALLOW_ROOT] = CLI_ALL_MODES,
+	[CLI_OPTION_CHOWN] = CLI_INIT_MODES,
+	[CLI_OPTION_NO_MOUNT_CHECK] = CLI_INIT_MODES | CLI_BIT(CLI_HEALTHCHECK),
+	[CLI_OPTION_ROLE] = CLI_BIT(CLI_COMMAND) | CLI_BIT(CLI_KEEP_ALIVE) | CLI_BIT(CLI_CONFINE),
+	[CLI_OPTION_GRACE] = CLI_INIT_MODES,
+	[CLI_OPTION_GROUP] = CLI_INIT_MODES,
+	[CLI_OPTION_JSON] = CLI_BIT(CLI_HEALTHCHECK),
+	[CLI_OPTION_LOG_LEVEL] = CLI_ALL_MODES,
+	[CLI_OPTION_HELP] = CLI_ALL_MODES,
+	[CLI_OPTION_VERSION] = CLI_ALL_MODES,
+};
+TABLE_COVERS(cli_option_modes, CLI_OPTIONS);
+
+/* What --help says beyond options */
+
+struct cli_note {
+	const char *name;
+	const char *help;
+};
+
+static const struct cli_note cli_variables[] = {
+	{ "AGENT_WORKSPACE", "as --workspace" },
+	{ "AGENT_LOG_LEVEL", "as --log-level" },
+	{ "AGENT_PROVIDER", "the agent to use, instead of the one that container.json names" },
+	{ "AGENT_CLAUDE_PATH", "the Claude Code CLI; default /pnpm/claude, else claude in PATH" },
+	{ "AGENT_WATCH", "poll: look at the inbox periodically, do not rely on inotify" },
+	{ "AGENT_POLL_IDLE_MS", "period of these looks while nothing runs" },
+	{ "AGENT_POLL_ACTIVE_MS", "period of these looks during a turn" },
+	{ "AGENT_RETRY_MS", "first delay before a failed turn is tried again; default 2000" },
+	{ "AGENT_PROTECTION_CAPS", "require, try or off: dropping capabilities" },
+	{ "AGENT_PROTECTION_NO_NEW_PRIVS", "require, try or off: no_new_privs" },
+	{ "AGENT_PROTECTION_UNDUMPABLE", "require, try or off: no tracing of the runner" },
+	{ "AGENT_PROTECTION_SECCOMP", "require, try or off: the system call filter" },
+};
+
+static const struct {
+	int code;
+	const char *help;
+} cli_exit_codes[] = {
+	{ EXIT_CODE_OK, "success; healthy" },
+	{ EXIT_CODE_UNHEALTHY, "unhealthy; the request could not be answered" },
+	{ EXIT_CODE_USAGE, "wrong usage" },
+	{ EXIT_CODE_NO_WORKSPACE, "no workspace" },
+	{ EXIT_CODE_INTERNAL, "internal error" },
+	{ EXIT_CODE_CANNOT_CREATE, "something cannot be created" },
+	{ EXIT_CODE_TEMPORARY, "a transient failure; try again" },
+	{ EXIT_CODE_NO_PERMISSION, "no permission" },
+	{ EXIT_CODE_CONFIG, "wrong configuration" },
+	{ EXIT_CODE_NOT_EXECUTABLE, "the command cannot be executed" },
+	{ EXIT_CODE_NOT_FOUND, "the command was not found" },
+	{ EXIT_CODE_SIGNAL_BASE, "plus n: ended by signal n" },
+};
+
+void cli_print_help(FILE *out)
+{
+	(void)fputs("The init process of an agent's container, and the agent's session loop.\n\n"
+		    "Usage:\n",
+		    out);
+	for (size_t i = 0; i < CLI_MODES; i++)
+		if (cli_modes[i].usage)
+			(void)fprintf(out, "  %s\n      %s\n", cli_modes[i].usage,
+				      cli_modes[i].help);
+	(void)fputs("\nOptions:\n", out);
+	options_print(&cli_options, out);
+	(void)fputs("\nEnvironment:\n", out);
+	for (size_t i = 0; i < ARRAY_LEN(cli_variables); i++)
+		(void)fprintf(out, "  %-30s  %s\n", cli_variables[i].name, cli_variables[i].help);
+	(void)fputs("\nExit codes (else: the command's own):\n", out);
+	for (size_t i = 0; i < ARRAY_LEN(cli_exit_codes); i++)
+		(void)fprintf(out, "  %3d  %s\n", cli_exit_codes[i].code, cli_exit_codes[i].help);
+}
+
+void cli_print_version(FILE *out)
+{
+	(void)fputs("agent-runner " AGENT_RUNNER_VERSION "\n", out);
+}
+
+/* Parsing */
+
+/* The mode that asks for itself by this word, else CLI_MODES. */
+static enum cli_mode cli_mode_of_word(const char *word)
+{
+	for (size_t i = 0; i < CLI_MODES; i++)
+		if (cli_modes[i].is_word && strcmp(word, cli_modes[i].name) == 0)
+			return (enum cli_mode)i;
+	return CLI_MODES;
+}
+
+/* A pipe, file or socket can hold a request; /dev/null, a terminal and a closed one cannot. */
+static enum cli_mode cli_mode_of_stdin(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return CLI_SESSION;
+	return S_ISFIFO(st.st_mode) || S_ISREG(st.st_mode) || S_ISSOCK(st.st_mode) ? CLI_ONCE
+										   : CLI_SESSION;
+}
+
+/* The mode that options ask for, else CLI_MODES. */
+static enum cli_mode cli_mode_of_flags(const struct cli_reader *reader)
+{
+	if (reader->healthcheck)
+		return CLI_HEALTHCHECK;
+	return reader->keep_alive ? CLI_KEEP_ALIVE : CLI_MODES;
+}
+
+/* What was asked for must make sense together. */
+static int cli_check(const struct cli_reader *reader, enum cli_mode word_mode, uint64_t seen,
+		     struct err *err)
+{
+	const struct cli *cli = reader->cli;
+	const char *name = cli_modes[cli->mode].name;
+
+	if (cli_modes[cli->mode].is_missing)
+		return err_set(err, -EINVAL, "%s: this version does not have this mode yet", name);
+	for (size_t i = 0; i < CLI_OPTIONS; i++)
+		if (seen >> i & 1 && !(cli_option_modes[i] & CLI_BIT(cli->mode)))
+			return err_set(err, -EINVAL, "--%s: means nothing in %s mode",
+				       cli_rows[i].name, name);
+	if (word_mode != CLI_MODES && cli->mode != word_mode)
+		return err_set(err, -EINVAL, "%s: not together with --%s",
+			       cli_modes[word_mode].name, name);
+	if (cli->command && !cli_modes[cli->mode].takes_command)
+		return err_set(err, -EINVAL, "%s: --%s takes no command", cli->command[0], name);
+	if (!cli->command && cli_modes[cli->mode].takes_command)
+		return err_set(err, -EINVAL, "%s: a command is missing", name);
+	if (cli->mode == CLI_CONFINE && !cli->role)
+		return err_set(err, -EINVAL, "confine: --role is missing");
+	return 0;
+}
+
+/* Reads options, a mode's word, its options, and the command. Returns the word's mode. */
+static int cli_read(int argc, char *const *argv, struct cli_reader *reader, uint64_t *seen,
+		    enum cli_mode *ret_word_mode, struct err *err)
+{
+	const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
+	enum cli_mode word_mode =
+		argc > 0 ? cli_mode_of_word(slash ? slash + 1 : argv[0]) : CLI_MODES;
+	int index = 1, r;
+
+	r = options_parse(&cli_options, argc, argv, reader, &index, seen, err);
+	if (r == 0 && word_mode == CLI_MODES && index < argc) {
+		word_mode = cli_mode_of_word(argv[index]);
+		if (word_mode != CLI_MODES) {
+			index++;
+			/* The words of a mode that does not exist cannot be understood. */
+			if (!cli_modes[word_mode].is_missing)
+				r = options_parse(&cli_options, argc, argv, reader, &index, seen,
+						  err);
+		}
+	}
+	if (r < 0)
+		return r;
+	if (index < argc)
+		reader->cli->command = argv + index;
+	*ret_word_mode = word_mode;
+	return 0;
+}
+
+int cli_parse(int argc, char *const *argv, int stdin_fd, struct cli *ret_cli, struct err *err)
+{
+	struct cli cli = {
+		.workspace = CLI_WORKSPACE,
+		.log_level = LOG_LEVEL_INFO,
+		.grace_ms = CLI_GRACE_UNSET,
+	};
+	struct cli_reader reader = { .cli = &cli };
+	enum cli_mode word_mode = CLI_MODES;
+	struct err environment_err = { "" };
+	uint64_t seen = 0;
+	int environment, r;
+
+	/* First, so that the command line has the last word. */
+	environment = options_parse_environment(&cli_options, &reader, &environment_err);
+	r = cli_read(argc, argv, &reader, &seen, &word_mode, err);
+	if (r < 0)
+		return r;
+	if (reader.help || reader.version) {
+		/* Whatever else was said, whoever asks for help gets it. */
+		cli.mode = reader.help ? CLI_HELP : CLI_VERSION;
+		*ret_cli = cli;
+		return 0;
+	}
+	if (environment < 0)
+		return err_set(err, environment, "%s", environment_err.text);
+	cli.mode = cli_mode_of_flags(&reader);
+	if (cli.mode == CLI_MODES)
+		cli.mode = word_mode;
+	if (cli.mode == CLI_MODES)
+		cli.mode = cli.command ? CLI_COMMAND : cli_mode_of_stdin(stdin_fd);
+	r = cli_check(&reader, word_mode, seen, err);
+	if (r < 0)
+		return r;
+	if (cli.grace_ms == CLI_GRACE_UNSET)
+		cli.grace_ms = cli.mode == CLI_SESSION || cli.mode == CLI_ONCE
+				       ? CLI_GRACE_SESSION_MS
+				       : CLI_GRACE_NONE;
+	*ret_cli = cli;
+	return 0;
+}
