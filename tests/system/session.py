@@ -390,6 +390,10 @@ class Session:
             return all(acks.get(i) == status for i in ids)
         self.wait(probe, f"{ids} {status}", timeout)
 
+    def wait_turn(self, ids):
+        """Waits until the agent works on these messages: they are claimed."""
+        self.wait_ack(ids, "processing")
+
     def wait_stderr(self, text, timeout=PATIENCE):
         self.wait(lambda: text in self.stderr(), f"{text!r} on stderr", timeout)
 
@@ -418,6 +422,10 @@ class Session:
     def lines(self, *words):
         """The lines of stderr that hold all these words."""
         return [line for line in self.stderr().splitlines() if all(w in line for w in words)]
+
+    def prompts(self):
+        """What the mock was given, from a log of level debug; a line break stands there as ?."""
+        return [line.split("mock prompt: ", 1)[1] for line in self.lines("mock prompt: ")]
 
     def stdout(self):
         path = self.base / "stdout"
