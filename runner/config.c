@@ -2,6 +2,7 @@
 #include "runner/config.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,43 +74,89 @@ static const char *config_type_name(const json_t *value)
 	return "null";
 }
 
-static int config_apply_key(struct config *config, size_t i, const char *path, const json_t *value)
+/* What a number was set to in the file, for a warning. */
+static void config_show_number(const json_t *value, char *text, size_t size)
 {
-	void *field = config_at(config, config_keys[i].offset);
-	const char *text = config_keys[i].text;
+	if (json_is_integer(value))
+		(void)snprintf(text, size, "%lld", (long long)json_integer_value(value));
+	else if (json_is_real(value))
+		(void)snprintf(text, size, "%g", json_real_value(value));
+	else
+		(void)snprintf(text, size, "%s", config_type_name(value));
+}
 
-	if (config_keys[i].type == CONFIG_INTEGER) {
-		int64_t number = config_keys[i].number;
+static void config_apply_integer(struct config *config, size_t i, const char *path,
+				 const json_t *root)
+{
+	int64_t min = config_keys[i].min, max = config_keys[i].max, number = config_keys[i].number;
+	const json_t *value = json_member(root, config_keys[i].key);
+	/* A fallback that is out of range: an integer may be written 5.0. */
+	int64_t found = json_member_int(root, config_keys[i].key, min - 1);
+	char shown[64];
 
-		if (json_is_integer(value) && json_integer_value(value) >= config_keys[i].min &&
-		    json_integer_value(value) <= config_keys[i].max)
-			number = json_integer_value(value);
-		else if (value)
-			log_warning("%s: \"%s\" must be an integer from %lld to %lld, found %s: "
-				    "using %lld",
-				    path, config_keys[i].key, (long long)config_keys[i].min,
-				    (long long)config_keys[i].max,
-				    json_is_integer(value) ? "another" : config_type_name(value),
-				    (long long)number);
-		memcpy(field, &number, sizeof(number));
-		return 0;
+	if (found >= min && found <= max) {
+		number = found;
+	} else if (value) {
+		config_show_number(value, shown, sizeof(shown));
+		log_warning("%s: \"%s\" must be an integer from %lld to %lld, found %s: using %lld",
+			    path, config_keys[i].key, (long long)min, (long long)max, shown,
+			    (long long)number);
 	}
-	if (json_is_string(value))
-		text = json_string_value(value);
-	else if (value)
+	memcpy(config_at(config, config_keys[i].offset), &number, sizeof(number));
+}
+
+static int config_apply_string(struct config *config, size_t i, const char *path,
+			       const json_t *root)
+{
+	const json_t *value = json_member(root, config_keys[i].key);
+	const char *text = config_keys[i].text, *found = json_string_value(value);
+	char *copy;
+
+	if (found && strlen(found) < json_string_length(value))
+		log_warning("%s: \"%s\" must be a text without NUL characters: using \"%s\"", path,
+			    config_keys[i].key, text);
+	else if (value && !found)
 		log_warning("%s: \"%s\" must be a string, found %s: using \"%s\"", path,
 			    config_keys[i].key, config_type_name(value), text);
-	/* An empty provider is as good as none. */
-	if (*text == '\0')
-		text = config_keys[i].text;
-	*(char **)field = strdup(text);
-	return *(char **)field ? 0 : -ENOMEM;
+	else if (found && *found != '\0')
+		text = found;
+	copy = strdup(text);
+	if (!copy)
+		return -ENOMEM;
+	memcpy(config_at(config, config_keys[i].offset), &copy, sizeof(copy));
+	return 0;
+}
+
+static int config_apply_keys(struct config *config, const char *path, const json_t *root)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(config_keys); i++)
+		switch (config_keys[i].type) {
+		case CONFIG_STRING:
+			r = config_apply_string(config, i, path, root);
+			break;
+		case CONFIG_INTEGER:
+			config_apply_integer(config, i, path, root);
+			break;
+		}
+	return r;
+}
+
+/* A variable's value; one that is set to nothing is not set. */
+static const char *config_variable(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value && *value ? value : NULL;
 }
 
 static void config_apply_variables(struct config *config)
 {
+	const char *watch = config_variable("AGENT_WATCH");
+
 	for (size_t i = 0; i < ARRAY_LEN(config_variables); i++) {
-		const char *text = getenv(config_variables[i].name);
+		const char *text = config_variable(config_variables[i].name);
 		int64_t number = config_variables[i].number;
 
 		if (text && number_parse_int(text, config_variables[i].min, config_variables[i].max,
@@ -122,16 +169,19 @@ static void config_apply_variables(struct config *config)
 	}
 	for (size_t i = CONFIG_RETRIES; i-- > 0;)
 		config->retry_ms[i] = config->retry_ms[0] * config_retry_factors[i];
-	config->use_inotify = !getenv("AGENT_WATCH") || strcmp(getenv("AGENT_WATCH"), "poll") != 0;
+	config->use_inotify = !watch || strcmp(watch, "poll") != 0;
+	if (watch && config->use_inotify && strcmp(watch, "inotify") != 0)
+		log_warning("AGENT_WATCH must be inotify or poll, found \"%s\": using inotify",
+			    watch);
 }
 
 /* AGENT_PROVIDER overrides the file. */
 static int config_apply_provider(struct config *config)
 {
-	const char *name = getenv("AGENT_PROVIDER");
+	const char *name = config_variable("AGENT_PROVIDER");
 	char *copy;
 
-	if (!name || *name == '\0')
+	if (!name)
 		return 0;
 	copy = strdup(name);
 	if (!copy)
@@ -175,9 +225,7 @@ int config_load(const char *path, struct config **ret_config, struct err *err)
 	r = config_parse(path, &root, err);
 	if (r < 0)
 		return r;
-	r = config ? 0 : -ENOMEM;
-	for (size_t i = 0; r == 0 && i < ARRAY_LEN(config_keys); i++)
-		r = config_apply_key(config, i, path, json_member(root, config_keys[i].key));
+	r = config ? config_apply_keys(config, path, root) : -ENOMEM;
 	if (r == 0)
 		r = config_apply_provider(config);
 	if (r < 0)

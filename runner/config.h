@@ -2,8 +2,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * container.json and the environment, read once and checked into one struct. A missing file means
- * defaults, an unknown key is ignored, a wrong type is a warning and the default; a file that is
- * not JSON is an error (the caller exits with EXIT_CODE_CONFIG).
+ * defaults, an unknown key is ignored, null or "" is as good as nothing, a wrong type or range is a
+ * warning and the default; a file that is not JSON is an error (the caller exits with
+ * EXIT_CODE_CONFIG).
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,9 +27,9 @@ struct config {
 	int64_t max_messages; /* rows in one prompt */
 
 	/* From the environment. */
-	bool use_inotify;		  /* AGENT_WATCH=poll turns it off */
-	int64_t poll_idle_ms;		  /* AGENT_POLL_IDLE_MS */
-	int64_t poll_active_ms;		  /* AGENT_POLL_ACTIVE_MS */
+	bool use_inotify;	/* AGENT_WATCH: poll turns it off, inotify is the default */
+	int64_t poll_idle_ms;	/* AGENT_POLL_IDLE_MS */
+	int64_t poll_active_ms; /* AGENT_POLL_ACTIVE_MS */
 	int64_t retry_ms[CONFIG_RETRIES]; /* AGENT_RETRY_MS is the first; the rest follow from it */
 };
 

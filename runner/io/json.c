@@ -15,6 +15,15 @@
 /* JavaScript's largest array index is 2^32 - 2: members so named come first, in that order. */
 #define JSON_INDEX_MAX 4294967294
 
+/* jansson shows the text that it stumbled on; errors are logged, and it may be a secret. */
+static void json_hide_text(json_error_t *error)
+{
+	char *near = strstr(error->text, " near '");
+
+	if (near)
+		*near = '\0';
+}
+
 int json_parse(const char *text, size_t len, json_t **ret_value, struct err *err)
 {
 	cleanup_strbuf struct strbuf mended = STRBUF_EMPTY;
@@ -35,9 +44,11 @@ int json_parse(const char *text, size_t len, json_t **ret_value, struct err *err
 	value = json_loadb(text, len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
 	if (!value && json_error_code(&error) == json_error_out_of_memory)
 		return err_set(err, -ENOMEM, "no memory for JSON of %zu bytes", len);
-	if (!value)
+	if (!value) {
+		json_hide_text(&error);
 		return err_set(err, -EINVAL, "line %d, column %d: %s", error.line, error.column,
 			       error.text);
+	}
 	*ret_value = value;
 	return 0;
 }

@@ -25,8 +25,8 @@
 
 /*
  * Parses exactly one JSON value of any type. The caller owns the reference.
- * 0; -EINVAL: not JSON, or deeper than JSON_DEPTH_MAX (err says line and column); -EFBIG: longer
- * than JSON_SIZE_MAX; -ENOMEM.
+ * 0; -EINVAL: not JSON, or deeper than JSON_DEPTH_MAX (err says line and column, and shows nothing
+ * of the text, which may hold secrets); -EFBIG: longer than JSON_SIZE_MAX; -ENOMEM.
  */
 int json_parse(const char *text, size_t len, json_t **ret_value, struct err *err);
 
