@@ -15,7 +15,7 @@ struct inbox_walk {
 	const struct inbox_view *view;
 	struct inbox_look *look;
 	size_t taken;
-	bool blocked; /* a command waits: what comes after it waits too */
+	bool blocked; /* a command waits, or the turn is full: what comes after it waits too */
 };
 
 static bool inbox_kind_is_known(const char *kind)
@@ -94,7 +94,7 @@ static enum inbound_pick inbox_pick(void *userdata, const struct inbound_row *ro
 int inbox_look(const struct inbox_view *view, struct inbox_look *ret_look, struct err *err)
 {
 	struct inbox_look look = { .command = COMMAND_NONE };
-	struct inbox_walk walk = { .view = view, .look = &look };
+	struct inbox_walk walk = { .view = view, .look = &look, .blocked = view->turn_is_full };
 	const struct inbound_choice choice = {
 		.first_look = view->first_look,
 		.limit = view->limit,

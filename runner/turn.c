@@ -8,12 +8,14 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/strbuf.h"
-#include "runner/delivered.h"
-#include "runner/message/dispatch.h"
+#include "common/table.h"
 #include "runner/message/format.h"
-#include "runner/message/instructions.h"
 #include "runner/message/route.h"
 #include "runner/notice.h"
+#include "runner/reply.h"
+
+/* The id of a push that was never made, in the eyes of a result that answers everything. */
+#define TURN_EVERY_PUSH INT64_MAX
 
 /* One push: messages and the text made of them; without messages it is a nudge of ours. */
 struct turn_group {
@@ -31,16 +33,8 @@ struct turn_group {
 struct turn {
 	struct turn_options options;
 	struct turn_group *groups; /* unanswered, in order */
-	struct loop_timer *hold;
-	struct strbuf held; /* the last text, not yet dispatched */
-	bool holds;
-	struct delivered *delivered; /* blocks sent since the last answer */
-	size_t sent;
-	struct strbuf scratch;	/* the last text that stood outside of blocks */
-	struct strbuf unknown;	/* bodies of blocks for unknown destinations */
-	struct strbuf stranger; /* the first such name */
-	bool nudged;
-	size_t sent_at_nudge;
+	size_t group_count;
+	struct reply *reply;
 	int retries;
 	bool tried_fresh;
 };
@@ -57,21 +51,45 @@ static void turn_group_free(struct turn_group *group)
 	free(group);
 }
 
-static void turn_on_hold(void *userdata)
+/* The rows pushed up to this id, newest last; the array is the caller's to free. */
+static const struct inbound_row **turn_rows_to(const struct turn *turn, int64_t up_to,
+					       size_t *ret_count)
 {
-	turn_send_held(userdata);
+	const struct inbound_row **rows;
+	size_t count = 0, used = 0;
+
+	for (const struct turn_group *g = turn->groups; g; g = g->next)
+		count += g->count;
+	rows = calloc(count + 1, sizeof(struct inbound_row *));
+	for (const struct turn_group *g = turn->groups; rows && g; g = g->next)
+		for (size_t i = 0; g->push_id <= up_to && i < g->count; i++)
+			rows[used++] = &g->rows[i];
+	*ret_count = used;
+	return rows;
+}
+
+static const struct inbound_row **turn_rows(void *userdata, size_t *ret_count)
+{
+	return turn_rows_to(userdata, TURN_EVERY_PUSH, ret_count);
 }
 
 int turn_new(const struct turn_options *options, struct turn **ret_turn)
 {
 	struct turn *turn = calloc(1, sizeof(*turn));
+	const struct reply_options reply = {
+		.loop = options->loop,
+		.outbound = options->outbound,
+		.outbox = options->outbox,
+		.inbound_path = options->inbound_path,
+		.destinations = options->destinations,
+		.rows = turn_rows,
+		.userdata = turn,
+	};
 
 	if (!turn)
 		return -ENOMEM;
 	turn->options = *options;
-	turn->delivered = delivered_new();
-	if (!turn->delivered ||
-	    loop_timer_new(options->loop, turn_on_hold, turn, &turn->hold) < 0) {
+	if (reply_new(&reply, &turn->reply) < 0) {
 		turn_free(turn);
 		return -ENOMEM;
 	}
@@ -79,28 +97,34 @@ int turn_new(const struct turn_options *options, struct turn **ret_turn)
 	return 0;
 }
 
+/* Takes the group at link out of the list, and frees it. */
+static void turn_drop(struct turn *turn, struct turn_group **link)
+{
+	struct turn_group *group = *link;
+
+	*link = group->next;
+	turn->group_count--;
+	turn_group_free(group);
+}
+
 void turn_free(struct turn *turn)
 {
 	if (!turn)
 		return;
-	while (turn->groups) {
-		struct turn_group *group = turn->groups;
-
-		turn->groups = group->next;
-		turn_group_free(group);
-	}
-	loop_timer_free(turn->hold);
-	delivered_free(turn->delivered);
-	strbuf_deinit(&turn->held);
-	strbuf_deinit(&turn->scratch);
-	strbuf_deinit(&turn->unknown);
-	strbuf_deinit(&turn->stranger);
+	while (turn->groups)
+		turn_drop(turn, &turn->groups);
+	reply_free(turn->reply);
 	free(turn);
 }
 
 bool turn_is_active(const struct turn *turn)
 {
 	return turn->groups != NULL;
+}
+
+bool turn_is_full(const struct turn *turn)
+{
+	return turn->group_count >= TURN_GROUPS_MAX;
 }
 
 /* Claim and format */
@@ -131,19 +155,6 @@ static int turn_claim(struct turn *turn, const struct turn_group *group, struct 
 	return outbound_claim(turn->options.outbound, &list, group->rows[0].id, err);
 }
 
-/* The destinations as they are now; a look that fails leaves the list empty. */
-static struct inbound *turn_look(const struct turn *turn, struct inbound_destinations *ret)
-{
-	struct inbound *inbound = NULL;
-	struct err err;
-
-	*ret = (struct inbound_destinations){ .rows = NULL };
-	if (inbound_open(turn->options.inbound_path, &inbound, &err) < 0 ||
-	    inbound_destinations(inbound, ret, &err) < 0)
-		log_warning("cannot read destinations: %s", err.text);
-	return inbound;
-}
-
 /* Makes the group's prompt; rows that cannot be rendered leave the group. 0 or -ENOMEM. */
 static int turn_format(struct turn *turn, struct turn_group *group, const json_t *script_output,
 		       struct err *err)
@@ -151,10 +162,8 @@ static int turn_format(struct turn *turn, struct turn_group *group, const json_t
 	cleanup_free struct format_item *items = calloc(group->count, sizeof(*items));
 	cleanup_free bool *failed = calloc(group->count, sizeof(*failed));
 	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
-	struct inbound_destinations destinations;
-	cleanup_inbound struct inbound *inbound = turn_look(turn, &destinations);
 	const struct format_context context = {
-		.destinations = &destinations,
+		.destinations = turn->options.destinations,
 		.timezone = turn->options.timezone,
 		.workspace = turn->options.workspace,
 		.passed_over = group->passed_over_count,
@@ -166,7 +175,6 @@ static int turn_format(struct turn *turn, struct turn_group *group, const json_t
 		items[i] = (struct format_item){ &group->rows[i], script_output };
 	if (items && failed)
 		r = format_prompt(&context, items, group->count, failed, &text, err);
-	inbound_destinations_deinit(&destinations);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < group->count; i++) {
@@ -192,6 +200,7 @@ static void turn_append(struct turn *turn, struct turn_group *group)
 	while (*end)
 		end = &(*end)->next;
 	*end = group;
+	turn->group_count++;
 }
 
 static struct turn_group *turn_group_new(struct turn_input *input)
@@ -277,206 +286,50 @@ void turn_pushed(struct turn *turn, int64_t push_id)
 		}
 }
 
-void turn_rewind(struct turn *turn)
+/* Forgets that pushes up to this id were made, so that they are made again. */
+static void turn_rewind_to(struct turn *turn, int64_t up_to)
 {
 	struct turn_group **link = &turn->groups;
 
 	while (*link) {
 		struct turn_group *group = *link;
 
-		group->push_id = 0;
-		if (group->count > 0) {
+		if (group->push_id > up_to) {
 			link = &group->next;
-			continue;
+		} else if (group->count > 0) {
+			group->push_id = 0;
+			link = &group->next;
+		} else {
+			/* A nudge speaks of an answer that the next try may not need. */
+			turn_drop(turn, link);
 		}
-		/* A nudge speaks of an answer that the next agent never gave. */
-		*link = group->next;
-		turn_group_free(group);
 	}
-	turn->nudged = false;
+	reply_forget_nudge(turn->reply);
 }
 
-/* Dispatch */
-
-/* The turn's rows, newest last; the array is the caller's to free. */
-static const struct inbound_row **turn_rows(const struct turn *turn, size_t *ret_count)
+void turn_rewind(struct turn *turn)
 {
-	const struct inbound_row **rows;
-	size_t count = 0, used = 0;
-
-	for (const struct turn_group *g = turn->groups; g; g = g->next)
-		count += g->count;
-	rows = calloc(count + 1, sizeof(struct inbound_row *));
-	for (const struct turn_group *g = turn->groups; rows && g; g = g->next)
-		for (size_t i = 0; i < g->count; i++)
-			rows[used++] = &g->rows[i];
-	*ret_count = used;
-	return rows;
+	turn_rewind_to(turn, TURN_EVERY_PUSH);
 }
 
-static bool turn_is_acked(void *userdata, const char *id)
+/* What the agent says */
+
+void turn_text(struct turn *turn, const char *text, size_t len)
 {
-	const struct turn *turn = userdata;
-
-	return outbound_has_ack(turn->options.outbound, id, NULL) > 0;
-}
-
-static void turn_send_block(struct turn *turn, struct inbound *inbound,
-			    const struct inbound_destination *to, const char *body)
-{
-	const struct inbound_choice acked = { .userdata = turn, .is_acked = turn_is_acked };
-	struct inbound_row older = { .seq = -1 };
-	cleanup_free const struct inbound_row **rows = NULL;
-	bool has_older = false;
-	struct route route;
-	size_t count;
-
-	rows = turn_rows(turn, &count);
-	if (inbound && to->channel_type && to->platform_id)
-		has_older = inbound_newest_from(inbound, &acked, to->channel_type, to->platform_id,
-						&older, NULL) > 0;
-	route_reply(to, rows, rows ? count : 0, has_older ? &older : NULL,
-		    rows && count ? rows[0]->id : NULL, &route);
-	outbox_add_text(turn->options.outbox, &route, body);
-	inbound_row_deinit(&older);
-	turn->sent++;
-}
-
-/*
- * Turns a text of the agent into rows. is_final: the result's text, which repeats blocks that were
- * delivered with the message that held them.
- */
-static void turn_dispatch(struct turn *turn, const char *text, size_t len, bool is_final)
-{
-	struct inbound_destinations destinations;
-	cleanup_inbound struct inbound *inbound = NULL;
-	struct dispatch parts;
-
-	if (dispatch_parse(text, len, &parts) < 0)
-		return;
-	if (is_final)
-		delivered_expect(turn->delivered);
-	inbound = turn_look(turn, &destinations);
-	for (size_t i = 0; i < parts.count; i++) {
-		const struct dispatch_block *block = &parts.blocks[i];
-		const struct inbound_destination *to = route_by_name(&destinations, block->to);
-
-		if (delivered_repeats(turn->delivered, block->to, block->body))
-			continue;
-		delivered_add(turn->delivered, block->to, block->body);
-		if (to) {
-			turn_send_block(turn, inbound, to, block->body);
-			continue;
-		}
-		log_warning("the agent addressed an unknown destination");
-		if (turn->stranger.len == 0)
-			strbuf_puts(&turn->stranger, block->to);
-		if (turn->unknown.len > 0)
-			strbuf_puts(&turn->unknown, "\n\n");
-		strbuf_puts(&turn->unknown, block->body);
-	}
-	if (*parts.scratch) {
-		log_debug("scratchpad: %s", parts.scratch);
-		strbuf_reset(&turn->scratch);
-		strbuf_puts(&turn->scratch, parts.scratch);
-	}
-	dispatch_deinit(&parts);
-	inbound_destinations_deinit(&destinations);
-}
-
-/* Dispatches what is held, without writing it yet. */
-static void turn_release_held(struct turn *turn)
-{
-	loop_timer_disarm(turn->hold);
-	if (!turn->holds)
-		return;
-	turn->holds = false;
-	turn_dispatch(turn, turn->held.data, turn->held.len, false);
-	strbuf_reset(&turn->held);
+	reply_text(turn->reply, text, len);
 }
 
 void turn_send_held(struct turn *turn)
 {
-	turn_release_held(turn);
-	(void)outbox_commit(turn->options.outbox);
-}
-
-void turn_text(struct turn *turn, const char *text, size_t len)
-{
-	if (turn->holds)
-		turn_send_held(turn);
-	if (strbuf_append(&turn->held, text, len) < 0) {
-		strbuf_reset(&turn->held);
-		turn_dispatch(turn, text, len, false);
-		return;
-	}
-	turn->holds = true;
-	loop_timer_arm(turn->hold, TURN_HOLD_MS);
+	reply_send_held(turn->reply);
 }
 
 /* Commit */
 
 /*
- * Where words go that bear no address: to the newest message of the turn that has one, else to the
- * session's own address, else to the only destination there is. The strings live in *keep.
+ * Acknowledges every group pushed up to this id, and commits it together with all that the outbox
+ * holds: the answers among it.
  */
-struct turn_origin {
-	struct inbound_address address;
-	struct inbound_destinations destinations;
-};
-
-static void turn_find_origin(struct turn *turn, struct turn_origin *keep, struct route *ret_route)
-{
-	cleanup_inbound struct inbound *inbound = turn_look(turn, &keep->destinations);
-	const struct inbound_row *newest = NULL;
-	size_t count;
-	cleanup_free const struct inbound_row **rows = turn_rows(turn, &count);
-
-	keep->address = (struct inbound_address){ .channel_type = NULL };
-	for (size_t i = 0; rows && i < count; i++)
-		if (rows[i]->wakes && (rows[i]->channel_type || rows[i]->platform_id))
-			newest = rows[i];
-	*ret_route = (struct route){ .in_reply_to = rows && count ? rows[0]->id : NULL };
-	if (newest) {
-		route_origin(newest, ret_route);
-	} else if (inbound && inbound_session_address(inbound, &keep->address, NULL) > 0 &&
-		   (keep->address.channel_type || keep->address.platform_id)) {
-		ret_route->channel_type = keep->address.channel_type;
-		ret_route->platform_id = keep->address.platform_id;
-		ret_route->thread_id = keep->address.thread_id;
-	} else if (keep->destinations.count == 1) {
-		ret_route->channel_type = keep->destinations.rows[0].channel_type;
-		ret_route->platform_id = keep->destinations.rows[0].platform_id;
-	}
-}
-
-static void turn_send_to_origin(struct turn *turn, const char *text)
-{
-	struct turn_origin keep;
-	struct route route;
-
-	turn_find_origin(turn, &keep, &route);
-	outbox_add_text(turn->options.outbox, &route, text);
-	inbound_address_deinit(&keep.address);
-	inbound_destinations_deinit(&keep.destinations);
-	turn->sent++;
-}
-
-/* Forgets what belongs to the answer just given. */
-static void turn_reset(struct turn *turn)
-{
-	delivered_clear(turn->delivered);
-	strbuf_reset(&turn->scratch);
-	strbuf_reset(&turn->unknown);
-	strbuf_reset(&turn->stranger);
-	turn->sent = 0;
-	turn->nudged = false;
-	turn->sent_at_nudge = 0;
-	turn->retries = 0;
-	turn->tried_fresh = false;
-}
-
-/* Acknowledges every group pushed up to this id, and writes all there is in one transaction. */
 static enum turn_verdict turn_finish(struct turn *turn, int64_t up_to, bool failed)
 {
 	void (*add)(struct outbox *, const char *) =
@@ -486,99 +339,111 @@ static enum turn_verdict turn_finish(struct turn *turn, int64_t up_to, bool fail
 	bool answered = !turn->groups;
 
 	while (*link) {
-		struct turn_group *group = *link;
+		const struct turn_group *group = *link;
 
 		if (group->push_id == 0 || group->push_id > up_to) {
-			link = &group->next;
+			link = &(*link)->next;
 			continue;
 		}
 		for (size_t i = 0; i < group->count; i++)
 			add(turn->options.outbox, group->rows[i].id);
 		for (size_t i = 0; i < group->passed_over_count; i++)
 			outbox_add_completed(turn->options.outbox, group->passed_over[i]);
-		*link = group->next;
-		turn_group_free(group);
+		turn_drop(turn, link);
 		answered = true;
 	}
 	(void)outbox_commit(turn->options.outbox);
-	if (answered)
-		turn_reset(turn);
+	if (answered) {
+		reply_reset(turn->reply);
+		turn->retries = 0;
+		turn->tried_fresh = false;
+	}
 	return turn->groups ? TURN_GOES_ON : TURN_DONE;
 }
 
-/* Queues a text that tells the agent that something was not delivered. */
+/* What was never given to the agent shares the fate of the rest: there is nobody to give it to. */
+static void turn_include_unpushed(struct turn *turn)
+{
+	for (struct turn_group *g = turn->groups; g; g = g->next)
+		if (g->push_id == 0)
+			g->push_id = TURN_EVERY_PUSH;
+}
+
+/* Tells everybody who waits for one of these pushes why there is no answer. */
+static void turn_apologise(struct turn *turn, const struct provider_result *result)
+{
+	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
+	size_t count;
+	cleanup_free const struct inbound_row **rows =
+		turn_rows_to(turn, (int64_t)result->answered, &count);
+
+	if (rows && notice_compose(result->error, result->text, result->retry_at_ms, &text) == 0)
+		reply_to_senders(turn->reply, rows, count, text.data);
+}
+
+/* Queues a text that tells the agent that something was not delivered; false: it was told before. */
 static bool turn_nudge(struct turn *turn)
 {
-	struct inbound_destinations destinations;
-	cleanup_inbound struct inbound *inbound = turn_look(turn, &destinations);
 	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
-	struct turn_group *group = calloc(1, sizeof(*group));
+	struct turn_group *group;
 
-	if (group &&
-	    instructions_nudge(&destinations, turn->stranger.len ? turn->stranger.data : NULL,
-			       &text) == 0) {
-		group->len = text.len;
-		group->text = strbuf_steal(&text);
-	}
-	inbound_destinations_deinit(&destinations);
-	if (!group || !group->text) {
+	if (turn->groups && turn->groups->is_command)
+		return false;
+	if (reply_nudge(turn->reply, &text) <= 0)
+		return false;
+	group = calloc(1, sizeof(*group));
+	if (!group)
+		return false;
+	group->len = text.len;
+	group->text = strbuf_steal(&text);
+	if (!group->text) {
 		free(group);
 		return false;
 	}
 	turn_append(turn, group);
-	turn->nudged = true;
-	turn->sent_at_nudge = turn->sent;
-	/* Asked to say it again, the agent may repeat what had arrived too. */
-	delivered_expect(turn->delivered);
 	return true;
 }
 
-static bool turn_is_command(const struct turn *turn)
-{
-	return turn->groups && turn->groups->is_command;
-}
-
-/* Was something said since the last nudge that reached nobody? */
-static bool turn_has_undelivered(const struct turn *turn)
-{
-	if (turn->nudged && turn->sent > turn->sent_at_nudge)
-		return false;
-	return turn->unknown.len > 0 || (turn->sent == 0 && turn->scratch.len > 0);
-}
+/* May what failed this way be tried again, and how? */
+static const struct turn_recovery {
+	bool later; /* in the same conversation, after a pause */
+	bool fresh; /* at once, in a fresh conversation, one time */
+} turn_recoveries[] = {
+	[PROVIDER_TRANSIENT] = { .later = true },	 [PROVIDER_CRASHED] = { .later = true },
+	[PROVIDER_INVALID_SESSION] = { .fresh = true },	 [PROVIDER_TOO_LONG] = { .fresh = true },
+	[PROVIDER_ERROR_COUNT - 1] = { .later = false },
+};
+TABLE_COVERS(turn_recoveries, PROVIDER_ERROR_COUNT);
 
 static enum turn_verdict turn_failed(struct turn *turn, const struct provider_result *result)
 {
-	static const bool is_retried[PROVIDER_ERROR_COUNT] = {
-		[PROVIDER_TRANSIENT] = true,
-		[PROVIDER_CRASHED] = true,
-	};
-	static const bool is_retried_fresh[PROVIDER_ERROR_COUNT] = {
-		[PROVIDER_INVALID_SESSION] = true,
-		[PROVIDER_TOO_LONG] = true,
-	};
-	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
+	const struct turn_recovery *recovery = &turn_recoveries[result->error];
+	int64_t answered = (int64_t)result->answered;
 
 	log_warning("the agent failed (%s)%s%s", provider_error_name(result->error),
 		    result->text_len ? ": " : "", result->text_len ? result->text : "");
 	/* A late failure of something that was stopped: there is nothing to try again. */
 	if (!turn->groups)
 		return TURN_DONE;
-	if (turn->sent == 0 && is_retried[result->error] && turn->retries < CONFIG_RETRIES) {
-		turn->retries++;
-		return TURN_RETRY;
+	if (!reply_has_sent(turn->reply)) {
+		if (recovery->later && turn->retries < CONFIG_RETRIES) {
+			turn->retries++;
+			turn_rewind_to(turn, answered);
+			return TURN_RETRY;
+		}
+		if (recovery->fresh && !turn->tried_fresh) {
+			turn->tried_fresh = true;
+			turn_rewind(turn);
+			return TURN_RETRY_FRESH;
+		}
 	}
-	if (turn->sent == 0 && is_retried_fresh[result->error] && !turn->tried_fresh) {
-		turn->tried_fresh = true;
-		return TURN_RETRY_FRESH;
-	}
-	if (notice_compose(result->error, result->text, result->retry_at_ms, &text) == 0)
-		turn_send_to_origin(turn, text.data);
-	return turn_finish(turn, (int64_t)result->answered, true);
+	turn_apologise(turn, result);
+	return turn_finish(turn, answered, true);
 }
 
 enum turn_verdict turn_result(struct turn *turn, const struct provider_result *result)
 {
-	turn_release_held(turn);
+	reply_release_held(turn->reply);
 	if (result->error != PROVIDER_OK && result->answered == 0) {
 		/* Work in the background failed; no message waits for it, and none may pay for it. */
 		log_warning("the agent failed in the background (%s)",
@@ -587,19 +452,13 @@ enum turn_verdict turn_result(struct turn *turn, const struct provider_result *r
 	}
 	if (result->error != PROVIDER_OK)
 		return turn_failed(turn, result);
-	if (result->text_len > 0)
-		turn_dispatch(turn, result->text, result->text_len, true);
-	if (result->interrupted)
-		return turn_finish(turn, (int64_t)result->answered, false);
-	if (turn_has_undelivered(turn)) {
-		if (!turn->nudged && !turn_is_command(turn) && turn_nudge(turn)) {
+	reply_final(turn->reply, result->text, result->text_len);
+	if (!result->interrupted && reply_has_undelivered(turn->reply)) {
+		if (turn_nudge(turn)) {
 			(void)outbox_commit(turn->options.outbox);
 			return TURN_GOES_ON;
 		}
-		turn_send_to_origin(turn, turn->unknown.len > 0 ? turn->unknown.data
-								: turn->scratch.data);
-		strbuf_reset(&turn->unknown);
-		strbuf_reset(&turn->scratch);
+		reply_rescue(turn->reply);
 	}
 	return turn_finish(turn, (int64_t)result->answered, false);
 }
@@ -610,16 +469,11 @@ enum turn_verdict turn_broken(struct turn *turn, enum provider_error error, cons
 		.error = error,
 		.text = detail,
 		.text_len = strlen(detail),
-		.answered = INT64_MAX,
+		.answered = TURN_EVERY_PUSH,
 	};
 
-	turn_release_held(turn);
-	if (!turn->groups)
-		return TURN_DONE;
-	/* A group that was never pushed fails with the rest: there is no agent to push it to. */
-	for (struct turn_group *g = turn->groups; g; g = g->next)
-		if (g->push_id == 0)
-			g->push_id = INT64_MAX;
+	reply_release_held(turn->reply);
+	turn_include_unpushed(turn);
 	return turn_failed(turn, &result);
 }
 
@@ -632,9 +486,7 @@ int64_t turn_retry_ms(const struct turn *turn)
 
 void turn_stopped(struct turn *turn)
 {
-	turn_release_held(turn);
-	for (struct turn_group *g = turn->groups; g; g = g->next)
-		if (g->push_id == 0)
-			g->push_id = INT64_MAX;
-	(void)turn_finish(turn, INT64_MAX, false);
+	reply_release_held(turn->reply);
+	turn_include_unpushed(turn);
+	(void)turn_finish(turn, TURN_EVERY_PUSH, false);
 }

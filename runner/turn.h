@@ -19,10 +19,10 @@
 #include "runner/store/inbound.h"
 
 /*
- * A complete text of the agent waits this long for the result, so that both are one transaction;
- * a tool call or the next text sends it off at once.
+ * With this many unanswered texts no more are handed to the agent: a flood of messages stays in the
+ * inbox, in order and bounded, where /stop is still seen.
  */
-#define TURN_HOLD_MS 100
+#define TURN_GROUPS_MAX 8
 
 struct turn;
 
@@ -33,6 +33,7 @@ struct turn_options {
 	const struct config *config;
 	const char *workspace;
 	const char *inbound_path;
+	const struct inbound_destinations *destinations; /* as last seen; kept current */
 	const char *timezone;
 };
 
@@ -41,6 +42,8 @@ void turn_free(struct turn *turn);
 
 /* Something is claimed and not yet answered. */
 bool turn_is_active(const struct turn *turn);
+/* It takes no more for now. */
+bool turn_is_full(const struct turn *turn);
 
 /* Messages to be handed to the agent as one text. */
 struct turn_input {
@@ -80,7 +83,7 @@ void turn_send_held(struct turn *turn);
 enum turn_verdict {
 	TURN_GOES_ON, /* more is unanswered, or was queued for the agent just now */
 	TURN_DONE,
-	TURN_RETRY,	  /* after turn_retry_ms(): turn_rewind(), then push again */
+	TURN_RETRY,	  /* push again what there is to push, after turn_retry_ms() */
 	TURN_RETRY_FRESH, /* at once, in a fresh conversation */
 };
 

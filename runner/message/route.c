@@ -47,22 +47,32 @@ const struct inbound_destination *route_by_address(const struct inbound_destinat
 	return NULL;
 }
 
+/* Agents share one channel: they are told apart by their id. */
+static const char *route_channel(const struct inbound_destination *to)
+{
+	return to->is_agent ? "agent" : to->channel_type;
+}
+
+const struct inbound_row *route_newest(const struct inbound_destination *from,
+				       const struct inbound_row *const *rows, size_t count)
+{
+	for (size_t i = count; i > 0; i--)
+		if (route_equals(rows[i - 1]->channel_type, route_channel(from)) &&
+		    route_equals(rows[i - 1]->platform_id, from->platform_id))
+			return rows[i - 1];
+	return NULL;
+}
+
 void route_reply(const struct inbound_destination *to, const struct inbound_row *const *rows,
 		 size_t count, const struct inbound_row *older, const char *turn_in_reply_to,
 		 struct route *ret)
 {
-	const char *channel_type = to->is_agent ? "agent" : to->channel_type;
-	const struct inbound_row *source = older;
+	const struct inbound_row *source = route_newest(to, rows, count);
 
-	for (size_t i = count; i > 0; i--) {
-		if (!route_equals(rows[i - 1]->channel_type, channel_type) ||
-		    !route_equals(rows[i - 1]->platform_id, to->platform_id))
-			continue;
-		source = rows[i - 1];
-		break;
-	}
+	if (!source)
+		source = older;
 	*ret = (struct route){
-		.channel_type = channel_type,
+		.channel_type = route_channel(to),
 		.platform_id = to->platform_id,
 		.thread_id = source ? source->thread_id : NULL,
 		.in_reply_to = source ? source->id : turn_in_reply_to,

@@ -21,6 +21,10 @@ const struct inbound_destination *route_by_address(const struct inbound_destinat
 						   const char *channel_type,
 						   const char *platform_id);
 
+/* The newest of the rows (in order) that is from there, NULL if none is. */
+const struct inbound_row *route_newest(const struct inbound_destination *from,
+				       const struct inbound_row *const *rows, size_t count);
+
 /* The routing columns of an outgoing row; borrowed from what it was made of. NULL: null. */
 struct route {
 	const char *channel_type;

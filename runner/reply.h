@@ -1,0 +1,71 @@
+#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * What becomes of the agent's words: the blocks in them are sent to their destinations, each once
+ * and in order; what stands outside is scratchpad. Remembers what reached nobody until the answer
+ * is complete, so that the agent can be told, and so that no answer is lost.
+ *
+ * Fills the outbox; it commits only what it says it commits.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/strbuf.h"
+#include "runner/outbox.h"
+#include "runner/store/inbound.h"
+
+/*
+ * A complete text of the agent waits this long for the result, so that both are one transaction;
+ * a tool call or the next text sends it off at once.
+ */
+#define REPLY_HOLD_MS 100
+
+struct reply;
+
+struct reply_options {
+	struct loop *loop;
+	struct outbound *outbound;
+	struct outbox *outbox;
+	const char *inbound_path;
+	const struct inbound_destinations *destinations; /* as last seen; kept current */
+	/* The messages being answered, in order: a heap array of the callee's, NULL out of memory. */
+	const struct inbound_row **(*rows)(void *userdata, size_t *ret_count);
+	void *userdata;
+};
+
+/* 0 or -ENOMEM. */
+int reply_new(const struct reply_options *options, struct reply **ret_reply);
+void reply_free(struct reply *reply);
+
+/* The agent completed a text, and works on. */
+void reply_text(struct reply *reply, const char *text, size_t len);
+/* It began something else: what it said before is sent and committed. */
+void reply_send_held(struct reply *reply);
+/* What is held goes to the outbox, to be committed with what follows. */
+void reply_release_held(struct reply *reply);
+/* The result's text, which repeats blocks of the texts before. */
+void reply_final(struct reply *reply, const char *text, size_t len);
+
+/* Words without an address: they go to where the newest message of the turn came from. */
+void reply_to_origin(struct reply *reply, const char *text);
+
+/* The same words to everybody who sent one of the rows, once each. */
+void reply_to_senders(struct reply *reply, const struct inbound_row *const *rows, size_t count,
+		      const char *text);
+
+/* Has anything been sent since reply_reset()? */
+bool reply_has_sent(const struct reply *reply);
+/* Was something said, since then or since the last nudge, that reached nobody? */
+bool reply_has_undelivered(const struct reply *reply);
+
+/*
+ * Appends the note that tells the agent so, once an answer: 1; 0: it was told already. -ENOMEM.
+ */
+int reply_nudge(struct reply *reply, struct strbuf *out);
+/* The agent that was told is gone: another one may be told again. */
+void reply_forget_nudge(struct reply *reply);
+/* Sends what reached nobody to where the message came from. */
+void reply_rescue(struct reply *reply);
+
+/* The answer is complete: forgets what belongs to it. */
+void reply_reset(struct reply *reply);
