@@ -13,9 +13,6 @@
 /* Digits that always fit 64 bits; a longer number is looked at. */
 #define JSON_MEND_SAFE_DIGITS 18
 
-/* A number longer than this is left to the parser, which refuses it. */
-#define JSON_MEND_NUMBER_MAX 1024
-
 struct json_mend {
 	const char *text;
 	size_t len;
@@ -105,9 +102,10 @@ static void json_mend_string(struct json_mend *m)
 
 static void json_mend_number(struct json_mend *m)
 {
-	char copy[JSON_MEND_NUMBER_MAX + 1], *end;
+	cleanup_free char *copy = NULL;
 	size_t from = m->at, n;
 	bool is_integer = true, is_infinite, overflows;
+	char *end;
 
 	for (; m->at < m->len; m->at++) {
 		char c = m->text[m->at];
@@ -118,10 +116,14 @@ static void json_mend_number(struct json_mend *m)
 			break;
 	}
 	n = m->at - from;
-	if ((is_integer && n <= JSON_MEND_SAFE_DIGITS) || n > JSON_MEND_NUMBER_MAX)
+	if (is_integer && n <= JSON_MEND_SAFE_DIGITS)
 		return;
-	memcpy(copy, m->text + from, n);
-	copy[n] = '\0';
+	/* strtod(3) wants a string, and would read on behind a number: "0x10". */
+	copy = strndup(m->text + from, n);
+	if (!copy) {
+		m->out->error = -ENOMEM;
+		return;
+	}
 	is_infinite = isinf(strtod(copy, &end));
 	if (*end)
 		return; /* no number: the parser says so */
@@ -148,6 +150,6 @@ int json_mend(const char *text, size_t len, struct strbuf *out)
 			m.at++;
 	}
 	if (!m.changed)
-		return 0;
+		return out->error;
 	return strbuf_append(out, text + m.copied, len - m.copied) < 0 ? out->error : 1;
 }

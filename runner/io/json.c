@@ -112,9 +112,38 @@ int json_append_string(struct strbuf *out, const char *text, size_t len)
 	return strbuf_putc(out, '"');
 }
 
+static bool json_reads_as(const char *text, double value)
+{
+	double again = strtod(text, NULL);
+
+	return again >= value && again <= value;
+}
+
+/* Writes the shortest digits that read back as value (> 0), in the form d.ddde±dd. */
+static void json_shortest(double value, char text[32])
+{
+	for (int precision = 0; precision < JSON_DIGITS_MAX; precision++) {
+		char *last;
+
+		snprintf(text, 32, "%.*e", precision, value);
+		if (json_reads_as(text, value))
+			return;
+		/*
+		 * Doubles stand wider above a power of two than below it: the decimal above may
+		 * still read back where the nearest one, below, does not (2^-44).
+		 */
+		last = strchr(text, 'e') - 1;
+		if (*last == '9')
+			continue;
+		(*last)++;
+		if (json_reads_as(text, value))
+			return;
+	}
+}
+
 /*
  * ECMA-262, Number::toString: the shortest digits that read back the same, in plain notation for
- * exponents of -7 < n <= 21.
+ * -6 < n <= 21, where n is how many digits stand before the decimal point.
  */
 static int json_append_real(struct strbuf *out, double value)
 {
@@ -125,14 +154,7 @@ static int json_append_real(struct strbuf *out, double value)
 		return strbuf_puts(out, "null");
 	if (fpclassify(value) == FP_ZERO)
 		return strbuf_putc(out, '0');
-	for (int precision = 0; precision < JSON_DIGITS_MAX; precision++) {
-		double again;
-
-		snprintf(text, sizeof(text), "%.*e", precision, fabs(value));
-		again = strtod(text, NULL);
-		if (again >= fabs(value) && again <= fabs(value))
-			break;
-	}
+	json_shortest(fabs(value), text);
 	for (const char *p = text; *p != 'e'; p++)
 		if (*p >= '0' && *p <= '9')
 			digits[count++] = *p;
@@ -181,32 +203,37 @@ static int json_indexed_compare(const void *a, const void *b)
 	return (x->index > y->index) - (x->index < y->index);
 }
 
+/* jansson's iterators want a mutable object, but change nothing. */
+static json_t *json_iterable(const json_t *object)
+{
+	return (json_t *)(uintptr_t)object;
+}
+
 /* Members named like array indices, sorted; NULL if there are none. */
 static int json_collect_indexed(const json_t *object, struct json_indexed **ret_rows,
 				size_t *ret_count)
 {
-	cleanup_free struct json_indexed *rows = NULL;
+	json_t *members = json_iterable(object);
+	struct json_indexed *rows = NULL;
 	size_t count = 0;
-	const char *name;
-	json_t *value;
 	uint64_t index;
 
-	/* jansson's iteration macro wants a mutable object, but changes nothing. */
-	json_object_foreach((json_t *)(uintptr_t)object, name, value) count +=
-		json_name_index(name, &index);
-	*ret_count = count;
-	*ret_rows = NULL;
-	if (count == 0)
-		return 0;
-	rows = calloc(count, sizeof(*rows));
-	if (!rows)
-		return -ENOMEM;
+	for (void *i = json_object_iter(members); i; i = json_object_iter_next(members, i))
+		count += json_name_index(json_object_iter_key(i), &index);
+	if (count > 0) {
+		rows = calloc(count, sizeof(*rows));
+		if (!rows)
+			return -ENOMEM;
+	}
 	count = 0;
-	json_object_foreach((json_t *)(uintptr_t)object, name,
-			    value) if (json_name_index(name, &index)) rows[count++] =
-		(struct json_indexed){ index, name, value };
-	qsort(rows, count, sizeof(*rows), json_indexed_compare);
-	*ret_rows = steal_ptr(rows);
+	for (void *i = json_object_iter(members); rows && i; i = json_object_iter_next(members, i))
+		if (json_name_index(json_object_iter_key(i), &index))
+			rows[count++] = (struct json_indexed){ index, json_object_iter_key(i),
+							       json_object_iter_value(i) };
+	if (rows)
+		qsort(rows, count, sizeof(*rows), json_indexed_compare);
+	*ret_rows = rows;
+	*ret_count = count;
 	return 0;
 }
 
@@ -238,9 +265,8 @@ static void json_append_member(struct strbuf *out, const char *name, const json_
 static int json_append_object(struct strbuf *out, const json_t *object, bool pretty, size_t depth)
 {
 	cleanup_free struct json_indexed *rows = NULL;
+	json_t *members = json_iterable(object);
 	size_t count;
-	const char *name;
-	json_t *value;
 	uint64_t index;
 
 	if (json_object_size(object) == 0)
@@ -250,9 +276,10 @@ static int json_append_object(struct strbuf *out, const json_t *object, bool pre
 	strbuf_putc(out, '{');
 	for (size_t i = 0; i < count; i++)
 		json_append_member(out, rows[i].name, rows[i].value, pretty, depth + 1);
-	json_object_foreach((json_t *)(uintptr_t)object, name,
-			    value) if (!json_name_index(name, &index))
-		json_append_member(out, name, value, pretty, depth + 1);
+	for (void *i = json_object_iter(members); i; i = json_object_iter_next(members, i))
+		if (!json_name_index(json_object_iter_key(i), &index))
+			json_append_member(out, json_object_iter_key(i), json_object_iter_value(i),
+					   pretty, depth + 1);
 	json_append_break(out, pretty, depth);
 	return strbuf_putc(out, '}');
 }
