@@ -108,6 +108,7 @@ static void test_pretty(void **state)
 	assert_string_equal(out.data, "null");
 }
 
+/* What is wrong and where, but none of the text: errors are logged. */
 static void test_refused(void **state)
 {
 	static const struct {
@@ -116,11 +117,11 @@ static void test_refused(void **state)
 	} rows[] = {
 		{ "", "line 1, column 0: unexpected token near end of file" },
 		{ "{\"a\":1", "line 1, column 6: '}' expected near end of file" },
-		{ "[1]\n[2]", "line 2, column 1: end of file expected near '['" },
-		{ "plain", "line 1, column 5: invalid token near 'plain'" },
+		{ "[1]\n[2]", "line 2, column 1: end of file expected" },
+		{ "plain", "line 1, column 5: invalid token" },
 		{ "\xff", "line 1, column 0: unable to decode byte 0xff" },
-		{ "[01]", "line 1, column 2: invalid token near '0'" },
-		{ "\"a\nb\"", "line 1, column 2: unexpected newline near '\"a'" },
+		{ "[01]", "line 1, column 2: invalid token" },
+		{ "\"a\nb\"", "line 1, column 2: unexpected newline" },
 	};
 
 	(void)state;
@@ -155,8 +156,7 @@ static void test_limits(void **state)
 	memset(deep, '[', JSON_DEPTH_MAX + 1);
 	memset(deep + JSON_DEPTH_MAX + 1, ']', JSON_DEPTH_MAX + 1);
 	assert_int_equal(json_parse(deep, sizeof(deep), &value, &err), -EINVAL);
-	assert_string_equal(err.text,
-			    "line 1, column 2049: maximum parsing depth reached near '['");
+	assert_string_equal(err.text, "line 1, column 2049: maximum parsing depth reached");
 	/* The length is looked at before the text. */
 	assert_int_equal(json_parse("1", (size_t)JSON_SIZE_MAX + 1, &value, &err), -EFBIG);
 	assert_string_equal(err.text, "JSON of 67108865 bytes is longer than 67108864");
