@@ -21,9 +21,14 @@ struct pulse {
 	void *userdata;
 	struct loop_timer *timer;
 	struct inflight *inflight;
-	char published[INFLIGHT_NAME_MAX]; /* id of the tool that the host knows of */
+	bool has_published;		   /* the host knows of a tool: */
+	char published[INFLIGHT_NAME_MAX]; /* its id */
+	bool is_stale;			   /* what the host knows could not be changed */
 	int64_t alive_ms;		   /* monotonic */
-	bool complained;
+	int64_t every_ms;
+	int64_t patience_ms;
+	bool complained; /* of the file */
+	bool is_wedged;	 /* said once, until the agent lives again */
 };
 
 /* Sets the file's mtime to now, and creates it if it is missing. */
@@ -49,22 +54,68 @@ static void pulse_beat(struct pulse *pulse)
 	pulse->complained = r < 0;
 }
 
+static bool pulse_shows(const struct pulse *pulse, const struct inflight_tool *tool)
+{
+	if (!tool || !pulse->has_published)
+		return !tool && !pulse->has_published;
+	return strcmp(tool->id, pulse->published) == 0;
+}
+
+static void pulse_publish(struct pulse *pulse)
+{
+	const struct inflight_tool *tool = inflight_published(pulse->inflight);
+	struct err err;
+	int r;
+
+	if (pulse_shows(pulse, tool))
+		return;
+	r = outbound_set_tool(pulse->outbound, tool ? tool->name : NULL,
+			      tool ? tool->timeout_ms : -1, tool ? tool->started_ms : -1, &err);
+	if (r < 0) {
+		/* With a tool that ended long ago the host is patient for too long: tried again. */
+		if (!pulse->is_stale)
+			log_warning("%s", err.text);
+		pulse->is_stale = true;
+		if (!loop_timer_is_armed(pulse->timer))
+			loop_timer_arm(pulse->timer, pulse->every_ms);
+		return;
+	}
+	pulse->is_stale = false;
+	pulse->has_published = tool != NULL;
+	(void)snprintf(pulse->published, sizeof(pulse->published), "%s", tool ? tool->id : "");
+}
+
+/* Is the agent silent for longer than it may be? */
+static bool pulse_check_wedged(struct pulse *pulse)
+{
+	const struct inflight_tool *tool = inflight_published(pulse->inflight);
+	int64_t silent_ms = clock_monotonic_ms() - pulse->alive_ms,
+		patience_ms = pulse->patience_ms;
+	bool was_wedged = pulse->is_wedged;
+
+	if (tool && tool->timeout_ms > patience_ms)
+		patience_ms = tool->timeout_ms;
+	pulse->is_wedged = silent_ms >= patience_ms;
+	if (pulse->is_wedged && !was_wedged)
+		log_warning("no sign of life from the agent for %lld s: the heartbeat stops",
+			    (long long)(silent_ms / 1000));
+	return pulse->is_wedged;
+}
+
 static void pulse_on_timer(void *userdata)
 {
 	struct pulse *pulse = userdata;
-	const struct inflight_tool *tool = inflight_published(pulse->inflight);
 	enum pulse_need need = pulse->need(pulse->userdata);
-	int64_t patience = PULSE_PATIENCE_MS;
 
-	if (need == PULSE_IDLE)
-		return;
 	if (need == PULSE_WAITING)
 		pulse_alive(pulse);
-	if (tool && tool->timeout_ms > patience)
-		patience = tool->timeout_ms;
-	if (clock_monotonic_ms() - pulse->alive_ms < patience)
-		pulse_beat(pulse);
-	loop_timer_arm(pulse->timer, PULSE_EVERY_MS);
+	if (need != PULSE_IDLE) {
+		if (!pulse_check_wedged(pulse))
+			pulse_beat(pulse);
+		loop_timer_arm(pulse->timer, pulse->every_ms);
+	}
+	if (pulse->is_stale)
+		pulse_publish(pulse);
 }
 
 int pulse_new(struct loop *loop, struct outbound *outbound, const char *path,
@@ -77,6 +128,8 @@ int pulse_new(struct loop *loop, struct outbound *outbound, const char *path,
 	pulse->outbound = outbound;
 	pulse->need = need;
 	pulse->userdata = userdata;
+	pulse->every_ms = PULSE_EVERY_MS;
+	pulse->patience_ms = PULSE_PATIENCE_MS;
 	pulse->path = strdup(path);
 	pulse->inflight = inflight_new();
 	if (!pulse->path || !pulse->inflight ||
@@ -98,33 +151,22 @@ void pulse_free(struct pulse *pulse)
 	free(pulse);
 }
 
+void pulse_set_pace(struct pulse *pulse, int64_t every_ms, int64_t patience_ms)
+{
+	pulse->every_ms = every_ms;
+	pulse->patience_ms = patience_ms;
+}
+
 void pulse_start(struct pulse *pulse)
 {
 	pulse_alive(pulse);
 	pulse_beat(pulse);
-	loop_timer_arm(pulse->timer, PULSE_EVERY_MS);
+	loop_timer_arm(pulse->timer, pulse->every_ms);
 }
 
 void pulse_alive(struct pulse *pulse)
 {
 	pulse->alive_ms = clock_monotonic_ms();
-}
-
-static void pulse_publish(struct pulse *pulse)
-{
-	const struct inflight_tool *tool = inflight_published(pulse->inflight);
-	const char *id = tool ? tool->id : "";
-	struct err err;
-	int r;
-
-	if (strcmp(id, pulse->published) == 0)
-		return;
-	r = outbound_set_tool(pulse->outbound, tool ? tool->name : NULL,
-			      tool ? tool->timeout_ms : -1, tool ? tool->started_ms : -1, &err);
-	if (r < 0)
-		log_warning("%s", err.text);
-	else
-		(void)snprintf(pulse->published, sizeof(pulse->published), "%s", id);
 }
 
 void pulse_tool_start(struct pulse *pulse, const char *id, const char *name, int64_t timeout_ms)

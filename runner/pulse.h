@@ -30,6 +30,9 @@ int pulse_new(struct loop *loop, struct outbound *outbound, const char *path,
 	      enum pulse_need (*need)(void *userdata), void *userdata, struct pulse **ret_pulse);
 void pulse_free(struct pulse *pulse);
 
+/* Other times than PULSE_EVERY_MS and PULSE_PATIENCE_MS, so that a test does not wait for them. */
+void pulse_set_pace(struct pulse *pulse, int64_t every_ms, int64_t patience_ms);
+
 /* Something was claimed: beats now, and goes on by itself until need() says PULSE_IDLE. */
 void pulse_start(struct pulse *pulse);
 

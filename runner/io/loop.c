@@ -262,6 +262,7 @@ int loop_run(struct loop *loop, struct err *err)
 		}
 		loop_bury(loop);
 	}
+	loop->stopping = false;
 	return loop->code;
 }
 

@@ -23,7 +23,10 @@ typedef void loop_signal_fn(void *userdata, const struct signalfd_siginfo *info)
 int loop_new(struct loop **ret_loop, struct err *err);
 void loop_free(struct loop *loop);
 
-/* Runs until loop_stop(); returns the code given there, or -errno if epoll itself fails. */
+/*
+ * Runs until loop_stop(), at once if that was called before; returns the code given there, or
+ * -errno if epoll itself fails. May be called again.
+ */
 int loop_run(struct loop *loop, struct err *err);
 void loop_stop(struct loop *loop, int code);
 
