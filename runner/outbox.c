@@ -69,12 +69,15 @@ static void outbox_clear(struct outbox_batch *batch)
 	*batch = (struct outbox_batch){ .messages = NULL };
 }
 
+/* Also armed when somebody else's commit succeeded: `drained` is raised from the loop. */
 static void outbox_on_retry(void *userdata)
 {
 	struct outbox *outbox = userdata;
 
-	if (outbox_commit(outbox))
-		outbox->events.drained(outbox->userdata);
+	if (!outbox_commit(outbox))
+		return;
+	loop_timer_disarm(outbox->retry);
+	outbox->events.drained(outbox->userdata);
 }
 
 int outbox_new(struct loop *loop, struct outbound *outbound, const struct outbox_events *events,
@@ -214,21 +217,27 @@ bool outbox_commit(struct outbox *outbox)
 		.state_value = batch->state_value,
 	};
 	struct err err;
+	int r;
 
 	if (outbox->broken)
 		return false;
 	if (outbox_is_empty(outbox))
 		return true;
-	if (outbound_commit(outbox->outbound, &commit, &err) == 0) {
-		outbox_clear(&outbox->batch);
-		if (outbox->refused)
-			log_info("outbound.db can be written again: nothing was lost");
-		outbox->refused = false;
-		return true;
+	r = outbound_commit(outbox->outbound, &commit, &err);
+	if (r < 0) {
+		/* Held by somebody for long is odd; all else is a fault that needs a hand. */
+		if (!outbox->refused)
+			log_write(r == -EAGAIN ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR,
+				  "%s; kept, and tried again every second", err.text);
+		outbox->refused = true;
+		loop_timer_arm(outbox->retry, OUTBOX_RETRY_MS);
+		return false;
 	}
-	if (!outbox->refused)
-		log_error("%s; kept, and tried again every second", err.text);
-	outbox->refused = true;
-	loop_timer_arm(outbox->retry, OUTBOX_RETRY_MS);
-	return false;
+	outbox_clear(&outbox->batch);
+	if (outbox->refused) {
+		log_info("outbound.db can be written again: nothing was lost");
+		loop_timer_arm(outbox->retry, 0);
+	}
+	outbox->refused = false;
+	return true;
 }

@@ -21,8 +21,9 @@
 struct outbox;
 
 struct outbox_events {
-	void (*drained)(void *userdata); /* what had been refused is now written */
-	void (*broken)(void *userdata);	 /* out of memory */
+	/* What had been refused is now written. Raised from the loop, once. */
+	void (*drained)(void *userdata);
+	void (*broken)(void *userdata); /* out of memory */
 };
 
 int outbox_new(struct loop *loop, struct outbound *outbound, const struct outbox_events *events,
