@@ -108,8 +108,11 @@ int inbox_look(const struct inbox_view *view, struct inbox_look *ret_look, struc
 	r = inbound_open(view->inbound_path, &inbound, err);
 	if (r == 0)
 		r = inbound_destinations(inbound, &look.destinations, err);
-	if (r == 0)
+	if (r == 0) {
+		outbound_begin_reads(view->outbound);
 		r = inbound_due(inbound, &choice, &look.batch, err);
+		outbound_end_reads(view->outbound);
+	}
 	if (r < 0) {
 		inbox_look_deinit(&look);
 		return r;

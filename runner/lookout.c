@@ -20,10 +20,11 @@ struct lookout {
 	struct watch *watch;
 	struct loop_source *source;
 	struct loop_timer *timer;
-	void (*look)(void *userdata);
+	lookout_fn *look;
 	void *userdata;
 	int64_t next_due_ms;
 	bool is_busy;
+	bool soon; /* a look is wanted, changed or not */
 	int damaged_looks;
 	int64_t damaged_since_ms; /* monotonic */
 	char *path;
@@ -49,12 +50,16 @@ static void lookout_on_timer(void *userdata)
 	struct lookout *lookout = userdata;
 	bool is_due = lookout->next_due_ms >= 0 && lookout->next_due_ms <= clock_realtime_ms();
 
+	bool changed = is_due || watch_changed(lookout->watch);
+	bool wanted = changed || lookout->soon;
+
 	/* Armed first: whatever look() does, the next poll comes. */
 	lookout_arm(lookout);
-	if (is_due || watch_changed(lookout->watch)) {
+	lookout->soon = false;
+	if (is_due)
 		lookout->next_due_ms = -1;
-		lookout->look(lookout->userdata);
-	}
+	if (wanted)
+		lookout->look(lookout->userdata, changed);
 }
 
 static void lookout_on_watch(void *userdata, uint32_t events)
@@ -63,11 +68,11 @@ static void lookout_on_watch(void *userdata, uint32_t events)
 
 	(void)events;
 	if (watch_drain(lookout->watch) && watch_changed(lookout->watch))
-		lookout->look(lookout->userdata);
+		lookout->look(lookout->userdata, true);
 }
 
 int lookout_new(struct loop *loop, const char *inbound_path, const struct config *config,
-		void (*look)(void *userdata), void *userdata, struct lookout **ret_lookout)
+		lookout_fn *look, void *userdata, struct lookout **ret_lookout)
 {
 	struct lookout *lookout = calloc(1, sizeof(*lookout));
 	int r = -ENOMEM;
@@ -151,6 +156,6 @@ int lookout_failed(struct lookout *lookout, int r, const char *text)
 
 void lookout_soon(struct lookout *lookout)
 {
-	watch_unmark(lookout->watch);
+	lookout->soon = true;
 	loop_timer_arm(lookout->timer, 0);
 }

@@ -13,9 +13,16 @@
 
 struct lookout;
 
-/* look() is called from the loop, and answers with one of the calls below. 0 or -errno. */
+/*
+ * Called from the loop. changed: the file may have changed since the last look, or a message fell
+ * due; false: only lookout_soon() asked for it. Answers with lookout_done() or lookout_failed(), or
+ * with neither if there was no need to look.
+ */
+typedef void lookout_fn(void *userdata, bool changed);
+
+/* 0 or -errno. */
 int lookout_new(struct loop *loop, const char *inbound_path, const struct config *config,
-		void (*look)(void *userdata), void *userdata, struct lookout **ret_lookout);
+		lookout_fn *look, void *userdata, struct lookout **ret_lookout);
 void lookout_free(struct lookout *lookout);
 
 /* Before the file is read: what changes from now on is noticed. */

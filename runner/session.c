@@ -186,7 +186,7 @@ static bool session_is_busy(const struct session *s)
 	return conversation_is_active(s->conversation) || gate_is_busy(s->gate);
 }
 
-static void session_look(void *userdata)
+static void session_look(void *userdata, bool changed)
 {
 	struct session *s = userdata;
 	const struct inbox_view view = {
@@ -207,13 +207,16 @@ static void session_look(void *userdata)
 	/* What is not written yet is not acknowledged, and would be taken up twice. */
 	if (s->stopping || !outbox_commit(s->outbox))
 		return;
+	/* Nothing can be taken, and there is no /stop that was not there before. */
+	if (view.turn_is_full && !changed)
+		return;
 	lookout_begin(s->lookout);
 	r = inbox_look(&view, &look, &err);
 	if (r == 0) {
 		bool took = look.batch.count > 0 || look.batch.aside_count > 0;
 
 		r = session_digest(s, &look, &err);
-		s->caught_up |= r == 0 && !took;
+		s->caught_up |= r == 0 && !took && !look.batch.more;
 		lookout_done(s->lookout, look.batch.next_due_ms, session_is_busy(s));
 		/* There may be more: the host's next commit is not waited for. */
 		if (took)
@@ -411,7 +414,7 @@ int session_run(const struct runner_options *options)
 	if (r == 0)
 		r = session_setup(&s, &err);
 	if (r == 0) {
-		session_look(&s);
+		session_look(&s, true);
 		r = loop_run(s.loop, &err);
 	}
 	if (r < 0) {

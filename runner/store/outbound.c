@@ -20,6 +20,7 @@
 
 enum outbound_query {
 	OUTBOUND_BEGIN,
+	OUTBOUND_BEGIN_READS,
 	OUTBOUND_COMMIT,
 	OUTBOUND_ROLLBACK,
 	OUTBOUND_HAS_ACK,
@@ -39,6 +40,7 @@ enum outbound_query {
 static const char *const outbound_sql[] = {
 	/* IMMEDIATE: the lock is taken before seq is computed, so that nobody comes between. */
 	[OUTBOUND_BEGIN] = "BEGIN IMMEDIATE",
+	[OUTBOUND_BEGIN_READS] = "BEGIN",
 	[OUTBOUND_COMMIT] = "COMMIT",
 	[OUTBOUND_ROLLBACK] = "ROLLBACK",
 	[OUTBOUND_HAS_ACK] = "SELECT 1 FROM processing_ack WHERE message_id = :id",
@@ -218,6 +220,17 @@ static int outbound_write_state(struct outbound *outbound, const char *key, cons
 	if (value)
 		db_bind_text(s, ":value", value);
 	return db_run(outbound->db, s, err);
+}
+
+void outbound_begin_reads(struct outbound *outbound)
+{
+	(void)outbound_run(outbound, OUTBOUND_BEGIN_READS, NULL);
+}
+
+void outbound_end_reads(struct outbound *outbound)
+{
+	if (!sqlite3_get_autocommit(db_handle(outbound->db)))
+		(void)outbound_run(outbound, OUTBOUND_COMMIT, NULL);
 }
 
 int outbound_has_ack(struct outbound *outbound, const char *id, struct err *err)

@@ -14,8 +14,11 @@
 
 struct outbound;
 
-/* How long a commit waits for the host's readers. */
-#define OUTBOUND_BUSY_MS 5000
+/*
+ * How long a commit waits for the host's readers. The loop waits meanwhile, so it is short; what is
+ * refused is kept and tried again.
+ */
+#define OUTBOUND_BUSY_MS 250
 
 /*
  * Opens the file, playing back what a killed writer left, and creates the tables and columns that
@@ -24,6 +27,13 @@ struct outbound;
 int outbound_open(const char *path, const char *inbound_path, struct outbound **ret_outbound,
 		  struct err *err);
 void outbound_close(struct outbound *outbound);
+
+/*
+ * Many outbound_has_ack() in a row are cheaper, and see one state of the file, between these two.
+ * Nothing is written between them. A begin that fails costs only the time; end what was begun.
+ */
+void outbound_begin_reads(struct outbound *outbound);
+void outbound_end_reads(struct outbound *outbound);
 
 /* 1: processing_ack bears this id, whatever the status; 0: it does not. */
 int outbound_has_ack(struct outbound *outbound, const char *id, struct err *err);
