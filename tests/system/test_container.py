@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: MIT
+"""agent-runner as PID 1 of real containers, started the ways that hosts start it."""
+import json
+import os
+import subprocess
+
+import pytest
+from containers import IDENTITY, IMAGE, Container, podman, podman_path, status
+from session import is_alive, process_name, wait_until
+
+HARDENED = ["--read-only", "--tmpfs", "/tmp", "--cap-drop=ALL",
+            "--security-opt", "no-new-privileges"]
+NO_CAPS = ["0000000000000000"]
+as_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root's podman")
+
+
+def run(*command, options=(), stdin=None, image=IMAGE):
+    """A container in the foreground, to its end."""
+    with subprocess.Popen(
+            [podman_path(), "run", "--rm", *IDENTITY, *(["-i"] if stdin is not None else []),
+             *options, image, *command],
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        stdout, stderr = process.communicate(stdin, timeout=60)
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+
+@pytest.fixture
+def mounted(session):
+    """A session folder, and the options that mount it."""
+    return session, ["-v", f"{session.workspace}:/workspace", "-e", "AGENT_PROVIDER=mock"]
+
+
+def answers(session, text="hello"):
+    message = session.add_chat(text)
+    session.wait_answer(f"echo: {text}")
+    session.wait_ack(message)
+
+
+def give_to(session, uid, gid):
+    for path in [session.workspace, *session.workspace.rglob("*")]:
+        os.chown(path, uid, gid)
+
+
+# PID 1
+
+
+def test_pid_1_is_us(mounted):
+    session, options = mounted
+    with Container(options=options) as container:
+        answers(session)
+        pid = container.pid()
+        assert process_name(pid) == "agent-runner"
+        assert status(pid)["NSpid"][-1] == "1"
+        assert container.exec("cat", "/proc/1/comm").stdout == "agent-runner\n"
+        assert process_name(container.find("agent-session")) == "agent-session"
+        assert container.inspect()["Path"] == "/usr/local/bin/agent-runner"
+
+
+def zombies(container):
+    return [pid for pid in container.processes() if not is_alive(pid)]
+
+
+ORPHANS = "for i in $(seq 100); do (sleep 0.3 &); done; exec sleep 600"
+
+
+def sleepers(container):
+    return sum(name == "sleep" for name in container.processes().values())
+
+
+def test_orphans_are_reaped():
+    with Container("sh", "-c", ORPHANS) as container:
+        wait_until(lambda: sleepers(container) > 50, "the orphans")
+        wait_until(lambda: sleepers(container) == 1, "the end of the orphans")
+        wait_until(lambda: not zombies(container), "no zombies")
+
+
+def test_orphans_are_not_reaped_without_us():
+    """The test above can fail: a sleep as PID 1 keeps every zombie."""
+    with Container("-c", ORPHANS, options=["--entrypoint", "sh"]) as container:
+        wait_until(lambda: len(zombies(container)) == 100, "zombies")
+
+
+SIGNALS = ["HUP", "INT", "QUIT", "USR1", "USR2", "WINCH", "CONT", "RTMIN", "RTMAX"]
+TRAPS = f"""
+for s in {' '.join(SIGNALS)}; do trap "echo got $s" $s; done
+trap 'echo got TERM; exit 3' TERM
+sleep 600 & echo ready
+while :; do wait; done
+"""
+NUMBERS = {"RTMIN": "34", "RTMAX": "64"}
+
+
+def test_signals_reach_the_command():
+    with Container("bash", "-c", TRAPS) as container:
+        container.wait_log("ready")
+        for name in SIGNALS:
+            container.kill(NUMBERS.get(name, name))
+            container.wait_log(f"got {name}\n")
+        container.kill("TERM")
+        assert container.wait() == 3
+        assert "got TERM\n" in container.log()
+
+
+@pytest.mark.parametrize("command, code", [
+    (["true"], 0),
+    (["sh", "-c", "exit 7"], 7),
+    (["--", "sh", "-c", "exit 200"], 200),
+    (["sh", "-c", "kill -KILL $$"], 137),
+    (["sh", "-c", "kill -TERM $$"], 143),
+    (["/etc/passwd"], 126),
+    (["no-such-command"], 127),
+    (["--no-such-option"], 64),
+])
+def test_exit_codes(command, code):
+    done = run(*command)
+    assert done.returncode == code, done.stderr
+    if code in (64, 126, 127):
+        assert len(done.stderr.splitlines()) == 1 and command[0] in done.stderr, done.stderr
+
+
+# Command and keep-alive mode
+
+
+def test_command_mode_gives_stdin_and_output():
+    done = run("bash", "-c", "read -r line; echo out $line; echo err >&2", stdin="word\n")
+    assert (done.returncode, done.stdout) == (0, "out word\n")
+    assert done.stderr.splitlines()[-1] == "err"
+
+
+def test_keep_alive_and_exec(mounted):
+    session, options = mounted
+    with Container("--keep-alive", options=options) as container:
+        done = container.exec("sh", "-c", "echo $HOME && touch /workspace/made")
+        assert (done.returncode, done.stdout) == (0, "/home/node\n"), done.stderr
+        assert (session.workspace / "made").exists()
+        assert podman("healthcheck", "run", container.id).returncode == 0
+        assert container.stop(5) in (0, 143)
+        assert container.stop_seconds < 3
+
+
+# Session mode
+
+
+def test_hardened(mounted):
+    session, options = mounted
+    with Container(options=[*options, *HARDENED]) as container:
+        answers(session)
+        assert "error" not in container.log()
+        assert container.stop(1) == 0
+
+
+def test_any_user_without_passwd_entry(mounted):
+    session, options = mounted
+    if os.getuid() == 0:
+        give_to(session, 4321, 4321)
+        options = [*options, "--user", "4321:4321"]
+    with Container(options=[*options, *HARDENED, "-e", "HOME=/home/node"]) as container:
+        answers(session)
+        assert status(container.find("agent-session"))["Uid"][0] == str(
+            4321 if os.getuid() == 0 else os.getuid())
+        assert container.stop(1) == 0
+
+
+def test_stop_within_a_second_gives_claims_back(mounted):
+    session, options = mounted
+    with Container(options=[*options, "-e", "AGENT_MOCK_DELAY_MS=60000"]) as container:
+        message = session.add_chat("hello")
+        session.wait_ack(message, "processing")
+        assert container.stop(1) == 0, container.log()
+        assert message not in session.acks()
+    # The next container takes the message up.
+    with Container(options=options):
+        session.wait_answer("echo: hello")
+        session.wait_ack(message)
+
+
+def test_as_a_nanoclaw_host_runs_it(make_session):
+    session = make_session(provider=None)
+    group, state = session.base / "group", session.base / "state"
+    for folder in (group, state):
+        folder.mkdir()
+        if os.getuid() == 0:
+            os.chown(folder, 1000, 1000)
+    config = session.base / "container.json"
+    config.write_text(json.dumps({"provider": "mock", "assistantName": "Andy"}))
+    options = ["--rm", "-e", "TZ=America/New_York", "-v", f"{session.workspace}:/workspace",
+               "-v", f"{group}:/workspace/agent",
+               "-v", f"{config}:/workspace/agent/container.json:ro",
+               "-v", f"{state}:/home/node/.claude"]
+    with Container("--log-level", "debug", options=options) as container:
+        answers(session)
+        assert '<context timezone="America/New_York" />' in container.log()
+        assert 'time="Feb 4, 2026, 8:30 AM"' in container.log()
+        assert (session.workspace / ".heartbeat").exists()
+
+
+def test_no_mount_is_said_in_one_line():
+    done = run()
+    assert done.returncode == 66
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert "/workspace" in done.stderr and "mount" in done.stderr, done.stderr
+
+
+def test_health_turns(mounted):
+    session, options = mounted
+
+    def check(container):
+        return podman("healthcheck", "run", container.id).returncode
+
+    def health(container):
+        state = container.inspect()["State"]
+        return (state.get("Health") or state["Healthcheck"])["Status"]
+
+    with Container(options=options) as container:
+        answers(session)
+        assert check(container) == 0, container.exec("agent-runner", "--healthcheck").stdout
+        assert health(container) == "healthy"
+        session.write_config("{ broken")
+        assert [check(container) for _ in range(3)] == [1, 1, 1]
+        assert health(container) == "unhealthy"
+        session.write_config({"provider": "mock"})
+        assert check(container) == 0
+        assert health(container) == "healthy"
+
+
+def test_the_image_says_what_it_is():
+    config = json.loads(podman("inspect", IMAGE).stdout)[0]["Config"]
+    assert config["Entrypoint"] == ["/usr/local/bin/agent-runner"]
+    assert config["User"] == "node"
+    assert config["Healthcheck"]["Test"] == ["CMD", "/usr/local/bin/agent-runner", "--healthcheck"]
+    assert config["Healthcheck"]["Retries"] == 3
+    assert not config.get("Volumes")
+    assert config["Labels"]["org.opencontainers.image.title"] == "agent-runner"
+    done = run("sh", "-c", "id -u && id -g && id -un && echo $HOME && pwd")
+    assert done.stdout.split() == ["1000", "1000", "node", "/home/node", "/workspace"]
+
+
+# Privileges
+
+
+def assert_confined(pid, uid):
+    fields = status(pid)
+    assert fields["Uid"] == [str(uid)] * 4 and fields["Gid"] == [str(uid)] * 4
+    for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+        assert fields[name] == NO_CAPS, name
+    assert fields["NoNewPrivs"] == ["1"]
+    assert fields["Seccomp"] == ["2"]
+    assert fields["Groups"] in ([], [str(uid)])
+
+
+@as_root
+@pytest.mark.parametrize("owner", [1000, 4321])
+def test_root_becomes_the_owner_of_the_workspace(mounted, owner):
+    session, options = mounted
+    give_to(session, owner, owner)
+    with Container(options=[*options, "--user", "root"]) as container:
+        answers(session)
+        assert_confined(container.find("agent-session"), owner)
+
+
+@as_root
+def test_root_gives_the_workspace_to_the_user(mounted):
+    session, options = mounted
+    give_to(session, 0, 0)
+    with Container(options=[*options, "--user", "root"]) as container:
+        answers(session)
+        assert_confined(container.find("agent-session"), 1000)
+        assert session.workspace.stat().st_uid == 1000
+
+
+def test_a_command_is_confined_too():
+    done = run("cat", "/proc/self/status", options=["--user", "root"])
+    fields = {line.split(":")[0]: line.split(":")[1].split() for line in done.stdout.splitlines()}
+    assert fields["Uid"] == ["1000"] * 4
+    assert fields["CapEff"] == fields["CapBnd"] == NO_CAPS
+    assert (fields["NoNewPrivs"], fields["Seccomp"]) == (["1"], ["2"])
+
+
+# Once mode
+
+
+def test_once_through_a_pipe():
+    request = {"prompt": "What is 2+2?", "groupFolder": "test", "chatJid": "test@g.us",
+               "isMain": False}
+    done = run(options=["-e", "AGENT_PROVIDER=mock"], stdin=json.dumps(request))
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "---NANOCLAW_OUTPUT_START---"
+    assert lines[2] == "---NANOCLAW_OUTPUT_END---"
+    assert json.loads(lines[1])["status"] == "success"
+    assert json.loads(lines[1])["result"] == "echo: What is 2+2?"
