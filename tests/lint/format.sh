@@ -3,5 +3,5 @@
 # clang-format's output is law.
 set -eu
 cd "$(dirname "$0")/../.."
-find common entrypoint runner tests bench -name '*.[ch]' -print0 |
+find common entrypoint runner tests bench tools -name '*.[ch]' -print0 |
 	xargs -0 clang-format --dry-run --Werror && echo "format: ok"

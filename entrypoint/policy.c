@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+#include "entrypoint/policy.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "common/table.h"
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x80 /* Linux 5.6; glibc 2.36 has it, older ones don't */
+#endif
+
+/*
+ * Every kernel can drop capabilities and set no_new_privs (3.5), and so can gVisor: a start without
+ * them is refused. Seccomp is missing in some sandboxes, which confine by other means.
+ */
+static const struct policy policy_roles[] = {
+	[POLICY_ROLE_RUNNER] = {
+		.name = "runner",
+		.help = "the session loop",
+		.modes = {
+			[POLICY_PROTECTION_CAPS] = POLICY_MODE_REQUIRE,
+			[POLICY_PROTECTION_NO_NEW_PRIVS] = POLICY_MODE_REQUIRE,
+			/* The agent has the loop's uid: only this keeps it out of the loop's memory. */
+			[POLICY_PROTECTION_UNDUMPABLE] = POLICY_MODE_TRY,
+			[POLICY_PROTECTION_SECCOMP] = POLICY_MODE_TRY,
+		},
+		.closes_fds = true,
+		.denies_core_dumps = true,
+		.logs = true,
+	},
+	[POLICY_ROLE_AGENT] = {
+		.name = "agent",
+		.help = "what the agent and its tools may do",
+		.modes = {
+			[POLICY_PROTECTION_CAPS] = POLICY_MODE_REQUIRE,
+			[POLICY_PROTECTION_NO_NEW_PRIVS] = POLICY_MODE_REQUIRE,
+			/* exec makes a process dumpable again, and debuggers need it. */
+			[POLICY_PROTECTION_UNDUMPABLE] = POLICY_MODE_OFF,
+			[POLICY_PROTECTION_SECCOMP] = POLICY_MODE_TRY,
+		},
+		.closes_fds = true,
+		.denies_core_dumps = true,
+		/* The loop has named it already; its children's stderr belongs to them. */
+		.logs = false,
+	},
+	[POLICY_ROLE_COMMAND] = {
+		.name = "command",
+		.help = "a command that the container was started with",
+		.modes = {
+			[POLICY_PROTECTION_CAPS] = POLICY_MODE_REQUIRE,
+			[POLICY_PROTECTION_NO_NEW_PRIVS] = POLICY_MODE_REQUIRE,
+			[POLICY_PROTECTION_UNDUMPABLE] = POLICY_MODE_OFF,
+			[POLICY_PROTECTION_SECCOMP] = POLICY_MODE_TRY,
+		},
+		/* The host passed them on purpose (socket activation). */
+		.closes_fds = false,
+		.denies_core_dumps = false,
+		.logs = true,
+	},
+};
+TABLE_COVERS(policy_roles, POLICY_ROLE_COUNT);
+
+static const struct policy_protection_row policy_protections[] = {
+	[POLICY_PROTECTION_CAPS] = { "CAPS", "no capability in any of the five sets" },
+	[POLICY_PROTECTION_NO_NEW_PRIVS] = { "NO_NEW_PRIVS",
+					     "set-user-ID programs give no rights" },
+	[POLICY_PROTECTION_UNDUMPABLE] = { "UNDUMPABLE", "nobody traces it or reads its memory" },
+	[POLICY_PROTECTION_SECCOMP] = { "SECCOMP", "dangerous system calls are denied" },
+};
+TABLE_COVERS(policy_protections, POLICY_PROTECTION_COUNT);
+
+static const char *const policy_modes[] = {
+	[POLICY_MODE_OFF] = "off",
+	[POLICY_MODE_TRY] = "try",
+	[POLICY_MODE_REQUIRE] = "require",
+};
+TABLE_COVERS(policy_modes, POLICY_MODE_COUNT);
+
+/* The kernel looks at 32 bits of an int argument: bits above must not hide a value. */
+#define INT_MASK 0xffffffffu
+
+#define DENY(call_, why_)                                       \
+	{                                                       \
+		.name = (call_), .answer = EPERM, .why = (why_) \
+	}
+#define DENY_NEW(call_, number_, why_)                                               \
+	{                                                                            \
+		.name = (call_), .number = (number_), .answer = EPERM, .why = (why_) \
+	}
+/* Callers fall back to the older call. */
+#define ABSENT(call_, number_, why_)                                                  \
+	{                                                                             \
+		.name = (call_), .number = (number_), .answer = ENOSYS, .why = (why_) \
+	}
+#define DENY_IF(call_, argument_, mask_, value_, answer_, why_)                            \
+	{                                                                                  \
+		.name = (call_), .answer = (answer_), .has_condition = true,               \
+		.argument = (argument_), .mask = (mask_), .value = (value_), .why = (why_) \
+	}
+#define DENY_FLAG(call_, flag_, why_) \
+	DENY_IF((call_), 0, (uint64_t)(flag_), (uint64_t)(flag_), EPERM, (why_))
+
+static const struct policy_call policy_denied[] = {
+	/* Not denied but marked: nobody uses it, and no kernel since 3.1 has it. */
+	{ .name = "nfsservctl", .answer = POLICY_MARKER_ERRNO, .why = "marks the filter as ours" },
+
+	DENY("acct", "writes a file of its caller's choice as root"),
+	DENY("add_key", "keyrings are shared between containers"),
+	DENY("request_key", "keyrings are shared between containers"),
+	DENY("keyctl", "keyrings are shared between containers"),
+	DENY("bpf", "programs inside the kernel"),
+	DENY("perf_event_open", "programs inside the kernel, and what other processes do"),
+	DENY("userfaultfd", "makes races in the kernel easy to win"),
+	DENY("clock_adjtime", "the clock belongs to the host"),
+	DENY("clock_settime", "the clock belongs to the host"),
+	DENY("adjtimex", "the clock belongs to the host"),
+	DENY("settimeofday", "the clock belongs to the host"),
+	DENY("init_module", "code inside the kernel"),
+	DENY("finit_module", "code inside the kernel"),
+	DENY("delete_module", "code inside the kernel"),
+	DENY("kexec_load", "another kernel"),
+	DENY("kexec_file_load", "another kernel"),
+	DENY("reboot", "the machine belongs to the host"),
+	DENY("swapon", "the machine belongs to the host"),
+	DENY("swapoff", "the machine belongs to the host"),
+	DENY("sethostname", "the machine belongs to the host"),
+	DENY("setdomainname", "the machine belongs to the host"),
+	DENY("syslog", "kernel addresses and other containers' messages"),
+	DENY("vhangup", "takes the terminal away"),
+	DENY("quotactl", "quotas belong to the host"),
+	DENY_NEW("quotactl_fd", 443, "quotas belong to the host"),
+	DENY("fanotify_init", "sees what all processes do with files"),
+	DENY("fanotify_mark", "sees what all processes do with files"),
+	DENY("lookup_dcookie", "paths outside the container"),
+	DENY("name_to_handle_at", "the first half of opening files outside the container"),
+	DENY("open_by_handle_at", "opens files outside the container (shocker)"),
+	DENY("kcmp", "kernel addresses"),
+	DENY_NEW("pidfd_getfd", 438, "takes the descriptors of another process"),
+
+	DENY("mount", "another view of the files, and read-only mounts made writable"),
+	DENY("umount2", "uncovers what a mount hides"),
+	DENY("pivot_root", "another view of the files"),
+	DENY("chroot", "another view of the files"),
+	DENY_NEW("open_tree", 428, "mounts"),
+	DENY_NEW("move_mount", 429, "mounts"),
+	DENY_NEW("fsopen", 430, "mounts"),
+	DENY_NEW("fsconfig", 431, "mounts"),
+	DENY_NEW("fsmount", 432, "mounts"),
+	DENY_NEW("fspick", 433, "mounts"),
+	DENY_NEW("mount_setattr", 442, "mounts"),
+	DENY_NEW("statmount", 457, "paths outside the container"),
+	DENY_NEW("listmount", 458, "paths outside the container"),
+	DENY_NEW("open_tree_attr", 467, "mounts"),
+	DENY_NEW("listns", 470, "what runs outside the container"),
+
+	/*
+	 * A new user namespace gives all capabilities inside it, and with them the kernel's least
+	 * tested code.
+	 */
+	DENY("setns", "the rights of another namespace"),
+	DENY_FLAG("unshare", CLONE_NEWUSER, "capabilities inside a new user namespace"),
+	DENY_FLAG("unshare", CLONE_NEWNS, "namespaces"),
+	DENY_FLAG("unshare", CLONE_NEWCGROUP, "namespaces"),
+	DENY_FLAG("unshare", CLONE_NEWUTS, "namespaces"),
+	DENY_FLAG("unshare", CLONE_NEWIPC, "namespaces"),
+	DENY_FLAG("unshare", CLONE_NEWPID, "namespaces"),
+	DENY_FLAG("unshare", CLONE_NEWNET, "namespaces"),
+	DENY_FLAG("unshare", CLONE_NEWTIME, "namespaces"),
+	/* Not CLONE_NEWTIME: clone(2) has the exit signal in this place. */
+	DENY_FLAG("clone", CLONE_NEWUSER, "capabilities inside a new user namespace"),
+	DENY_FLAG("clone", CLONE_NEWNS, "namespaces"),
+	DENY_FLAG("clone", CLONE_NEWCGROUP, "namespaces"),
+	DENY_FLAG("clone", CLONE_NEWUTS, "namespaces"),
+	DENY_FLAG("clone", CLONE_NEWIPC, "namespaces"),
+	DENY_FLAG("clone", CLONE_NEWPID, "namespaces"),
+	DENY_FLAG("clone", CLONE_NEWNET, "namespaces"),
+	/* Its flags are in memory, where no filter can look. */
+	ABSENT("clone3", 435, "namespaces out of the filter's sight; clone is the fallback"),
+
+	DENY("iopl", "the hardware's ports"),
+	DENY("ioperm", "the hardware's ports"),
+	DENY("modify_ldt", "an old interface full of holes"),
+	DENY_NEW("memfd_secret", 447, "memory that nobody can inspect"),
+	DENY("migrate_pages", "memory of other processes"),
+	DENY("move_pages", "memory of other processes"),
+
+	/* Most of the kernel's recent escapes; what uses it falls back to epoll. */
+	ABSENT("io_uring_setup", 425, "does files and sockets out of the filter's sight"),
+	ABSENT("io_uring_enter", 426, "does files and sockets out of the filter's sight"),
+	ABSENT("io_uring_register", 427, "does files and sockets out of the filter's sight"),
+
+	/* legacy_tiocsti is 1 on many kernels: what is typed this way runs in the host's shell. */
+	DENY_IF("ioctl", 1, INT_MASK, TIOCSTI, EPERM, "types into the terminal"),
+	DENY_IF("ioctl", 1, INT_MASK, TIOCLINUX, EPERM, "types into the console"),
+
+	DENY_IF("socket", 0, INT_MASK, AF_ALG, EAFNOSUPPORT, "old code inside the kernel"),
+	DENY_IF("socket", 0, INT_MASK, AF_VSOCK, EAFNOSUPPORT, "a way to the hypervisor"),
+};
+
+static const struct policy_kept_cap policy_init_kept[] = {
+	{ CAP_KILL, "forwards signals to children of another uid" },
+	{ CAP_SETUID, "a restarted session loop becomes the user again" },
+	{ CAP_SETGID, "likewise, its groups" },
+	{ CAP_SETPCAP, "likewise, drops its bounding set" },
+};
+
+const struct policy *policy_of(enum policy_role role)
+{
+	return &policy_roles[role];
+}
+
+int policy_find_role(const char *name, enum policy_role *ret_role)
+{
+	for (size_t i = 0; i < ARRAY_LEN(policy_roles); i++)
+		if (strcmp(name, policy_roles[i].name) == 0) {
+			*ret_role = (enum policy_role)i;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+const struct policy_protection_row *policy_protection(enum policy_protection protection)
+{
+	return &policy_protections[protection];
+}
+
+const char *policy_mode_name(enum policy_mode mode)
+{
+	return mode < POLICY_MODE_COUNT ? policy_modes[mode] : NULL;
+}
+
+const struct policy_call *policy_calls(size_t *ret_count)
+{
+	*ret_count = ARRAY_LEN(policy_denied);
+	return policy_denied;
+}
+
+const struct policy_kept_cap *policy_init_caps(size_t *ret_count)
+{
+	*ret_count = ARRAY_LEN(policy_init_kept);
+	return policy_init_kept;
+}

@@ -1,0 +1,80 @@
+#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * Data only: which protections each role gets, which system calls the filter denies, which
+ * capabilities PID 1 keeps, each with why. Whoever acts on it is elsewhere (privileges, seccomp,
+ * tools/compile-filter); no function here decides anything.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum policy_role {
+	POLICY_ROLE_RUNNER,  /* the session loop */
+	POLICY_ROLE_AGENT,   /* what the loop starts: agent CLI, scripts */
+	POLICY_ROLE_COMMAND, /* the command of command mode, and keep-alive */
+	POLICY_ROLE_COUNT
+};
+
+enum policy_protection {
+	POLICY_PROTECTION_CAPS,
+	POLICY_PROTECTION_NO_NEW_PRIVS,
+	POLICY_PROTECTION_UNDUMPABLE,
+	POLICY_PROTECTION_SECCOMP,
+	POLICY_PROTECTION_COUNT
+};
+
+enum policy_mode {
+	POLICY_MODE_OFF,     /* not applied */
+	POLICY_MODE_TRY,     /* a kernel without it is named in the log */
+	POLICY_MODE_REQUIRE, /* no start without it */
+	POLICY_MODE_COUNT
+};
+
+struct policy {
+	const char *name; /* as in confine --role NAME */
+	const char *help;
+	enum policy_mode modes[POLICY_PROTECTION_COUNT]; /* unless the environment says otherwise */
+	bool closes_fds;				 /* from 3 on */
+	bool denies_core_dumps;
+	bool logs; /* names a protection that the kernel lacks */
+};
+
+struct policy_protection_row {
+	const char *name; /* as in AGENT_PROTECTION_<NAME>, and in the log */
+	const char *help;
+};
+
+/* One denied system call; a condition on one argument narrows it. */
+struct policy_call {
+	const char *name;
+	int number; /* for names that libseccomp may not know yet; 0: only the name counts */
+	int answer; /* errno; never a kill: a denied call is no reason to die */
+	bool has_condition; /* deny only if (argument & mask) == value */
+	unsigned int argument;
+	uint64_t mask, value;
+	const char *why;
+};
+
+struct policy_kept_cap {
+	int cap;
+	const char *why;
+};
+
+const struct policy *policy_of(enum policy_role role);
+
+/* 0, or -EINVAL: no role of this name. */
+int policy_find_role(const char *name, enum policy_role *ret_role);
+
+const struct policy_protection_row *policy_protection(enum policy_protection protection);
+
+/* "off", "try", "require"; NULL for no mode. */
+const char *policy_mode_name(enum policy_mode mode);
+
+const struct policy_call *policy_calls(size_t *ret_count);
+
+/* What PID 1 keeps when it was started as root; everything else is dropped from it. */
+const struct policy_kept_cap *policy_init_caps(size_t *ret_count);
+
+/* What the filter answers to the marker call nfsservctl(2), so that it can be recognised. */
+#define POLICY_MARKER_ERRNO 55 /* ENOANO */

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: MIT */
+#include "entrypoint/privileges.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <linux/securebits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/capability.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/exit-code.h"
+#include "common/fd.h"
+#include "common/log.h"
+#include "common/table.h"
+#include "entrypoint/proc.h"
+#include "entrypoint/seccomp.h"
+
+#define PRIVILEGES_ENVIRONMENT "AGENT_PROTECTION_"
+
+/*
+ * uid 0 has no rights of its own, and none of it can be changed back. no_setuid_fixup also means
+ * that setresuid(2) keeps the capabilities: the step after it clears them.
+ */
+#define PRIVILEGES_SECUREBITS                                                                    \
+	(SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |                         \
+	 SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE | \
+	 SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED)
+
+struct privileges_context {
+	const struct policy *policy;
+	const struct privileges_user *user;
+	enum policy_mode modes[POLICY_PROTECTION_COUNT];
+	struct err failures[POLICY_PROTECTION_COUNT]; /* why a protection is missing */
+};
+
+static void privileges_free_cap(void *caps)
+{
+	(void)cap_free(caps);
+}
+
+CLEANUP_DEFINE(cap, cap_t, privileges_free_cap);
+#define cleanup_cap CLEANUP(cleanup_cap_fn)
+
+/* The environment */
+
+static int privileges_parse_mode(const char *value, enum policy_mode *ret_mode)
+{
+	for (int mode = 0; mode < POLICY_MODE_COUNT; mode++)
+		if (strcmp(value, policy_mode_name((enum policy_mode)mode)) == 0) {
+			*ret_mode = (enum policy_mode)mode;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+/* One NAME=VALUE behind the prefix. */
+static int privileges_read_variable(const char *text, enum policy_mode *modes, struct err *err)
+{
+	const char *equals = strchr(text, '=');
+
+	if (!equals)
+		return 0;
+	for (int i = 0; i < POLICY_PROTECTION_COUNT; i++) {
+		const char *name = policy_protection((enum policy_protection)i)->name;
+
+		if (strlen(name) != (size_t)(equals - text) ||
+		    strncmp(text, name, strlen(name)) != 0)
+			continue;
+		if (privileges_parse_mode(equals + 1, &modes[i]) == 0)
+			return 0;
+		return err_set(err, EXIT_CODE_CONFIG,
+			       PRIVILEGES_ENVIRONMENT "%s=%s: the value is require, try or off",
+			       name, equals + 1);
+	}
+	return err_set(err, EXIT_CODE_CONFIG,
+		       PRIVILEGES_ENVIRONMENT "%.*s: there is no such protection; there are CAPS, "
+					      "NO_NEW_PRIVS, UNDUMPABLE and SECCOMP",
+		       (int)(equals - text), text);
+}
+
+static int privileges_read_environment(enum policy_mode *modes, struct err *err)
+{
+	size_t prefix = strlen(PRIVILEGES_ENVIRONMENT);
+
+	for (char **v = environ; v && *v; v++) {
+		int r;
+
+		if (strncmp(*v, PRIVILEGES_ENVIRONMENT, prefix) != 0)
+			continue;
+		r = privileges_read_variable(*v + prefix, modes, err);
+		if (r != 0)
+			return r;
+	}
+	return 0;
+}
+
+int privileges_check_environment(struct err *err)
+{
+	enum policy_mode modes[POLICY_PROTECTION_COUNT];
+
+	return privileges_read_environment(modes, err);
+}
+
+/* Steps */
+
+static int privileges_close_fds(struct privileges_context *c, struct err *err)
+{
+	(void)err;
+	if (!c->policy->closes_fds || syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0) == 0)
+		return 0;
+	/* Linux before 5.9, gVisor: nothing is executed that could inherit them later. */
+	fd_cloexec_from(STDERR_FILENO + 1);
+	return 0;
+}
+
+static int privileges_drop_bounding(struct privileges_context *c, struct err *err)
+{
+	(void)c;
+	for (int cap = 0; cap < (int)cap_max_bits(); cap++) {
+		if (cap_get_bound(cap) != 1)
+			continue;
+		if (cap_drop_bound(cap) == 0)
+			continue;
+		/*
+		 * Not root: it cannot be dropped, and with no_new_privs it cannot be used either.
+		 * Whether that is so is confirmed at the end.
+		 */
+		if (errno == EPERM)
+			return 0;
+		return err_sys(err, -errno, "bounding set, capability %d", cap);
+	}
+	return 0;
+}
+
+static int privileges_clear_ambient(struct privileges_context *c, struct err *err)
+{
+	(void)c;
+	/* EINVAL: Linux before 4.3 and gVisor have no ambient set. */
+	if (cap_reset_ambient() < 0 && errno != EINVAL)
+		return err_sys(err, -errno, "ambient set");
+	return 0;
+}
+
+/* Before the ids change: afterwards CAP_SETPCAP is gone. */
+static int privileges_set_securebits(struct privileges_context *c, struct err *err)
+{
+	(void)c;
+	(void)err;
+	/* Needs CAP_SETPCAP. Without it there are no capabilities that they would guard. */
+	(void)cap_set_secbits(PRIVILEGES_SECUREBITS);
+	return 0;
+}
+
+static int privileges_become(struct privileges_context *c, struct err *err)
+{
+	return c->user ? privileges_switch_user(c->user, err) : 0;
+}
+
+static int privileges_clear_caps(struct privileges_context *c, struct err *err)
+{
+	cleanup_cap cap_t none = cap_init();
+
+	(void)c;
+	if (!none || cap_set_proc(none) < 0)
+		return err_sys(err, -errno, "capset");
+	return 0;
+}
+
+static int privileges_limit(struct privileges_context *c, struct err *err)
+{
+	const struct rlimit zero = { .rlim_cur = 0, .rlim_max = 0 };
+
+	/* A dump would put secrets into the workspace. Lowering a limit is always permitted. */
+	if (c->policy->denies_core_dumps && setrlimit(RLIMIT_CORE, &zero) < 0)
+		return err_sys(err, -errno, "RLIMIT_CORE");
+	return 0;
+}
+
+static int privileges_set_no_new_privs(struct privileges_context *c, struct err *err)
+{
+	(void)c;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) < 0)
+		return err_sys(err, -errno, "no_new_privs");
+	return 0;
+}
+
+/* After the ids changed: that sets the flag to fs.suid_dumpable. */
+static int privileges_set_undumpable(struct privileges_context *c, struct err *err)
+{
+	(void)c;
+	if (prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L) < 0)
+		return err_sys(err, -errno, "dumpable");
+	return 0;
+}
+
+static int privileges_set_seccomp(struct privileges_context *c, struct err *err)
+{
+	(void)c;
+	return seccomp_install(err);
+}
+
+/* A step that belongs to no protection is always done, and its failure is fatal. */
+#define ALWAYS POLICY_PROTECTION_COUNT
+
+/* The order matters: design of each step's neighbours is in the comments above. */
+static const struct {
+	enum policy_protection protection;
+	int (*apply)(struct privileges_context *c, struct err *err);
+} privileges_steps[] = {
+	{ ALWAYS, privileges_close_fds },
+	{ POLICY_PROTECTION_CAPS, privileges_drop_bounding },
+	{ POLICY_PROTECTION_CAPS, privileges_clear_ambient },
+	{ POLICY_PROTECTION_CAPS, privileges_set_securebits },
+	{ ALWAYS, privileges_become },
+	{ POLICY_PROTECTION_CAPS, privileges_clear_caps },
+	{ ALWAYS, privileges_limit },
+	{ POLICY_PROTECTION_NO_NEW_PRIVS, privileges_set_no_new_privs },
+	{ POLICY_PROTECTION_UNDUMPABLE, privileges_set_undumpable },
+	/* Last: the filter may deny what the others need. */
+	{ POLICY_PROTECTION_SECCOMP, privileges_set_seccomp },
+};
+
+/* Reading back */
+
+static bool privileges_has_no_new_privs(const struct proc_status *status)
+{
+	return prctl(PR_GET_NO_NEW_PRIVS, 0L, 0L, 0L, 0L) == 1 && status->no_new_privs != 0;
+}
+
+static bool privileges_has_no_caps(const struct proc_status *status)
+{
+	if (!status->has_caps || status->cap_inheritable || status->cap_permitted ||
+	    status->cap_effective || status->cap_ambient)
+		return false;
+	/* The bounding set only matters when a program may give capabilities. */
+	return status->cap_bounding == 0 || privileges_has_no_new_privs(status);
+}
+
+static bool privileges_is_undumpable(const struct proc_status *status)
+{
+	(void)status;
+	return prctl(PR_GET_DUMPABLE, 0L, 0L, 0L, 0L) == 0;
+}
+
+static bool privileges_has_seccomp(const struct proc_status *status)
+{
+	return seccomp_is_installed() && status->seccomp != 0;
+}
+
+static bool (*const privileges_holds[])(const struct proc_status *status) = {
+	[POLICY_PROTECTION_CAPS] = privileges_has_no_caps,
+	[POLICY_PROTECTION_NO_NEW_PRIVS] = privileges_has_no_new_privs,
+	[POLICY_PROTECTION_UNDUMPABLE] = privileges_is_undumpable,
+	[POLICY_PROTECTION_SECCOMP] = privileges_has_seccomp,
+};
+TABLE_COVERS(privileges_holds, POLICY_PROTECTION_COUNT);
+
+static int privileges_confirm(const struct privileges_context *c, struct err *err)
+{
+	struct proc_status status;
+	int r = proc_status(0, &status);
+
+	if (r < 0)
+		status = (struct proc_status){ .parent = -1, .no_new_privs = -1, .seccomp = -1 };
+	for (int i = 0; i < POLICY_PROTECTION_COUNT; i++) {
+		const char *name = policy_protection((enum policy_protection)i)->name;
+		const char *why = c->failures[i].text;
+
+		if (c->modes[i] == POLICY_MODE_OFF || privileges_holds[i](&status))
+			continue;
+		if (why[0] == '\0')
+			why = r < 0 ? "/proc/self/status cannot be read"
+				    : "the kernel does not confirm it";
+		if (c->modes[i] == POLICY_MODE_REQUIRE)
+			return err_set(
+				err, EXIT_CODE_NO_PERMISSION,
+				"protection %s is required and missing: %s; " PRIVILEGES_ENVIRONMENT
+				"%s=try goes on without it",
+				name, why, name);
+		if (c->policy->logs)
+			log_warning("protection %s is missing: %s", name, why);
+	}
+	return 0;
+}
+
+int privileges_apply(enum policy_role role, const struct privileges_user *user, struct err *err)
+{
+	struct privileges_context c = { .policy = policy_of(role), .user = user };
+	int r;
+
+	memcpy(c.modes, c.policy->modes, sizeof(c.modes));
+	r = privileges_read_environment(c.modes, err);
+	if (r != 0)
+		return r;
+	/* What a role never gets, the environment cannot ask for. */
+	for (int i = 0; i < POLICY_PROTECTION_COUNT; i++)
+		if (c.policy->modes[i] == POLICY_MODE_OFF)
+			c.modes[i] = POLICY_MODE_OFF;
+	for (size_t i = 0; i < ARRAY_LEN(privileges_steps); i++) {
+		enum policy_protection protection = privileges_steps[i].protection;
+
+		if (protection == ALWAYS) {
+			if (privileges_steps[i].apply(&c, err) < 0)
+				return EXIT_CODE_NO_PERMISSION;
+		} else if (c.modes[protection] != POLICY_MODE_OFF) {
+			/* Whether it matters is decided when all is read back. */
+			(void)privileges_steps[i].apply(&c, &c.failures[protection]);
+		}
+	}
+	return privileges_confirm(&c, err);
+}
+
+int privileges_switch_user(const struct privileges_user *user, struct err *err)
+{
+	uid_t ruid, euid, suid;
+	gid_t rgid, egid, sgid;
+	const char *call;
+
+	if (getresuid(&ruid, &euid, &suid) < 0 || getresgid(&rgid, &egid, &sgid) < 0)
+		return err_sys(err, -errno, "getresuid");
+	/* Started as this user: the groups that the runtime gave it stay. */
+	if (euid != 0 && ruid == user->uid && euid == user->uid && suid == user->uid &&
+	    rgid == user->gid && egid == user->gid && sgid == user->gid)
+		return 0;
+	call = "setgroups";
+	if (setgroups(user->n_groups, user->groups) == 0) {
+		call = "setresgid";
+		if (setresgid(user->gid, user->gid, user->gid) == 0) {
+			call = "setresuid";
+			if (setresuid(user->uid, user->uid, user->uid) == 0)
+				call = NULL;
+		}
+	}
+	if (call)
+		return err_sys(err, -errno,
+			       "cannot become %u:%u (start the container with --user "
+			       "%u:%u, or give it CAP_SETUID and CAP_SETGID): %s",
+			       user->uid, user->gid, user->uid, user->gid, call);
+	if (getresuid(&ruid, &euid, &suid) < 0 || getresgid(&rgid, &egid, &sgid) < 0 ||
+	    ruid != user->uid || euid != user->uid || suid != user->uid || rgid != user->gid ||
+	    egid != user->gid || sgid != user->gid)
+		return err_set(err, -EPERM,
+			       "cannot become %u:%u: the kernel agreed and did not do it",
+			       user->uid, user->gid);
+	return 0;
+}
+
+int privileges_protect_init(struct err *err)
+{
+	enum policy_mode modes[POLICY_PROTECTION_COUNT];
+	const struct policy_kept_cap *kept;
+	size_t n;
+
+	memcpy(modes, policy_of(POLICY_ROLE_RUNNER)->modes, sizeof(modes));
+	if (privileges_read_environment(modes, err) != 0)
+		return -EINVAL;
+	if (modes[POLICY_PROTECTION_UNDUMPABLE] != POLICY_MODE_OFF &&
+	    prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L) < 0)
+		return err_sys(err, -errno, "dumpable");
+	/* CAPS=off means that a child may need what PID 1 would drop here. */
+	if (geteuid() != 0 || modes[POLICY_PROTECTION_CAPS] == POLICY_MODE_OFF)
+		return 0;
+	cleanup_cap cap_t have = cap_get_proc();
+	cleanup_cap cap_t want = cap_init();
+
+	if (!have || !want)
+		return err_sys(err, -errno, "capget");
+	kept = policy_init_caps(&n);
+	for (size_t i = 0; i < n; i++) {
+		cap_flag_value_t has = CAP_CLEAR;
+
+		if (cap_get_flag(have, kept[i].cap, CAP_PERMITTED, &has) < 0 || has != CAP_SET)
+			continue;
+		(void)cap_set_flag(want, CAP_PERMITTED, 1, &kept[i].cap, CAP_SET);
+		(void)cap_set_flag(want, CAP_EFFECTIVE, 1, &kept[i].cap, CAP_SET);
+	}
+	if (cap_set_proc(want) < 0)
+		return err_sys(err, -errno, "capset");
+	return 0;
+}

@@ -1,0 +1,61 @@
+#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who the children are and what they may still do: one ordered table of steps (ids, capabilities,
+ * securebits, no_new_privs, …), applied in a freshly forked single-threaded child, according to
+ * the role's policy and AGENT_PROTECTION_<NAME>=require|try|off. No NSS anywhere.
+ */
+#include <sys/types.h>
+
+#include "common/err.h"
+#include "entrypoint/policy.h"
+
+#define PRIVILEGES_GROUPS_MAX 64
+
+struct privileges_user {
+	uid_t uid;
+	gid_t gid;
+	char name[64];	 /* "" without passwd entry */
+	char home[4096]; /* likewise */
+	gid_t groups[PRIVILEGES_GROUPS_MAX];
+	size_t n_groups; /* supplementary ones */
+};
+
+/*
+ * Finds out who the children shall be. spec is --user (UID, UID:GID, NAME, NAME:GROUP, with or
+ * without passwd entry) or NULL: the owner of the workspace, else 1000:1000. Reads /etc/passwd and
+ * /etc/group; call it before PID 1's fork. Not started as root: it is who we are, and a spec that
+ * names somebody else is an error. Staying root is the caller's decision: it passes no user on.
+ * 0, or an exit code with its text: EXIT_CODE_USAGE, EXIT_CODE_NO_PERMISSION.
+ */
+int privileges_find_user(const char *spec, const char *workspace, struct privileges_user *ret_user,
+			 struct err *err);
+
+/*
+ * Checks the AGENT_PROTECTION_* variables: 0, or EXIT_CODE_CONFIG with the text naming the one that
+ * is unknown or has a wrong value. Call it early; privileges_apply checks again.
+ */
+int privileges_check_environment(struct err *err);
+
+/*
+ * Makes the calling process user and applies the role. Only in a forked child, before exec. user
+ * may be NULL: stay who we are; and nothing is switched if we are that user already. With
+ * POLICY_ROLE_RUNNER and _AGENT all fds from 3 on are closed first. Afterwards
+ * /proc/self/status is read back. A protection that is tried and missing is logged.
+ * 0, or an exit code with its text: EXIT_CODE_NO_PERMISSION (the user switch failed, a required
+ * protection is missing), EXIT_CODE_CONFIG. After a failure the process must exit.
+ */
+int privileges_apply(enum policy_role role, const struct privileges_user *user, struct err *err);
+
+/*
+ * Becomes the user for good, and nothing more: groups, gid, uid, in this order, each of them
+ * verified. 0 or -errno with its text; after a failure the process must exit.
+ */
+int privileges_switch_user(const struct privileges_user *user, struct err *err);
+
+/*
+ * Protects PID 1 itself: not dumpable, so that no other process can trace it or read its memory and
+ * environment; and, if it is root, only the capabilities that policy_init_caps() lists. After the
+ * chown step, before the first fork. 0 or -errno with its text; PID 1 may log it and go on.
+ */
+int privileges_protect_init(struct err *err);

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+#include "entrypoint/proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/table.h"
+
+/* A status file has about 1,500 bytes; what we look for stands in its first half or so. */
+#define PROC_STATUS_MAX 8192
+
+static int proc_read(pid_t pid, const char *file, char *buffer, size_t size, size_t *ret_len)
+{
+	cleanup_close int fd = -1;
+	char path[64];
+	size_t len = 0;
+
+	if (pid == 0)
+		(void)snprintf(path, sizeof(path), "/proc/self/%s", file);
+	else
+		(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	while (len < size) {
+		ssize_t n = read(fd, buffer + len, size - len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		len += (size_t)n;
+	}
+	*ret_len = len;
+	return 0;
+}
+
+static void proc_set_name(struct proc_status *s, const char *value)
+{
+	(void)snprintf(s->name, sizeof(s->name), "%s", value);
+}
+
+static void proc_set_state(struct proc_status *s, const char *value)
+{
+	s->state = value[0];
+}
+
+static void proc_set_parent(struct proc_status *s, const char *value)
+{
+	s->parent = (pid_t)strtol(value, NULL, 10);
+}
+
+static void proc_set_no_new_privs(struct proc_status *s, const char *value)
+{
+	s->no_new_privs = value[0] == '1';
+}
+
+static void proc_set_seccomp(struct proc_status *s, const char *value)
+{
+	s->seccomp = (int)strtol(value, NULL, 10);
+}
+
+static void proc_set_inheritable(struct proc_status *s, const char *value)
+{
+	s->cap_inheritable = strtoull(value, NULL, 16);
+}
+
+static void proc_set_permitted(struct proc_status *s, const char *value)
+{
+	s->cap_permitted = strtoull(value, NULL, 16);
+}
+
+static void proc_set_effective(struct proc_status *s, const char *value)
+{
+	s->cap_effective = strtoull(value, NULL, 16);
+}
+
+static void proc_set_bounding(struct proc_status *s, const char *value)
+{
+	s->cap_bounding = strtoull(value, NULL, 16);
+	s->has_caps = true;
+}
+
+static void proc_set_ambient(struct proc_status *s, const char *value)
+{
+	s->cap_ambient = strtoull(value, NULL, 16);
+}
+
+static const struct {
+	const char *key;
+	void (*set)(struct proc_status *s, const char *value);
+} proc_fields[] = {
+	{ "Name", proc_set_name },
+	{ "State", proc_set_state },
+	{ "PPid", proc_set_parent },
+	{ "CapInh", proc_set_inheritable },
+	{ "CapPrm", proc_set_permitted },
+	{ "CapEff", proc_set_effective },
+	{ "CapBnd", proc_set_bounding },
+	{ "CapAmb", proc_set_ambient },
+	{ "NoNewPrivs", proc_set_no_new_privs },
+	{ "Seccomp", proc_set_seccomp },
+};
+
+int proc_status(pid_t pid, struct proc_status *ret_status)
+{
+	struct proc_status status = { .parent = -1, .no_new_privs = -1, .seccomp = -1 };
+	char text[PROC_STATUS_MAX + 1];
+	char *rest = text, *line;
+	size_t len;
+	int r;
+
+	r = proc_read(pid, "status", text, PROC_STATUS_MAX, &len);
+	if (r < 0)
+		return r;
+	text[len] = '\0';
+	while ((line = strsep(&rest, "\n")) != NULL) {
+		char *key = strsep(&line, ":");
+
+		if (!line)
+			continue;
+		line += strspn(line, " \t");
+		for (size_t i = 0; i < ARRAY_LEN(proc_fields); i++)
+			if (strcmp(key, proc_fields[i].key) == 0)
+				proc_fields[i].set(&status, line);
+	}
+	*ret_status = status;
+	return 0;
+}
+
+int proc_cmdline(pid_t pid, char *buffer, size_t size, size_t *ret_len)
+{
+	return proc_read(pid, "cmdline", buffer, size, ret_len);
+}

@@ -1,0 +1,30 @@
+#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * What /proc says about a process, from its world-readable part only: it works for any uid and for
+ * processes that are not dumpable.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct proc_status {
+	char name[64]; /* "" if /proc does not say (and so with all that follows) */
+	char state;    /* R, S, D, T, t, Z, X; 0: unknown */
+	pid_t parent;  /* -1: unknown */
+	bool has_caps; /* the next four are known */
+	uint64_t cap_inheritable, cap_permitted, cap_effective, cap_bounding;
+	uint64_t cap_ambient; /* 0 where the kernel has no such set */
+	int no_new_privs;     /* 0, 1, -1: unknown (gVisor does not list it) */
+	int seccomp;	      /* 0: none, 2: filters, -1: unknown */
+};
+
+/* pid 0: the calling process. 0; -ENOENT or -ESRCH: no such process; or -errno. */
+int proc_status(pid_t pid, struct proc_status *ret_status);
+
+/*
+ * Its arguments, each ended by a NUL, cut at size. 0 with the length, or -errno. A kernel thread
+ * and a zombie have none.
+ */
+int proc_cmdline(pid_t pid, char *buffer, size_t size, size_t *ret_len);
