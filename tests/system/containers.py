@@ -19,6 +19,8 @@ SETUP = pathlib.Path(__file__).parent / "container/setup.sh"
 IMAGE = "localhost/agent-runner:test"
 # Without root the files of the test's user have to be the files of the container's user 1000.
 IDENTITY = [] if os.getuid() == 0 else ["--userns=keep-id:uid=1000,gid=1000"]
+# Where no systemd runs, podman complains about each HEALTHCHECK that it has no timer for it.
+QUIET = "--log-level=fatal"
 # Of podman's processes, those that live on for a moment after the container.
 PODMANS = {"conmon", "podman", "runc", "crun", "exe"}
 
@@ -33,7 +35,7 @@ def podman_path():
 
 def podman(*arguments, stdin=subprocess.DEVNULL, timeout=60, **options):
     """Runs podman to its end; stdout and stderr are text."""
-    return subprocess.run([podman_path(), *map(str, arguments)], stdin=stdin, timeout=timeout,
+    return subprocess.run([podman_path(), QUIET, *map(str, arguments)], stdin=stdin, timeout=timeout,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
                           **options)
 

@@ -5,7 +5,7 @@ import os
 import subprocess
 
 import pytest
-from containers import IDENTITY, IMAGE, Container, podman, podman_path, status
+from containers import IDENTITY, IMAGE, QUIET, Container, podman, podman_path, status
 from session import is_alive, process_name, wait_until
 
 HARDENED = ["--read-only", "--tmpfs", "/tmp", "--cap-drop=ALL",
@@ -17,7 +17,7 @@ as_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root's podman")
 def run(*command, options=(), stdin=None, image=IMAGE):
     """A container in the foreground, to its end."""
     with subprocess.Popen(
-            [podman_path(), "run", "--rm", *IDENTITY, *(["-i"] if stdin is not None else []),
+            [podman_path(), QUIET, "run", "--rm", *IDENTITY, *(["-i"] if stdin is not None else []),
              *options, image, *command],
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -225,11 +225,14 @@ def test_health_turns(mounted):
 
 
 def test_the_image_says_what_it_is():
-    config = json.loads(podman("inspect", IMAGE).stdout)[0]["Config"]
+    image = json.loads(podman("inspect", IMAGE).stdout)[0]
+    config = image["Config"]
+    # Podman's versions put it in different places.
+    health = {name.lower(): value for name, value in {**config, **image}.items()}["healthcheck"]
     assert config["Entrypoint"] == ["/usr/local/bin/agent-runner"]
     assert config["User"] == "node"
-    assert config["Healthcheck"]["Test"] == ["CMD", "/usr/local/bin/agent-runner", "--healthcheck"]
-    assert config["Healthcheck"]["Retries"] == 3
+    assert health["Test"] == ["CMD", "/usr/local/bin/agent-runner", "--healthcheck"]
+    assert health["Retries"] == 3
     assert not config.get("Volumes")
     assert config["Labels"]["org.opencontainers.image.title"] == "agent-runner"
     done = run("sh", "-c", "id -u && id -g && id -un && echo $HOME && pwd")
