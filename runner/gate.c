@@ -52,23 +52,32 @@ static void gate_on_script(void *userdata, const struct script_outcome *outcome)
 	script_free(script);
 }
 
+/* Starts the script of the first task. 0 or -errno. */
+static int gate_start(struct gate *gate, struct err *err)
+{
+	const struct inbound_row *row = &gate->tasks->row;
+	struct script_spec spec = { .cwd = gate->cwd, .id = row->id };
+	cleanup_free char *text = NULL;
+	int r;
+
+	r = script_text(row->content, row->content_len, &text);
+	if (r == 0)
+		return err_set(err, -EINVAL, "it has no script");
+	if (r < 0)
+		return err_sys(err, r, "cannot read its script");
+	spec.text = text;
+	return script_start(gate->loop, gate->children, &spec, gate_on_script, gate, &gate->script,
+			    err);
+}
+
 static void gate_on_timer(void *userdata)
 {
 	struct gate *gate = userdata;
-	struct script_spec spec = { .cwd = gate->cwd };
-	cleanup_free char *text = NULL;
-	struct err err = { "it has no script" };
+	struct err err;
 
-	if (gate->script || !gate->tasks)
+	if (gate->script || !gate->tasks || gate_start(gate, &err) == 0)
 		return;
-	spec.id = gate->tasks->row.id;
-	if (script_text(gate->tasks->row.content, gate->tasks->row.content_len, &text) > 0) {
-		spec.text = text;
-		if (script_start(gate->loop, gate->children, &spec, gate_on_script, gate,
-				 &gate->script, &err) == 0)
-			return;
-	}
-	log_warning("task %s: %s: the agent is not woken", spec.id, err.text);
+	log_warning("task %s: %s: the agent is not woken", gate->tasks->row.id, err.text);
 	gate_finish(gate, false, NULL);
 }
 

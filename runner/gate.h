@@ -15,8 +15,9 @@
 struct gate;
 
 /*
- * The script of a task is done. wake: the row goes to the agent, with data (may be NULL). The
- * callback takes the row over (inbound_row_deinit). problem: NULL, or one line for the log.
+ * The script of a task is done. wake: the row goes to the agent, with data (may be NULL, valid
+ * during the call). False: it said so, or failed, which was logged. The callback takes the row over
+ * (inbound_row_deinit); it may free the gate. Raised from the loop only.
  */
 typedef void gate_fn(void *userdata, struct inbound_row *row, bool wake, const json_t *data);
 
