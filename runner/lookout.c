@@ -2,6 +2,7 @@
 #include "runner/lookout.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,9 +12,6 @@
 #include "runner/store/watch.h"
 
 #define LOOKOUT_RETRY_MS 250
-/* This many damaged looks in a row over at least this time end the container. */
-#define LOOKOUT_DAMAGED_LOOKS 10
-#define LOOKOUT_DAMAGED_MS    5000
 
 struct lookout {
 	const struct config *config;
@@ -27,6 +25,7 @@ struct lookout {
 	bool soon; /* a look is wanted, changed or not */
 	int damaged_looks;
 	int64_t damaged_since_ms; /* monotonic */
+	int64_t damaged_ms;
 	char *path;
 	char complaint[ERR_TEXT_MAX]; /* the failure that was logged last; "": none */
 };
@@ -42,22 +41,22 @@ static void lookout_arm(struct lookout *lookout)
 		if (due < wait)
 			wait = due;
 	}
-	loop_timer_arm(lookout->timer, wait);
+	/* It may have been asked for while the last look went on. */
+	loop_timer_arm(lookout->timer, lookout->soon ? 0 : wait);
 }
 
 static void lookout_on_timer(void *userdata)
 {
 	struct lookout *lookout = userdata;
 	bool is_due = lookout->next_due_ms >= 0 && lookout->next_due_ms <= clock_realtime_ms();
-
 	bool changed = is_due || watch_changed(lookout->watch);
 	bool wanted = changed || lookout->soon;
 
-	/* Armed first: whatever look() does, the next poll comes. */
-	lookout_arm(lookout);
 	lookout->soon = false;
 	if (is_due)
 		lookout->next_due_ms = -1;
+	/* Armed first: whatever look() does, the next poll comes. */
+	lookout_arm(lookout);
 	if (wanted)
 		lookout->look(lookout->userdata, changed);
 }
@@ -83,6 +82,7 @@ int lookout_new(struct loop *loop, const char *inbound_path, const struct config
 	lookout->look = look;
 	lookout->userdata = userdata;
 	lookout->next_due_ms = -1;
+	lookout->damaged_ms = LOOKOUT_DAMAGED_MS;
 	lookout->path = strdup(inbound_path);
 	if (lookout->path)
 		r = watch_new(inbound_path, config->use_inotify, &lookout->watch, NULL);
@@ -110,8 +110,14 @@ void lookout_free(struct lookout *lookout)
 	free(lookout);
 }
 
+void lookout_set_damage_ms(struct lookout *lookout, int64_t damaged_ms)
+{
+	lookout->damaged_ms = damaged_ms;
+}
+
 void lookout_begin(struct lookout *lookout)
 {
+	lookout->soon = false;
 	watch_mark(lookout->watch);
 }
 
@@ -126,30 +132,42 @@ void lookout_done(struct lookout *lookout, int64_t next_due_ms, bool is_busy)
 	lookout_arm(lookout);
 }
 
-int lookout_failed(struct lookout *lookout, int r, const char *text)
+/* Says what failed, but not again and again. */
+static void lookout_complain(struct lookout *lookout, int r, const char *text)
+{
+	if (strcmp(lookout->complaint, text) == 0)
+		return;
+	log_write(r == -ENOTSUP ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, "%s", text);
+	(void)snprintf(lookout->complaint, sizeof(lookout->complaint), "%s", text);
+}
+
+/* Counts failures that look like damage. True: there were too many, for too long. */
+static bool lookout_is_lost(struct lookout *lookout, int r)
 {
 	int64_t now = clock_monotonic_ms();
 
-	watch_unmark(lookout->watch);
-	if (strcmp(lookout->complaint, text) != 0) {
-		log_warning("%s", text);
-		memccpy(lookout->complaint, text, '\0', sizeof(lookout->complaint) - 1);
-	}
-	if (r == -ENOTSUP)
-		return EXIT_CODE_CONFIG;
 	if (r != -EBADMSG)
 		lookout->damaged_looks = 0;
 	else if (lookout->damaged_looks++ == 0)
 		lookout->damaged_since_ms = now;
-	if (lookout->damaged_looks >= LOOKOUT_DAMAGED_LOOKS &&
-	    now - lookout->damaged_since_ms >= LOOKOUT_DAMAGED_MS) {
+	return lookout->damaged_looks >= LOOKOUT_DAMAGED_LOOKS &&
+	       now - lookout->damaged_since_ms >= lookout->damaged_ms;
+}
+
+int lookout_failed(struct lookout *lookout, int r, const char *text)
+{
+	watch_unmark(lookout->watch);
+	lookout_complain(lookout, r, text);
+	if (r == -ENOTSUP)
+		return EXIT_CODE_CONFIG;
+	if (lookout_is_lost(lookout, r)) {
 		log_error("%s stays unreadable: ending, so that the host can mount it anew or "
 			  "restore it",
 			  lookout->path);
 		return EXIT_CODE_TEMPORARY;
 	}
 	/* Damage that a writer is about to mend is not to be counted ten times in a second. */
-	loop_timer_arm(lookout->timer, r == -EBADMSG ? LOOKOUT_DAMAGED_MS / LOOKOUT_DAMAGED_LOOKS
+	loop_timer_arm(lookout->timer, r == -EBADMSG ? lookout->damaged_ms / LOOKOUT_DAMAGED_LOOKS
 						     : LOOKOUT_RETRY_MS);
 	return 0;
 }

@@ -11,6 +11,10 @@
 #include "runner/config.h"
 #include "runner/io/loop.h"
 
+/* This many damaged looks in a row over at least this time end the container. */
+#define LOOKOUT_DAMAGED_LOOKS 10
+#define LOOKOUT_DAMAGED_MS    5000
+
 struct lookout;
 
 /*
@@ -24,6 +28,9 @@ typedef void lookout_fn(void *userdata, bool changed);
 int lookout_new(struct loop *loop, const char *inbound_path, const struct config *config,
 		lookout_fn *look, void *userdata, struct lookout **ret_lookout);
 void lookout_free(struct lookout *lookout);
+
+/* Another time than LOOKOUT_DAMAGED_MS, so that a test does not wait for it. */
+void lookout_set_damage_ms(struct lookout *lookout, int64_t damaged_ms);
 
 /* Before the file is read: what changes from now on is noticed. */
 void lookout_begin(struct lookout *lookout);
