@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "runner/agent.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "runner/folders.h"
 #include "runner/provider/registry.h"
 
-/* More folders under /workspace/extra than this are not handed to the agent. */
-#define AGENT_DIRECTORIES_MAX 64
 #define AGENT_REPLACE_KILL_MS 2000
 
 enum agent_state {
@@ -132,20 +129,6 @@ static const struct provider_events agent_provider_events = {
 	.exited = agent_on_exited,
 };
 
-/* The agent's working folder; a session folder without one is worked in itself. */
-static char *agent_find_cwd(const char *workspace)
-{
-	struct stat st;
-	char *path;
-
-	if (asprintf(&path, "%s/agent", workspace) < 0)
-		return NULL;
-	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-		return path;
-	free(path);
-	return strdup(workspace);
-}
-
 int agent_new(const struct agent_options *options, struct agent **ret_agent, struct err *err)
 {
 	struct agent *agent = calloc(1, sizeof(*agent));
@@ -163,7 +146,7 @@ int agent_new(const struct agent_options *options, struct agent **ret_agent, str
 			       "or AGENT_PROVIDER to one of %s",
 			       options->config->provider, names);
 	}
-	agent->cwd = agent_find_cwd(options->workspace);
+	agent->cwd = folders_find_working(options->workspace, "agent");
 	if (options->continuation)
 		agent->continuation = strdup(options->continuation);
 	if (!agent->cwd || (options->continuation && !agent->continuation) ||
@@ -199,38 +182,10 @@ static const char *agent_or_null(const char *text)
 	return *text ? text : NULL;
 }
 
-/* The folders of /workspace/extra, each handed to the agent. NULL-terminated. */
-static void agent_list_extra(const char *workspace, char *ret_paths[AGENT_DIRECTORIES_MAX + 1])
-{
-	cleanup_free char *extra = NULL;
-	cleanup_closedir DIR *dir = NULL;
-	const struct dirent *entry;
-	size_t count = 0;
-	struct stat st;
-
-	ret_paths[0] = NULL;
-	if (asprintf(&extra, "%s/extra", workspace) < 0) {
-		extra = NULL;
-		return;
-	}
-	dir = opendir(extra);
-	while (dir && count < AGENT_DIRECTORIES_MAX && (entry = readdir(dir))) {
-		if (entry->d_name[0] == '.' ||
-		    asprintf(&ret_paths[count], "%s/%s", extra, entry->d_name) < 0)
-			continue;
-		if (stat(ret_paths[count], &st) == 0 && S_ISDIR(st.st_mode))
-			count++;
-		else
-			free(ret_paths[count]);
-		ret_paths[count] = NULL;
-	}
-	ret_paths[count] = NULL;
-}
-
 static int agent_start(struct agent *agent, struct err *err)
 {
 	const struct config *config = agent->options.config;
-	char *extra[AGENT_DIRECTORIES_MAX + 1];
+	char **extra = folders_list_extra(agent->options.workspace);
 	struct provider_query query = {
 		.loop = agent->options.loop,
 		.children = agent->options.children,
@@ -244,11 +199,11 @@ static int agent_start(struct agent *agent, struct err *err)
 	};
 	int r;
 
-	agent_list_extra(agent->options.workspace, extra);
+	if (!extra)
+		return err_sys(err, -ENOMEM, "cannot start the agent");
 	query.directories = (const char *const *)extra;
 	r = agent->type->start(&query, &agent_provider_events, agent, &agent->provider, err);
-	for (char **path = extra; *path; path++)
-		free(*path);
+	folders_free(extra);
 	if (r < 0)
 		return r;
 	agent->state = AGENT_STARTING;

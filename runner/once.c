@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -17,6 +16,7 @@
 #include "common/log.h"
 #include "common/strbuf.h"
 #include "runner/config.h"
+#include "runner/folders.h"
 #include "runner/io/json.h"
 #include "runner/notice.h"
 #include "runner/provider/registry.h"
@@ -245,20 +245,6 @@ static int once_list_secrets(const json_t *request, char *ret_env[ONCE_SECRETS_M
 	return 0;
 }
 
-/* The working folder of v1 hosts, or the workspace itself. */
-static char *once_find_cwd(const char *workspace)
-{
-	struct stat st;
-	char *path;
-
-	if (asprintf(&path, "%s/group", workspace) < 0)
-		return NULL;
-	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
-		return path;
-	free(path);
-	return strdup(workspace);
-}
-
 /* global/CLAUDE.md is told to every group but the main one. NULL: nothing to tell. */
 static char *once_instructions(const struct once *once)
 {
@@ -283,7 +269,7 @@ static const char *once_or_null(const char *text)
 static int once_start_agent(struct once *once, struct err *err)
 {
 	const char *name = json_member_string(once->request, "assistantName");
-	cleanup_free char *cwd = once_find_cwd(once->options->workspace);
+	cleanup_free char *cwd = folders_find_working(once->options->workspace, "group");
 	cleanup_free char *instructions = once_instructions(once);
 	char *env[ONCE_SECRETS_MAX + 1];
 	const struct provider_query query = {

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/folders.h"
+
+#include <dirent.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+
+static bool folders_is_folder(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+char *folders_find_working(const char *workspace, const char *name)
+{
+	char *path;
+
+	if (asprintf(&path, "%s/%s", workspace, name) < 0)
+		return NULL;
+	if (folders_is_folder(path))
+		return path;
+	free(path);
+	return strdup(workspace);
+}
+
+static int folders_compare(const void *a, const void *b)
+{
+	const char *const *x = a, *const *y = b;
+
+	return strcmp(*x, *y);
+}
+
+char **folders_list_extra(const char *workspace)
+{
+	cleanup_free char *extra = NULL;
+	cleanup_closedir DIR *dir = NULL;
+	char **list = calloc(FOLDERS_EXTRA_MAX + 1, sizeof(char *));
+	const struct dirent *entry;
+	size_t count = 0;
+
+	if (!list || asprintf(&extra, "%s/extra", workspace) < 0) {
+		extra = NULL;
+		free(list);
+		return NULL;
+	}
+	dir = opendir(extra);
+	while (dir && (entry = readdir(dir))) {
+		char *path;
+
+		if (entry->d_name[0] == '.')
+			continue;
+		if (asprintf(&path, "%s/%s", extra, entry->d_name) < 0) {
+			folders_free(list);
+			return NULL;
+		}
+		if (folders_is_folder(path) && count < FOLDERS_EXTRA_MAX) {
+			list[count++] = path;
+			continue;
+		}
+		if (folders_is_folder(path))
+			log_warning("%s: more than %d folders: the agent is not told of this one",
+				    path, FOLDERS_EXTRA_MAX);
+		free(path);
+	}
+	/* The order that the folder is stored in says nothing, and changes. */
+	qsort(list, count, sizeof(*list), folders_compare);
+	return list;
+}
+
+void folders_free(char **list)
+{
+	for (char **path = list; path && *path; path++)
+		free(*path);
+	free(list);
+}
