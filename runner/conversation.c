@@ -317,7 +317,8 @@ bool conversation_is_active(const struct conversation *c)
 
 bool conversation_is_full(const struct conversation *c)
 {
-	return turn_is_full(c->turn);
+	/* What follows a /stop is a turn of its own. */
+	return c->stop_requested || turn_is_full(c->turn);
 }
 
 bool conversation_is_waiting(const struct conversation *c)

@@ -74,8 +74,11 @@ static enum inbound_pick inbox_pick(void *userdata, const struct inbound_row *ro
 	if (!inbox_kind_is_known(row->kind) || row->oversize)
 		return INBOUND_ASIDE;
 	(void)command_classify(row, walk->view->known, walk->view->userdata, &command, &text);
-	if (command == COMMAND_STOP && walk->view->turn_is_active)
+	if (command == COMMAND_STOP && walk->view->turn_is_active) {
+		/* What follows it must not be stopped with the rest. */
+		walk->blocked = true;
 		return INBOUND_ASIDE;
+	}
 	if (walk->blocked)
 		return INBOUND_LEAVE;
 	if (command == COMMAND_CLEAR || command == COMMAND_AGENT)
