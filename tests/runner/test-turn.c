@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/turn.h"
+
+#include <stdlib.h>
+
+#include "common/table.h"
+#include "tests/runner/exchange.h"
+
+struct world {
+	struct exchange x;
+	struct config config;
+	struct inbound_destinations destinations;
+	struct turn *turn;
+	int64_t last_push;
+	char pushed[8192]; /* what was given to the agent last */
+};
+
+static int setup(void **state)
+{
+	static struct world world;
+	struct world *w = &world;
+	struct turn_options options = { .timezone = "UTC" };
+
+	*w = (struct world){ .config = { .retry_ms = { 20, 80, 300 } } };
+	exchange_setup(&w->x);
+	w->destinations = exchange_destinations(&w->x);
+	options.loop = w->x.loop;
+	options.outbound = w->x.outbound;
+	options.outbox = w->x.outbox;
+	options.config = &w->config;
+	options.workspace = w->x.folder.path;
+	options.inbound_path = w->x.inbound;
+	options.destinations = &w->destinations;
+	assert_int_equal(turn_new(&options, &w->turn), 0);
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	turn_free(w->turn);
+	inbound_destinations_deinit(&w->destinations);
+	exchange_teardown(&w->x);
+	return 0;
+}
+
+static void receive_rows(struct world *w, struct turn_input *input, const char *id,
+			 const char *place)
+{
+	input->rows = malloc(sizeof(*input->rows));
+	input->rows[0] = exchange_row(id, place, "hello");
+	input->count = 1;
+	assert_int_equal(turn_add(w->turn, input, NULL), 0);
+}
+
+static void receive(struct world *w, const char *id, const char *place)
+{
+	receive_rows(w, &(struct turn_input){ .count = 0 }, id, place);
+}
+
+/* Gives the agent what there is for it, one by one. Returns how many. */
+static int push(struct world *w)
+{
+	struct turn_push push;
+	int count = 0;
+
+	for (; turn_next_push(w->turn, &push); count++) {
+		assert_true(push.len < sizeof(w->pushed));
+		memcpy(w->pushed, push.text, push.len);
+		w->pushed[push.len] = '\0';
+		turn_pushed(w->turn, ++w->last_push);
+	}
+	return count;
+}
+
+static enum turn_verdict answer(struct world *w, const char *text)
+{
+	return turn_result(w->turn, &(struct provider_result){
+					    .text = text,
+					    .text_len = strlen(text),
+					    .answered = (uint64_t)w->last_push,
+				    });
+}
+
+static enum turn_verdict fail_with(struct world *w, enum provider_error error)
+{
+	return turn_result(w->turn, &(struct provider_result){
+					    .error = error,
+					    .text = "boom",
+					    .text_len = 4,
+					    .answered = (uint64_t)w->last_push,
+				    });
+}
+
+static void test_claim_comes_first(void **state)
+{
+	struct world *w = *state;
+
+	assert_false(turn_is_active(w->turn));
+	receive(w, "m1", "a");
+	assert_true(turn_is_active(w->turn));
+	assert_string_equal(exchange_acks(&w->x), "m1|processing\n");
+	assert_string_equal(
+		database_query(w->x.outbound_path, "SELECT key, value FROM session_state"),
+		"in_reply_to|m1\n");
+	assert_int_equal(push(w), 1);
+	assert_string_equal(w->pushed, "<context timezone=\"UTC\" />\n<message from=\"ann\" "
+				       "sender=\"Ann\" time=\"Jan 2, 2026, 3:04 AM\">hello"
+				       "</message>");
+	assert_int_equal(push(w), 0);
+}
+
+static void test_answer_and_acknowledgement_together(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "m1", "a");
+	push(w);
+	turn_text(w->turn, "<message to=\"ann\">hi</message>",
+		  strlen("<message to=\"ann\">hi</message>"));
+	/* Held for the result, so that both are one transaction. */
+	assert_string_equal(exchange_sent(&w->x), "");
+	assert_int_equal(answer(w, "<message to=\"ann\">hi</message>"), TURN_DONE);
+	assert_string_equal(exchange_sent(&w->x), "m1|a|thread-a|hi\n");
+	assert_string_equal(exchange_acks(&w->x), "m1|completed\n");
+	assert_false(turn_is_active(w->turn));
+}
+
+/* A follow-up stays claimed until the result of the turn that took it up. */
+static void test_follow_up(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "m1", "a");
+	push(w);
+	receive(w, "m2", "b");
+	push(w);
+	assert_int_equal(
+		turn_result(w->turn,
+			    &(struct provider_result){
+				    .text = "<message to=\"ann\">one</message>",
+				    .text_len = strlen("<message to=\"ann\">one</message>"),
+				    .answered = 1 }),
+		TURN_GOES_ON);
+	assert_string_equal(exchange_acks(&w->x), "m1|completed\nm2|processing\n");
+	assert_int_equal(answer(w, "<message to=\"bob\">two</message>"), TURN_DONE);
+	assert_string_equal(exchange_acks(&w->x), "m1|completed\nm2|completed\n");
+	assert_string_equal(exchange_sent(&w->x), "m1|a|thread-a|one\nm2|b|thread-b|two\n");
+}
+
+static void test_full(void **state)
+{
+	struct world *w = *state;
+	char id[16];
+
+	for (int i = 0; i < TURN_GROUPS_MAX; i++) {
+		assert_false(turn_is_full(w->turn));
+		(void)snprintf(id, sizeof(id), "m%d", i);
+		receive(w, id, "a");
+	}
+	assert_true(turn_is_full(w->turn));
+	assert_int_equal(push(w), TURN_GROUPS_MAX);
+	assert_int_equal(
+		turn_result(w->turn, &(struct provider_result){ .text = "", .answered = 1 }),
+		TURN_GOES_ON);
+	assert_false(turn_is_full(w->turn));
+}
+
+static void test_passed_over_context_is_acknowledged(void **state)
+{
+	char *passed_over[] = { (char *)(uintptr_t) "c1", (char *)(uintptr_t) "c2" };
+	struct world *w = *state;
+
+	receive_rows(w, &(struct turn_input){ .passed_over = passed_over, .passed_over_count = 2 },
+		     "m1", "a");
+	assert_string_equal(exchange_acks(&w->x), "c1|processing\nc2|processing\nm1|processing\n");
+	push(w);
+	assert_non_null(strstr(w->pushed, "<omitted count=\"2\""));
+	assert_int_equal(fail_with(w, PROVIDER_AUTH), TURN_DONE);
+	/* They had no answer coming: only the message itself failed. */
+	assert_string_equal(exchange_acks(&w->x), "c1|completed\nc2|completed\nm1|failed\n");
+}
+
+static void test_command_is_raw(void **state)
+{
+	struct turn_push text;
+	struct world *w = *state;
+
+	receive_rows(w, &(struct turn_input){ .command = "/compact now" }, "m1", "a");
+	assert_true(turn_next_push(w->turn, &text));
+	assert_true(text.is_command);
+	assert_string_equal(text.text, "/compact now");
+	push(w);
+	/* Its output bears no blocks, and the agent is not asked for any. */
+	assert_int_equal(answer(w, "Compacted."), TURN_DONE);
+	assert_string_equal(exchange_sent(&w->x), "m1|a|thread-a|Compacted.\n");
+}
+
+static void test_nudge_then_rescue(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "m1", "a");
+	push(w);
+	assert_int_equal(answer(w, "words"), TURN_GOES_ON);
+	assert_string_equal(exchange_acks(&w->x), "m1|processing\n");
+	assert_int_equal(push(w), 1);
+	assert_non_null(strstr(w->pushed, "Nothing of your last reply was delivered"));
+	assert_int_equal(answer(w, "words again"), TURN_DONE);
+	assert_string_equal(exchange_sent(&w->x), "m1|a|thread-a|words again\n");
+	assert_string_equal(exchange_acks(&w->x), "m1|completed\n");
+}
+
+static void test_nudge_that_helps(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "m1", "a");
+	push(w);
+	assert_int_equal(answer(w, "words"), TURN_GOES_ON);
+	push(w);
+	assert_int_equal(answer(w, "<message to=\"ann\">words</message>"), TURN_DONE);
+	assert_string_equal(exchange_sent(&w->x), "m1|a|thread-a|words\n");
+}
+
+static void test_empty_answer_is_no_reason_to_nudge(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "m1", "a");
+	push(w);
+	assert_int_equal(answer(w, "<internal>nothing to say</internal>"), TURN_DONE);
+	assert_string_equal(exchange_sent(&w->x), "");
+	assert_string_equal(exchange_acks(&w->x), "m1|completed\n");
+}
+
+static void test_transient_failures_are_tried_again(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "m1", "a");
+	for (size_t i = 0; i < CONFIG_RETRIES; i++) {
+		assert_int_equal(push(w), 1);
+		assert_int_equal(fail_with(w, PROVIDER_TRANSIENT), TURN_RETRY);
+		assert_int_equal(turn_retry_ms(w->turn), w->config.retry_ms[i]);
+	}
+	assert_string_equal(exchange_acks(&w->x), "m1|processing\n");
+	assert_int_equal(push(w), 1);
+	assert_int_equal(fail_with(w, PROVIDER_TRANSIENT), TURN_DONE);
+	assert_string_equal(exchange_sent(&w->x),
+			    "m1|a|thread-a|I could not reach the AI service: it is overloaded or "
+			    "the network is down. Please send your message again in a few "
+			    "minutes.\n\n(Error: boom)\n");
+	assert_string_equal(exchange_acks(&w->x), "m1|failed\n");
+}
+
+/* What still waits in the agent is not pushed a second time. */
+static void test_only_the_failed_push_is_made_again(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "m1", "a");
+	push(w);
+	receive(w, "m2", "b");
+	push(w);
+	assert_int_equal(
+		turn_result(w->turn, &(struct provider_result){ .error = PROVIDER_TRANSIENT,
+								.text = "",
+								.answered = 1 }),
+		TURN_RETRY);
+	assert_int_equal(push(w), 1);
+	assert_non_null(strstr(w->pushed, "from=\"ann\""));
+}
+
+static void test_crash_is_tried_again_with_everything(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "m1", "a");
+	push(w);
+	receive(w, "m2", "b");
+	push(w);
+	assert_int_equal(turn_broken(w->turn, PROVIDER_CRASHED, "died"), TURN_RETRY);
+	assert_int_equal(push(w), 2);
+	assert_int_equal(answer(w, "<message to=\"ann\">both</message>"), TURN_DONE);
+	assert_string_equal(exchange_acks(&w->x), "m1|completed\nm2|completed\n");
+}
+
+/* Words that arrived would arrive twice. */
+static void test_no_second_try_after_something_was_sent(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "m1", "a");
+	push(w);
+	turn_text(w->turn, "<message to=\"ann\">on it</message>",
+		  strlen("<message to=\"ann\">on it</message>"));
+	turn_send_held(w->turn);
+	assert_int_equal(turn_broken(w->turn, PROVIDER_CRASHED, "died"), TURN_DONE);
+	assert_non_null(strstr(exchange_sent(&w->x), "m1|a|thread-a|on it\nm1|a|thread-a|My agent "
+						     "program broke off"));
+	assert_string_equal(exchange_acks(&w->x), "m1|failed\n");
+}
+
+static void test_fresh_conversation_once(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "m1", "a");
+	push(w);
+	assert_int_equal(fail_with(w, PROVIDER_TOO_LONG), TURN_RETRY_FRESH);
+	assert_int_equal(push(w), 1);
+	assert_int_equal(fail_with(w, PROVIDER_TOO_LONG), TURN_DONE);
+	assert_string_equal(exchange_acks(&w->x), "m1|failed\n");
+}
+
+static void test_lasting_failures_are_said_at_once(void **state)
+{
+	static const enum provider_error errors[] = { PROVIDER_AUTH, PROVIDER_QUOTA,
+						      PROVIDER_UNAVAILABLE, PROVIDER_OTHER };
+	struct world *w = *state;
+	char id[16];
+
+	for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
+		(void)snprintf(id, sizeof(id), "m%zu", i);
+		receive(w, id, "a");
+		push(w);
+		assert_int_equal(fail_with(w, errors[i]), TURN_DONE);
+	}
+	assert_string_equal(exchange_acks(&w->x), "m0|failed\nm1|failed\nm2|failed\nm3|failed\n");
+	assert_string_equal(database_query(w->x.outbound_path,
+					   "SELECT count(DISTINCT content) FROM messages_out"),
+			    "4\n");
+}
+
+/* Nobody waits in silence: each sender is told, also of what the agent was never given. */
+static void test_everybody_is_told(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "m1", "a");
+	push(w);
+	receive(w, "m2", "b");
+	assert_int_equal(turn_broken(w->turn, PROVIDER_UNAVAILABLE, "no program"), TURN_DONE);
+	assert_string_equal(exchange_acks(&w->x), "m1|failed\nm2|failed\n");
+	assert_string_equal(database_query(w->x.outbound_path,
+					   "SELECT in_reply_to, platform_id FROM messages_out"
+					   " ORDER BY seq"),
+			    "m1|a\nm2|b\n");
+}
+
+static void test_background_work_answers_nothing(void **state)
+{
+	struct world *w = *state;
+	const char *const text = "<message to=\"bob\">by the way</message>";
+
+	receive(w, "m1", "a");
+	push(w);
+	assert_int_equal(
+		turn_result(w->turn,
+			    &(struct provider_result){ .text = text, .text_len = strlen(text) }),
+		TURN_GOES_ON);
+	assert_string_equal(exchange_sent(&w->x), "m1|b|NULL|by the way\n");
+	assert_string_equal(exchange_acks(&w->x), "m1|processing\n");
+	/* Nor does its failure cost the message that waits. */
+	assert_int_equal(turn_result(w->turn, &(struct provider_result){ .error = PROVIDER_OTHER,
+									 .text = "" }),
+			 TURN_GOES_ON);
+	assert_int_equal(answer(w, "<message to=\"ann\">hi</message>"), TURN_DONE);
+	assert_string_equal(exchange_acks(&w->x), "m1|completed\n");
+}
+
+static void test_background_work_between_turns(void **state)
+{
+	struct world *w = *state;
+	const char *const text = "<message to=\"bob\">done</message>";
+
+	assert_int_equal(
+		turn_result(w->turn,
+			    &(struct provider_result){ .text = text, .text_len = strlen(text) }),
+		TURN_DONE);
+	assert_string_equal(exchange_sent(&w->x), "NULL|b|NULL|done\n");
+}
+
+static void test_stopped(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "m1", "a");
+	push(w);
+	receive(w, "m2", "b");
+	turn_text(w->turn, "<message to=\"ann\">half</message>",
+		  strlen("<message to=\"ann\">half</message>"));
+	turn_stopped(w->turn);
+	assert_false(turn_is_active(w->turn));
+	assert_string_equal(exchange_sent(&w->x), "m1|a|thread-a|half\n");
+	assert_string_equal(exchange_acks(&w->x), "m1|completed\nm2|completed\n");
+}
+
+static void test_interrupted_answer_is_not_nudged(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "m1", "a");
+	push(w);
+	assert_int_equal(turn_result(w->turn, &(struct provider_result){ .text = "half a thought",
+									 .text_len = 14,
+									 .answered = 1,
+									 .interrupted = true }),
+			 TURN_DONE);
+	assert_string_equal(exchange_sent(&w->x), "");
+	assert_string_equal(exchange_acks(&w->x), "m1|completed\n");
+}
+
+static void test_rewind_forgets_a_nudge(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "m1", "a");
+	push(w);
+	assert_int_equal(answer(w, "words"), TURN_GOES_ON);
+	turn_rewind(w->turn);
+	assert_int_equal(push(w), 1);
+	assert_non_null(strstr(w->pushed, ">hello</message>"));
+	/* The next agent may be told once, too. */
+	assert_int_equal(answer(w, "words"), TURN_GOES_ON);
+}
+
+/* The claim cannot be written: nothing happened, and the row is still due. */
+static void test_claim_refused(void **state)
+{
+	struct turn_input input = { .count = 1 };
+	struct world *w = *state;
+	struct err err = { "" };
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(w->x.outbound_path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "BEGIN EXCLUSIVE", NULL, NULL, NULL), SQLITE_OK);
+	input.rows = malloc(sizeof(*input.rows));
+	input.rows[0] = exchange_row("m1", "a", "hello");
+	assert_int_equal(turn_add(w->turn, &input, &err), -EAGAIN);
+	assert_null(input.rows);
+	assert_false(turn_is_active(w->turn));
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+	assert_string_equal(exchange_acks(&w->x), "");
+	receive(w, "m1", "a");
+	assert_string_equal(exchange_acks(&w->x), "m1|processing\n");
+}
+
+#define TURN_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TURN_TEST(test_claim_comes_first),
+		TURN_TEST(test_answer_and_acknowledgement_together),
+		TURN_TEST(test_follow_up),
+		TURN_TEST(test_full),
+		TURN_TEST(test_passed_over_context_is_acknowledged),
+		TURN_TEST(test_command_is_raw),
+		TURN_TEST(test_nudge_then_rescue),
+		TURN_TEST(test_nudge_that_helps),
+		TURN_TEST(test_empty_answer_is_no_reason_to_nudge),
+		TURN_TEST(test_transient_failures_are_tried_again),
+		TURN_TEST(test_only_the_failed_push_is_made_again),
+		TURN_TEST(test_crash_is_tried_again_with_everything),
+		TURN_TEST(test_no_second_try_after_something_was_sent),
+		TURN_TEST(test_fresh_conversation_once),
+		TURN_TEST(test_lasting_failures_are_said_at_once),
+		TURN_TEST(test_everybody_is_told),
+		TURN_TEST(test_background_work_answers_nothing),
+		TURN_TEST(test_background_work_between_turns),
+		TURN_TEST(test_stopped),
+		TURN_TEST(test_interrupted_answer_is_not_nudged),
+		TURN_TEST(test_rewind_forgets_a_nudge),
+		TURN_TEST(test_claim_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
