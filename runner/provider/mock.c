@@ -380,6 +380,12 @@ static bool mock_has_command(const struct provider *provider, const char *word)
 	return strcmp(word, "/mock") == 0;
 }
 
+static bool mock_is_busy(const struct provider *provider)
+{
+	(void)provider;
+	return false;
+}
+
 static int mock_probe(struct err *err)
 {
 	return err_set(err, 0, "mock: nothing is needed");
@@ -392,6 +398,7 @@ const struct provider_type mock_provider = {
 	.interrupt = mock_interrupt,
 	.stop = mock_stop,
 	.has_command = mock_has_command,
+	.is_busy = mock_is_busy,
 	.free = mock_free,
 	.probe = mock_probe,
 };

@@ -109,6 +109,8 @@ struct provider_type {
 	void (*stop)(struct provider *provider, int64_t kill_after_ms);
 	/* Is this word (with its slash, lower case) a command of the CLI? Complete after `ready`. */
 	bool (*has_command)(const struct provider *provider, const char *word);
+	/* Does work of the agent go on between turns, which a stop would kill? */
+	bool (*is_busy)(const struct provider *provider);
 	/* Kills what still runs and frees. Accepts NULL. No event is raised any more. */
 	void (*free)(struct provider *provider);
 	/*

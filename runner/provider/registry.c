@@ -6,9 +6,11 @@
 #include <strings.h>
 
 #include "common/table.h"
+#include "runner/provider/claude.h"
 #include "runner/provider/mock.h"
 
 static const struct provider_type *const registry_types[] = {
+	&claude_provider,
 	&mock_provider,
 };
 

@@ -196,7 +196,7 @@ class Handler(BaseHTTPRequestHandler):
             step = error(413, "Request exceeds the maximum size")
         if step.delay:
             self.server.model.sleep(step.delay)
-        if step.cut_after == 0:
+        if step.cut_after == 0 or (step.cut_after > 0 and not request.body.get("stream")):
             self.hang_up()
         elif step.error:
             self.answer_json(step.status, {"type": "error", "error": step.error,

@@ -1,0 +1,22 @@
+#pragma once
+/* SPDX-License-Identifier: MIT */
+/* How Claude Code is started: which file, with which arguments and environment. */
+#include "common/err.h"
+#include "runner/provider/provider.h"
+
+/*
+ * The CLI: AGENT_CLAUDE_PATH, else /pnpm/claude, else `claude` in PATH. 0, and *ret_path is a heap
+ * string of the caller; -ENOENT or -EACCES, and err says what was looked for and where; -ENOMEM.
+ */
+int claude_launch_find(char **ret_path, struct err *err);
+
+/* Both NULL-terminated, as struct child_spec wants them. */
+struct claude_launch {
+	char **argv;
+	char **env;
+};
+
+/* 0 or -ENOMEM; deinit it in both cases. */
+int claude_launch_init(struct claude_launch *launch, const char *path,
+		       const struct provider_query *query);
+void claude_launch_deinit(struct claude_launch *launch);

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/provider/claude-queue.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+static void claude_push_free(struct claude_push *push)
+{
+	free(push->text);
+	free(push);
+}
+
+void claude_queue_deinit(struct claude_queue *queue)
+{
+	claude_queue_answered(queue, UINT64_MAX);
+}
+
+/* The CLI takes a line whose UUID it has seen, in this run or one before, for a repetition. */
+static int claude_uuid_make(char uuid[CLAUDE_UUID_SIZE])
+{
+	unsigned char b[16];
+
+	if (getrandom(b, sizeof(b), 0) != (ssize_t)sizeof(b))
+		return -EIO;
+	b[6] = (unsigned char)((b[6] & 0x0f) | 0x40); /* version 4, RFC 9562 */
+	b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
+	(void)snprintf(uuid, CLAUDE_UUID_SIZE,
+		       "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0],
+		       b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12],
+		       b[13], b[14], b[15]);
+	return 0;
+}
+
+int claude_queue_add(struct claude_queue *queue, uint64_t id, const char *text, size_t len,
+		     bool is_command)
+{
+	struct claude_push *push = calloc(1, sizeof(*push)), **end = &queue->first;
+	int r;
+
+	if (!push)
+		return -ENOMEM;
+	push->id = id;
+	push->len = len;
+	push->is_command = is_command;
+	push->text = malloc(len + 1);
+	r = push->text ? claude_uuid_make(push->uuid) : -ENOMEM;
+	if (r < 0) {
+		claude_push_free(push);
+		return r;
+	}
+	memcpy(push->text, text, len);
+	push->text[len] = '\0';
+	while (*end)
+		end = &(*end)->next;
+	*end = push;
+	queue->newest = id;
+	return 0;
+}
+
+struct claude_push *claude_queue_next(const struct claude_queue *queue)
+{
+	struct claude_push *push = queue->first;
+	bool is_held_by_command = false;
+
+	while (push && push->is_sent) {
+		is_held_by_command |= push->is_command;
+		push = push->next;
+	}
+	if (!push || is_held_by_command || (push->is_command && push != queue->first))
+		return NULL;
+	return push;
+}
+
+void claude_queue_sent(struct claude_push *push)
+{
+	push->is_sent = true;
+	free(push->text);
+	push->text = NULL;
+}
+
+bool claude_queue_in_flight(const struct claude_queue *queue)
+{
+	/* They are sent in order. */
+	return queue->first && queue->first->is_sent;
+}
+
+static struct claude_push *claude_queue_by_uuid(const struct claude_queue *queue, const char *uuid)
+{
+	for (struct claude_push *push = queue->first; push; push = push->next)
+		if (push->is_sent && strcmp(push->uuid, uuid) == 0)
+			return push;
+	return NULL;
+}
+
+void claude_queue_replayed(struct claude_queue *queue, const char *uuid)
+{
+	struct claude_push *push = claude_queue_by_uuid(queue, uuid);
+
+	if (push)
+		push->is_replayed = true;
+}
+
+static void claude_queue_remove(struct claude_queue *queue, struct claude_push *push)
+{
+	struct claude_push **link = &queue->first;
+
+	while (*link != push)
+		link = &(*link)->next;
+	*link = push->next;
+	claude_push_free(push);
+}
+
+void claude_queue_cancelled(struct claude_queue *queue, const char *uuid)
+{
+	struct claude_push *push = claude_queue_by_uuid(queue, uuid);
+
+	if (push)
+		claude_queue_remove(queue, push);
+}
+
+void claude_queue_drop_unsent(struct claude_queue *queue)
+{
+	struct claude_push *push = queue->first;
+
+	while (push) {
+		struct claude_push *next = push->next;
+
+		if (!push->is_sent)
+			claude_queue_remove(queue, push);
+		push = next;
+	}
+}
+
+uint64_t claude_queue_find(const struct claude_queue *queue, const char *uuid)
+{
+	const struct claude_push *push = claude_queue_by_uuid(queue, uuid);
+
+	return push ? push->id : 0;
+}
+
+uint64_t claude_queue_guess(const struct claude_queue *queue)
+{
+	uint64_t replayed = 0;
+
+	for (const struct claude_push *push = queue->first; push; push = push->next)
+		if (push->is_replayed)
+			replayed = push->id;
+	if (replayed > 0 || !claude_queue_in_flight(queue))
+		return replayed;
+	return queue->first->id;
+}
+
+void claude_queue_answered(struct claude_queue *queue, uint64_t up_to)
+{
+	while (queue->first && queue->first->id <= up_to)
+		claude_queue_remove(queue, queue->first);
+}

@@ -1,0 +1,62 @@
+#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * The texts given to Claude Code and not answered yet: which may be sent now, and which a result
+ * answers. Results cannot be counted: texts pushed while a tool runs fold into that turn.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A UUID as text, and its NUL. */
+#define CLAUDE_UUID_SIZE 37
+
+struct claude_push {
+	struct claude_push *next;
+	uint64_t id;
+	char uuid[CLAUDE_UUID_SIZE]; /* the wire's name for it */
+	char *text;		     /* NULL once it is sent */
+	size_t len;
+	bool is_command;
+	bool is_sent;
+	bool is_replayed; /* the CLI said that it was consumed */
+};
+
+struct claude_queue {
+	struct claude_push *first; /* in the order of their ids */
+	uint64_t newest;	   /* the highest id ever added */
+};
+
+void claude_queue_deinit(struct claude_queue *queue);
+
+/* Copies the text. 0; -ENOMEM; -EIO: no random numbers for a UUID. */
+int claude_queue_add(struct claude_queue *queue, uint64_t id, const char *text, size_t len,
+		     bool is_command);
+
+/*
+ * The next push that may be sent now; NULL: none. A slash command is alone: it waits until all
+ * before it is answered, and what follows waits for its result.
+ */
+struct claude_push *claude_queue_next(const struct claude_queue *queue);
+void claude_queue_sent(struct claude_push *push);
+
+/* Is something sent and not answered? */
+bool claude_queue_in_flight(const struct claude_queue *queue);
+
+/* The CLI consumed the push of this UUID; others are not ours. */
+void claude_queue_replayed(struct claude_queue *queue, const char *uuid);
+/* The CLI gave the push of this UUID up, unread. */
+void claude_queue_cancelled(struct claude_queue *queue, const char *uuid);
+/* Forgets what was never sent. */
+void claude_queue_drop_unsent(struct claude_queue *queue);
+
+/* The id of the sent push of this UUID, 0 if there is none. */
+uint64_t claude_queue_find(const struct claude_queue *queue, const char *uuid);
+
+/*
+ * The id up to which a result answers that names no push itself: everything replayed, else the
+ * oldest sent; 0: nothing was sent.
+ */
+uint64_t claude_queue_guess(const struct claude_queue *queue);
+/* Removes every push up to this id. */
+void claude_queue_answered(struct claude_queue *queue, uint64_t up_to);
