@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/number.h"
 #include "common/table.h"
 
 /* A status file has about 1,500 bytes; what we look for stands in its first half or so. */
@@ -57,6 +58,26 @@ static void proc_set_parent(struct proc_status *s, const char *value)
 	s->parent = (pid_t)strtol(value, NULL, 10);
 }
 
+/* Four ids: real, effective, saved, file system. */
+static unsigned int proc_second_id(const char *value)
+{
+	char *end;
+
+	(void)strtoul(value, &end, 10);
+	return (unsigned int)strtoul(end, NULL, 10);
+}
+
+static void proc_set_uid(struct proc_status *s, const char *value)
+{
+	s->uid = proc_second_id(value);
+}
+
+static void proc_set_gid(struct proc_status *s, const char *value)
+{
+	s->gid = proc_second_id(value);
+	s->has_ids = true;
+}
+
 static void proc_set_no_new_privs(struct proc_status *s, const char *value)
 {
 	s->no_new_privs = value[0] == '1';
@@ -100,6 +121,8 @@ static const struct {
 	{ "Name", proc_set_name },
 	{ "State", proc_set_state },
 	{ "PPid", proc_set_parent },
+	{ "Uid", proc_set_uid },
+	{ "Gid", proc_set_gid },
 	{ "CapInh", proc_set_inheritable },
 	{ "CapPrm", proc_set_permitted },
 	{ "CapEff", proc_set_effective },
@@ -138,4 +161,27 @@ int proc_status(pid_t pid, struct proc_status *ret_status)
 int proc_cmdline(pid_t pid, char *buffer, size_t size, size_t *ret_len)
 {
 	return proc_read(pid, "cmdline", buffer, size, ret_len);
+}
+
+void proc_name(pid_t pid, char *buffer, size_t size)
+{
+	size_t len;
+
+	if (proc_read(pid, "comm", buffer, size - 1, &len) < 0)
+		len = 0;
+	buffer[len] = '\0';
+	buffer[strcspn(buffer, "\n")] = '\0';
+}
+
+pid_t proc_next(DIR *proc)
+{
+	const struct dirent *entry;
+
+	while ((entry = readdir(proc)) != NULL) {
+		int64_t pid;
+
+		if (number_parse_int(entry->d_name, 1, INT32_MAX, &pid) == 0)
+			return (pid_t)pid;
+	}
+	return 0;
 }

@@ -4,6 +4,7 @@
  * What /proc says about a process, from its world-readable part only: it works for any uid and for
  * processes that are not dumpable.
  */
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,6 +14,9 @@ struct proc_status {
 	char name[64]; /* "" if /proc does not say (and so with all that follows) */
 	char state;    /* R, S, D, T, t, Z, X; 0: unknown */
 	pid_t parent;  /* -1: unknown */
+	bool has_ids;  /* the next two, effective ones, are known */
+	uid_t uid;
+	gid_t gid;
 	bool has_caps; /* the next four are known */
 	uint64_t cap_inheritable, cap_permitted, cap_effective, cap_bounding;
 	uint64_t cap_ambient; /* 0 where the kernel has no such set */
@@ -28,3 +32,9 @@ int proc_status(pid_t pid, struct proc_status *ret_status);
  * and a zombie have none.
  */
 int proc_cmdline(pid_t pid, char *buffer, size_t size, size_t *ret_len);
+
+/* Its name (prctl(PR_SET_NAME)), cut at size, or "". Cheaper than its status. */
+void proc_name(pid_t pid, char *buffer, size_t size);
+
+/* The next process in an open /proc; 0: there are no more. */
+pid_t proc_next(DIR *proc);

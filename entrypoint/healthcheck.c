@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT */
+#include "entrypoint/healthcheck.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/exit-code.h"
+#include "common/fd.h"
+#include "common/strbuf.h"
+#include "common/table.h"
+#include "entrypoint/cli.h"
+#include "entrypoint/proc.h"
+#include "entrypoint/workspace.h"
+#include "runner/runner.h"
+
+#define HEALTHCHECK_INIT    "agent-runner"
+#define HEALTHCHECK_SESSION "agent-session"
+#define HEALTHCHECK_ONCE    "agent-once"
+
+/* Options stand before a command: what is cut off of a longer command line does not matter. */
+#define HEALTHCHECK_LINE_MAX 8192
+#define HEALTHCHECK_ARGS_MAX 128
+
+/* What runs beside us. */
+struct healthcheck_scene {
+	const struct healthcheck_spec *spec;
+	char line[HEALTHCHECK_LINE_MAX + 1]; /* init's command line, which cli points into */
+	struct cli cli;
+	pid_t init; /* 0: not found */
+	pid_t loop; /* 0: none */
+	bool is_once;
+};
+
+/* Finding them */
+
+/* How well the process fits as the init of our workspace; 0: it is none. */
+static int healthcheck_rate_init(struct healthcheck_scene *s, pid_t pid)
+{
+	char *argv[HEALTHCHECK_ARGS_MAX + 1];
+	bool names_workspace = false;
+	size_t len = 0;
+	int argc = 0;
+
+	if (proc_cmdline(pid, s->line, HEALTHCHECK_LINE_MAX, &len) < 0 || len == 0)
+		return 0;
+	s->line[len] = '\0';
+	for (char *p = s->line; p < s->line + len && argc < HEALTHCHECK_ARGS_MAX;) {
+		names_workspace |= strncmp(p, "--workspace", strlen("--workspace")) == 0;
+		argv[argc++] = p;
+		p += strlen(p) + 1;
+	}
+	argv[argc] = NULL;
+	if (cli_parse(argc, argv, -1, &s->cli, NULL) < 0)
+		return 0;
+	if (s->cli.mode != CLI_SESSION && s->cli.mode != CLI_ONCE && s->cli.mode != CLI_COMMAND &&
+	    s->cli.mode != CLI_KEEP_ALIVE)
+		return 0;
+	/* PID 1 is it, whatever its environment says about the workspace: we cannot read that. */
+	if (pid == 1)
+		return 3;
+	if (strcmp(s->cli.workspace, s->spec->workspace) == 0)
+		return 2;
+	return names_workspace ? 0 : 1;
+}
+
+static void healthcheck_find_init(struct healthcheck_scene *s)
+{
+	cleanup_closedir DIR *proc = opendir("/proc");
+	int best = 0;
+	pid_t pid;
+
+	while (proc && best < 3 && (pid = proc_next(proc)) != 0) {
+		char name[32];
+		int rating;
+
+		proc_name(pid, name, sizeof(name));
+		if (pid == getpid() || strcmp(name, HEALTHCHECK_INIT) != 0)
+			continue;
+		rating = healthcheck_rate_init(s, pid);
+		if (rating > best) {
+			best = rating;
+			s->init = pid;
+		}
+	}
+	/* The command line of the last one looked at is still there: read the right one. */
+	if (s->init)
+		(void)healthcheck_rate_init(s, s->init);
+}
+
+static void healthcheck_find_loop(struct healthcheck_scene *s)
+{
+	cleanup_closedir DIR *proc = opendir("/proc");
+	pid_t pid;
+
+	while (proc && (pid = proc_next(proc)) != 0) {
+		struct proc_status status;
+		char name[32];
+
+		proc_name(pid, name, sizeof(name));
+		if (strcmp(name, HEALTHCHECK_SESSION) != 0 && strcmp(name, HEALTHCHECK_ONCE) != 0)
+			continue;
+		if (proc_status(pid, &status) < 0 || status.parent != s->init)
+			continue;
+		s->loop = pid;
+		s->is_once = strcmp(name, HEALTHCHECK_ONCE) == 0;
+	}
+}
+
+/* Only a session has databases, a loop and claims. Without init the worst is assumed. */
+static bool healthcheck_is_session(const struct healthcheck_scene *s)
+{
+	if (!s->init)
+		return true;
+	return !s->is_once && (s->cli.mode == CLI_SESSION || s->cli.mode == CLI_ONCE);
+}
+
+/* The checks of our own */
+
+static enum runner_health healthcheck_init(const struct healthcheck_scene *s, struct err *text)
+{
+	if (!s->init) {
+		err_set(text, 0, "there is no agent-runner process");
+		return RUNNER_HEALTH_FAIL;
+	}
+	err_set(text, 0, "process %d, mode %s", (int)s->init,
+		s->is_once ? cli_mode_name(CLI_ONCE) : cli_mode_name(s->cli.mode));
+	return RUNNER_HEALTH_OK;
+}
+
+static enum runner_health healthcheck_workspace(const struct healthcheck_scene *s, struct err *text)
+{
+	struct privileges_user user = { .n_groups = 0 };
+	struct workspace_spec spec = {
+		.path = s->spec->workspace,
+		.is_session = healthcheck_is_session(s),
+		.check_mount = !(s->init && s->cli.no_mount_check),
+	};
+	struct proc_status status;
+
+	/* What root can do says nothing about the user who works there. */
+	if (s->loop && proc_status(s->loop, &status) == 0 && status.has_ids) {
+		user.uid = status.uid;
+		user.gid = status.gid;
+		spec.user = &user;
+	}
+	if (workspace_check(&spec, text) != 0)
+		return RUNNER_HEALTH_FAIL;
+	if (strcmp(spec.path, WORKSPACE_DEFAULT) == 0 && workspace_is_mount(spec.path) == 0) {
+		err_set(text, 0, "%s is not a mount: what is in it is lost with the container",
+			spec.path);
+		return RUNNER_HEALTH_WARN;
+	}
+	err_set(text, 0, "%s can be written", spec.path);
+	return RUNNER_HEALTH_OK;
+}
+
+static enum runner_health healthcheck_loop(const struct healthcheck_scene *s, struct err *text)
+{
+	struct proc_status status;
+
+	if (!s->loop || proc_status(s->loop, &status) < 0) {
+		err_set(text, 0,
+			"there is no session loop: it has ended, or is being started again");
+		return RUNNER_HEALTH_FAIL;
+	}
+	/* T, t: stopped or traced; Z, X: dead. */
+	if (status.state && strchr("TtZX", status.state)) {
+		err_set(text, 0, "the session loop, process %d, is in state %c", (int)s->loop,
+			status.state);
+		return RUNNER_HEALTH_FAIL;
+	}
+	err_set(text, 0, "the session loop is process %d", (int)s->loop);
+	return RUNNER_HEALTH_OK;
+}
+
+static const struct {
+	const char *name;
+	const char *help;
+	bool is_sessions; /* of session mode only */
+	enum runner_health (*run)(const struct healthcheck_scene *s, struct err *text);
+} healthcheck_table[] = {
+	{ "init", "agent-runner runs", false, healthcheck_init },
+	{ "workspace", "the workspace is there and can be written", false, healthcheck_workspace },
+	{ "loop", "the session loop is alive", true, healthcheck_loop },
+};
+
+/* Showing them */
+
+static const char *const healthcheck_words[] = {
+	[RUNNER_HEALTH_OK] = "ok",
+	[RUNNER_HEALTH_WARN] = "warning",
+	[RUNNER_HEALTH_FAIL] = "failed",
+};
+
+struct healthcheck_report {
+	struct strbuf out;
+	bool json;
+	bool is_healthy;
+	size_t count;
+};
+
+static void healthcheck_put_json(struct strbuf *out, const char *text)
+{
+	(void)strbuf_putc(out, '"');
+	for (; *text; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c == '"' || c == '\\')
+			(void)strbuf_printf(out, "\\%c", c);
+		else if (c < 0x20 || c == 0x7f)
+			(void)strbuf_printf(out, "\\u%04x", c);
+		else
+			(void)strbuf_putc(out, (char)c);
+	}
+	(void)strbuf_putc(out, '"');
+}
+
+static void healthcheck_report_row(struct healthcheck_report *report, const char *name,
+				   enum runner_health health, const struct err *text)
+{
+	if (health == RUNNER_HEALTH_FAIL)
+		report->is_healthy = false;
+	if (!report->json) {
+		(void)strbuf_printf(&report->out, "%-8s %-10s %s\n", healthcheck_words[health],
+				    name, text->text);
+		return;
+	}
+	(void)strbuf_printf(&report->out, "%s{\"name\":\"%s\",\"status\":\"%s\",\"text\":",
+			    report->count++ ? "," : "", name, healthcheck_words[health]);
+	healthcheck_put_json(&report->out, text->text);
+	(void)strbuf_putc(&report->out, '}');
+}
+
+static void healthcheck_run_rows(const struct healthcheck_scene *s,
+				 struct healthcheck_report *report)
+{
+	const struct runner_options options = {
+		.workspace = s->spec->workspace,
+		.self = s->spec->self,
+	};
+	const struct runner_check *checks;
+	size_t n;
+
+	for (size_t i = 0; i < ARRAY_LEN(healthcheck_table); i++) {
+		struct err text = { .text = "" };
+
+		if (healthcheck_table[i].is_sessions && !healthcheck_is_session(s))
+			continue;
+		healthcheck_report_row(report, healthcheck_table[i].name,
+				       healthcheck_table[i].run(s, &text), &text);
+	}
+	if (!healthcheck_is_session(s))
+		return;
+	checks = runner_checks(&n);
+	for (size_t i = 0; i < n; i++) {
+		struct err text = { .text = "" };
+		enum runner_health health = checks[i].run(&options, &text);
+
+		healthcheck_report_row(report, checks[i].name, health, &text);
+	}
+}
+
+int healthcheck_run(const struct healthcheck_spec *spec)
+{
+	struct healthcheck_report report = { .json = spec->json, .is_healthy = true };
+	struct healthcheck_scene scene = { .spec = spec };
+	cleanup_strbuf struct strbuf whole = STRBUF_EMPTY;
+
+	healthcheck_find_init(&scene);
+	if (scene.init)
+		healthcheck_find_loop(&scene);
+	healthcheck_run_rows(&scene, &report);
+	if (spec->json)
+		(void)strbuf_printf(&whole, "{\"healthy\":%s,\"checks\":[",
+				    report.is_healthy ? "true" : "false");
+	(void)strbuf_append(&whole, report.out.data, report.out.len);
+	if (spec->json)
+		(void)strbuf_puts(&whole, "]}\n");
+	strbuf_deinit(&report.out);
+	if (whole.error == 0)
+		(void)fd_write_all(STDOUT_FILENO, whole.data, whole.len);
+	return report.is_healthy ? EXIT_CODE_OK : EXIT_CODE_UNHEALTHY;
+}
