@@ -35,12 +35,11 @@ enum inbox_aside inbox_aside_reason(const struct inbound_row *row)
 	return strcmp(row->kind, "task") == 0 ? INBOX_TASK : INBOX_STOP;
 }
 
-static bool inbox_is_acked(void *userdata, const char *id)
+static int inbox_is_acked(void *userdata, const char *id)
 {
 	const struct inbox_walk *walk = userdata;
 
-	/* A row whose acknowledgement cannot be read for now is left for the next look. */
-	return outbound_has_ack(walk->view->outbound, id, NULL) != 0;
+	return outbound_has_ack(walk->view->outbound, id, NULL);
 }
 
 static bool inbox_has_script(const struct inbound_row *row)
@@ -113,7 +112,7 @@ int inbox_look(const struct inbox_view *view, struct inbox_look *ret_look, struc
 		r = inbound_destinations(inbound, &look.destinations, err);
 	if (r == 0) {
 		outbound_begin_reads(view->outbound);
-		r = inbound_due(inbound, &choice, &look.batch, err);
+		r = inbound_batch_read(inbound, &choice, &look.batch, err);
 		outbound_end_reads(view->outbound);
 	}
 	if (r < 0) {

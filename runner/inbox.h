@@ -9,7 +9,7 @@
 
 #include "common/err.h"
 #include "runner/message/command.h"
-#include "runner/store/inbound.h"
+#include "runner/store/inbound-batch.h"
 #include "runner/store/outbound.h"
 
 struct inbox_view {

@@ -99,24 +99,23 @@ static const struct inbound_row **reply_rows(const struct reply *reply, size_t *
 
 /* Blocks */
 
-static bool reply_is_acked(void *userdata, const char *id)
+static int reply_is_acked(void *userdata, const char *id)
 {
 	const struct reply *reply = userdata;
 
-	return outbound_has_ack(reply->options.outbound, id, NULL) > 0;
+	return outbound_has_ack(reply->options.outbound, id, NULL);
 }
 
 /* The newest message from there that was claimed before this turn; false: none. */
 static bool reply_find_older(struct reply *reply, const struct inbound_destination *to,
 			     struct reply_look *look, struct inbound_row *ret_row)
 {
-	const struct inbound_choice acked = { .userdata = reply, .is_acked = reply_is_acked };
-
 	if (to->is_agent || !to->channel_type || !to->platform_id)
 		return false;
 	reply_look(reply, look);
-	return look->inbound && inbound_newest_from(look->inbound, &acked, to->channel_type,
-						    to->platform_id, ret_row, NULL) > 0;
+	return look->inbound &&
+	       inbound_newest_from(look->inbound, to->channel_type, to->platform_id, reply_is_acked,
+				   reply, ret_row, NULL) > 0;
 }
 
 static void reply_send_block(struct reply *reply, const struct inbound_destination *to,

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,14 +56,33 @@ static int db_map(int code)
 
 static int db_fail(struct db *db, struct err *err)
 {
-	int code = sqlite3_extended_errcode(db->handle);
+	int code = sqlite3_extended_errcode(db->handle), reason = 0;
 
-	return err_set(err, db_map(code), "%s (SQLite %d)", sqlite3_errmsg(db->handle), code);
+	/* Of other failures SQLite may still know the errno of something that it dealt with. */
+	if ((code & 0xff) == SQLITE_CANTOPEN || (code & 0xff) == SQLITE_IOERR)
+		reason = sqlite3_system_errno(db->handle);
+	return err_set(err, db_map(code), "%s%s%s (SQLite %d)", sqlite3_errmsg(db->handle),
+		       reason ? ": " : "", reason ? strerror(reason) : "", code);
 }
 
 int db_exec(struct db *db, const char *sql, struct err *err)
 {
 	return sqlite3_exec(db->handle, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : db_fail(db, err);
+}
+
+static int db_set_up(struct db *db, const struct db_options *options, struct err *err)
+{
+	int r;
+
+	sqlite3_busy_timeout(db->handle, options->busy_timeout_ms);
+	/* A page mapped from a network or VirtioFS mount can be stale. */
+	r = db_exec(db, "PRAGMA mmap_size=0", err);
+	if (r < 0 || options->mode == DB_READ)
+		return r;
+	/* What may not be written is opened for reading, without a word. */
+	if (sqlite3_db_readonly(db->handle, "main"))
+		return err_set(err, -EROFS, "it may only be read");
+	return db_exec(db, "PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL", err);
 }
 
 int db_open(const char *path, const struct db_options *options, struct db **ret_db, struct err *err)
@@ -79,17 +99,11 @@ int db_open(const char *path, const struct db_options *options, struct db **ret_
 	db->sql = options->sql;
 	db->sql_count = options->sql_count;
 	db->statements = calloc(options->sql_count, sizeof(sqlite3_stmt *));
-	r = sqlite3_open_v2(path, &db->handle, flags, NULL);
-	if (r != SQLITE_OK || !db->statements) {
-		r = db->handle ? db_fail(db, err) : err_sys(err, -ENOMEM, "open");
-		goto out;
-	}
-	sqlite3_busy_timeout(db->handle, options->busy_timeout_ms);
-	/* A page mapped from a network or VirtioFS mount can be stale. */
-	r = db_exec(db, "PRAGMA mmap_size=0", err);
-	if (r == 0 && options->mode == DB_WRITE)
-		r = db_exec(db, "PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL", err);
-out:
+	r = db->statements ? sqlite3_open_v2(path, &db->handle, flags, NULL) : SQLITE_NOMEM;
+	if (!db->handle)
+		r = err_sys(err, -ENOMEM, "cannot open");
+	else
+		r = r == SQLITE_OK ? db_set_up(db, options, err) : db_fail(db, err);
 	if (r < 0) {
 		db_close(db);
 		return err_prefix(err, r, "%s", path);
@@ -109,16 +123,26 @@ void db_close(struct db *db)
 	free(db);
 }
 
+int db_has(struct db *db, const char *table, const char *column, struct err *err)
+{
+	int code = sqlite3_table_column_metadata(db->handle, NULL, table, column, NULL, NULL, NULL,
+						 NULL, NULL);
+
+	/* SQLITE_ERROR is its word for "no such thing"; the rest are failures to read the schema. */
+	if (code == SQLITE_OK || code == SQLITE_ERROR)
+		return code == SQLITE_OK;
+	return db_fail(db, err);
+}
+
 int db_statement(struct db *db, size_t query, sqlite3_stmt **ret_statement, struct err *err)
 {
-	sqlite3_stmt **slot = &db->statements[query];
+	sqlite3_stmt **slot;
 
 	assert(query < db->sql_count);
-	if (!*slot) {
-		if (sqlite3_prepare_v3(db->handle, db->sql[query], -1, SQLITE_PREPARE_PERSISTENT,
-				       slot, NULL) != SQLITE_OK)
-			return db_fail(db, err);
-	}
+	slot = &db->statements[query];
+	if (!*slot && sqlite3_prepare_v3(db->handle, db->sql[query], -1, SQLITE_PREPARE_PERSISTENT,
+					 slot, NULL) != SQLITE_OK)
+		return db_fail(db, err);
 	sqlite3_reset(*slot);
 	sqlite3_clear_bindings(*slot);
 	*ret_statement = *slot;
@@ -169,15 +193,15 @@ int db_run(struct db *db, sqlite3_stmt *statement, struct err *err)
 	return r;
 }
 
-char *db_column_dup(sqlite3_stmt *statement, int column, size_t *ret_len)
+int db_column_dup(sqlite3_stmt *statement, int column, char **ret_text, size_t *ret_len)
 {
 	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
+	bool is_null = sqlite3_column_type(statement, column) == SQLITE_NULL;
 	const char *bytes = (const char *)sqlite3_column_text(statement, column);
-	size_t len = (size_t)sqlite3_column_bytes(statement, column);
+	size_t len = (size_t)sqlite3_column_bytes(statement, column), total;
+	char *copy = NULL;
 
-	if (!bytes)
-		return NULL;
-	while (len > 0) {
+	while (bytes && len > 0) {
 		const char *nul = memchr(bytes, '\0', len);
 		size_t part = nul ? (size_t)(nul - bytes) : len;
 
@@ -189,9 +213,15 @@ char *db_column_dup(sqlite3_stmt *statement, int column, size_t *ret_len)
 		bytes += part;
 		len -= part;
 	}
+	total = text.len;
+	if (bytes)
+		copy = strbuf_steal(&text);
+	if (!copy && !is_null)
+		return -ENOMEM;
+	*ret_text = copy;
 	if (ret_len)
-		*ret_len = text.len;
-	return strbuf_steal(&text);
+		*ret_len = total;
+	return 0;
 }
 
 sqlite3 *db_handle(struct db *db)

@@ -32,13 +32,19 @@ struct db_options {
 	size_t sql_count;
 };
 
-/* Opens the file. busy_timeout is set before anything else touches it. */
+/*
+ * Opens the file. busy_timeout is set before anything else touches it. A file that DB_WRITE finds
+ * read-only is refused at once, with -EROFS.
+ */
 int db_open(const char *path, const struct db_options *options, struct db **ret_db,
 	    struct err *err);
 void db_close(struct db *db);
 
 /* Runs SQL text without values: schema and pragmas. */
 int db_exec(struct db *db, const char *sql, struct err *err);
+
+/* Is there such a table, or, if column is not NULL, such a column in it? 1, 0, or <0. */
+int db_has(struct db *db, const char *table, const char *column, struct err *err);
 
 /* Statement query of the table, reset, all values null. Prepared at first use, owned by db. */
 int db_statement(struct db *db, size_t query, sqlite3_stmt **ret_statement, struct err *err);
@@ -53,8 +59,11 @@ int db_step(struct db *db, sqlite3_stmt *statement, struct err *err);
 /* Runs a statement that returns no row of interest, to its end. */
 int db_run(struct db *db, sqlite3_stmt *statement, struct err *err);
 
-/* A heap copy of a column's text, NULL if it is null or memory ran out; NUL bytes become U+FFFD. */
-char *db_column_dup(sqlite3_stmt *statement, int column, size_t *ret_len);
+/*
+ * A heap copy of a column's text, NULL if it is null; NUL bytes become U+FFFD. ret_len may be NULL.
+ * 0 or -ENOMEM.
+ */
+int db_column_dup(sqlite3_stmt *statement, int column, char **ret_text, size_t *ret_len);
 
-/* The SQLite handle, for what has no wrapper here (PRAGMA table_info, tests). */
+/* The SQLite handle, for what has no wrapper here. */
 sqlite3 *db_handle(struct db *db);

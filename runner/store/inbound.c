@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/log.h"
 #include "common/strbuf.h"
 #include "common/table.h"
 #include "runner/store/db.h"
@@ -23,168 +22,133 @@ enum inbound_query {
 	INBOUND_QUERIES,
 };
 
-/* MESSAGES stands for messages_in with every column that we know: see inbound_source(). */
+/* @table stands for the table with every column that we know: inbound_append_source(). */
 static const char *const inbound_sql[] = {
 	[INBOUND_BEGIN] = "BEGIN",
-	[INBOUND_DUE] = "SELECT rid, id, \"trigger\" != 0, kind,"
+	[INBOUND_DUE] = "SELECT rid, id, coalesce(\"trigger\", 1) != 0,"
 			" process_after IS NOT NULL AND datetime(process_after) IS NULL"
-			" FROM MESSAGES WHERE status = 'pending'"
+			" FROM @messages_in WHERE status = 'pending' AND kind IS NOT 'system'"
 			" AND (process_after IS NULL OR datetime(process_after) IS NULL"
 			" OR datetime(process_after) <= datetime('now'))"
-			" AND (on_wake = 0 OR :first)"
+			" AND (coalesce(on_wake, 0) = 0 OR :first)"
 			" ORDER BY seq IS NULL, seq, rid",
 	[INBOUND_NEXT_DUE] = "SELECT min(CAST(strftime('%s', process_after) AS INTEGER))"
-			     " FROM MESSAGES WHERE status = 'pending' AND \"trigger\" != 0"
+			     " FROM @messages_in WHERE status = 'pending'"
+			     " AND kind IS NOT 'system' AND coalesce(\"trigger\", 1) != 0"
 			     " AND datetime(process_after) > datetime('now')",
-	[INBOUND_ROW] = "SELECT rid, seq, \"trigger\" != 0, id, kind, timestamp, platform_id,"
+	[INBOUND_ROW] = "SELECT rid, iif(seq BETWEEN 0 AND :max_seq, seq, NULL),"
+			" coalesce(\"trigger\", 1) != 0, id, kind, timestamp, platform_id,"
 			" channel_type, thread_id,"
 			" CASE WHEN length(CAST(content AS BLOB)) <= :max THEN content END,"
 			" length(CAST(content AS BLOB)) > :max"
-			" FROM MESSAGES WHERE rid = :rid",
-	[INBOUND_FROM] = "SELECT rid, id FROM MESSAGES"
+			" FROM @messages_in WHERE rid = :rid",
+	[INBOUND_FROM] = "SELECT rid, id FROM @messages_in"
 			 " WHERE channel_type = :channel_type AND platform_id = :platform_id"
 			 " ORDER BY seq IS NOT NULL, seq DESC, rid DESC",
-	[INBOUND_MAX_SEQ] = "SELECT max(seq) FROM MESSAGES",
+	[INBOUND_MAX_SEQ] = "SELECT max(seq) FROM @messages_in WHERE seq <= :max_seq",
 	[INBOUND_DESTINATIONS] = "SELECT name, coalesce(nullif(display_name, ''), name),"
-				 " type = 'agent', CASE type WHEN 'agent' THEN 'agent'"
+				 " type IS 'agent', CASE type WHEN 'agent' THEN 'agent'"
 				 " ELSE channel_type END, CASE type WHEN 'agent'"
 				 " THEN agent_group_id ELSE platform_id END"
-				 " FROM destinations WHERE name IS NOT NULL ORDER BY name",
-	[INBOUND_SESSION] = ("SELECT channel_type, platform_id, thread_id"
-			     " FROM session_routing WHERE id = 1"),
+				 " FROM @destinations WHERE name IS NOT NULL ORDER BY name",
+	[INBOUND_SESSION] = "SELECT channel_type, platform_id, thread_id"
+			    " FROM @session_routing WHERE id = 1",
 };
 TABLE_COVERS(inbound_sql, INBOUND_QUERIES);
 
-/* What an older host's messages_in may lack, and what stands in for it. */
-static const struct {
+/* The largest integer that JavaScript, and so a host, can count with. What is above is no seq. */
+#define INBOUND_SEQ_MAX 9007199254740991
+
+/* The tables with what stands in for a column that an older host lacks; NULL: none lacks it. */
+static const struct inbound_table {
 	const char *name;
-	const char *fallback;
-} inbound_columns[] = {
-	{ "seq", "NULL" },	   { "process_after", "NULL" }, { "trigger", "1" },
-	{ "on_wake", "0" },	   { "platform_id", "NULL" },	{ "channel_type", "NULL" },
-	{ "thread_id", "NULL" },   { "timestamp", "NULL" },	{ "kind", "'chat'" },
-	{ "status", "'pending'" },
+	struct {
+		const char *name;
+		const char *fallback;
+	} columns[12];
+} inbound_tables[] = {
+	{ "messages_in",
+	  { { "id", NULL },
+	    { "content", NULL },
+	    { "seq", "NULL" },
+	    { "kind", "'chat'" },
+	    { "timestamp", "NULL" },
+	    { "status", "'pending'" },
+	    { "process_after", "NULL" },
+	    { "trigger", "1" },
+	    { "on_wake", "0" },
+	    { "platform_id", "NULL" },
+	    { "channel_type", "NULL" },
+	    { "thread_id", "NULL" } } },
+	{ "destinations",
+	  { { "name", "NULL" },
+	    { "display_name", "NULL" },
+	    { "type", "'channel'" },
+	    { "channel_type", "NULL" },
+	    { "platform_id", "NULL" },
+	    { "agent_group_id", "NULL" } } },
+	{ "session_routing",
+	  { { "id", "1" },
+	    { "channel_type", "NULL" },
+	    { "platform_id", "NULL" },
+	    { "thread_id", "NULL" } } },
 };
 
 struct inbound {
 	struct db *db;
 	char *sql[INBOUND_QUERIES];
+	sqlite3_stmt *due; /* the walk over the due rows */
+	char *due_id;
 };
-
-/* Rows and lists */
-
-void inbound_row_deinit(struct inbound_row *row)
-{
-	char **const strings[] = { &row->id,	      &row->kind,	  &row->timestamp,
-				   &row->platform_id, &row->channel_type, &row->thread_id,
-				   &row->content };
-
-	for (size_t i = 0; i < ARRAY_LEN(strings); i++)
-		free(*strings[i]);
-	*row = (struct inbound_row){ .seq = -1 };
-}
-
-static void inbound_rows_free(struct inbound_row *rows, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		inbound_row_deinit(&rows[i]);
-	free(rows);
-}
-
-void inbound_batch_deinit(struct inbound_batch *batch)
-{
-	inbound_rows_free(batch->rows, batch->count);
-	inbound_rows_free(batch->aside, batch->aside_count);
-	for (size_t i = 0; i < batch->passed_over_count; i++)
-		free(batch->passed_over[i]);
-	free(batch->passed_over);
-	*batch = (struct inbound_batch){ .next_due_ms = -1 };
-}
-
-void inbound_destinations_deinit(struct inbound_destinations *destinations)
-{
-	for (size_t i = 0; i < destinations->count; i++) {
-		struct inbound_destination *d = &destinations->rows[i];
-
-		free(d->name);
-		free(d->display_name);
-		free(d->channel_type);
-		free(d->platform_id);
-	}
-	free(destinations->rows);
-	*destinations = (struct inbound_destinations){ .rows = NULL };
-}
-
-/* Grows an array of n elements by one, at powers of two. */
-static void *inbound_grow(void *array, size_t n, size_t size)
-{
-	if (n > 0 && (n & (n - 1)) != 0)
-		return array;
-	return reallocarray(array, n ? 2 * n : 1, size);
-}
 
 /* Opening */
 
-/* Which columns does messages_in have? Bit i: inbound_columns[i]. 0: there is no such table. */
-static int inbound_read_columns(struct inbound *inbound, unsigned int *ret_columns, bool *ret_table,
-				struct err *err)
+/* Appends the subquery behind @table. SQLite flattens it, so it costs nothing. */
+static int inbound_append_source(struct inbound *inbound, const struct inbound_table *table,
+				 struct strbuf *sql, struct err *err)
 {
-	sqlite3_stmt *info = NULL;
-	int r;
+	int has_table = db_has(inbound->db, table->name, NULL, err);
 
-	if (sqlite3_prepare_v2(db_handle(inbound->db), "PRAGMA table_info(messages_in)", -1, &info,
-			       NULL) != SQLITE_OK)
-		return db_exec(inbound->db, "PRAGMA table_info(messages_in)", err);
-	*ret_columns = 0;
-	*ret_table = false;
-	while ((r = db_step(inbound->db, info, err)) > 0) {
-		const char *name = (const char *)sqlite3_column_text(info, 1);
+	if (has_table < 0)
+		return has_table;
+	strbuf_puts(sql, "(SELECT rowid AS rid");
+	for (size_t i = 0; i < ARRAY_LEN(table->columns) && table->columns[i].name; i++) {
+		const char *name = table->columns[i].name, *fallback = table->columns[i].fallback;
+		int r = has_table ? db_has(inbound->db, table->name, name, err) : 0;
 
-		*ret_table = true;
-		for (size_t i = 0; name && i < ARRAY_LEN(inbound_columns); i++)
-			if (strcmp(name, inbound_columns[i].name) == 0)
-				*ret_columns |= 1U << i;
+		if (r < 0)
+			return r;
+		if (r > 0 || !fallback)
+			/* Qualified: a bare name in quotes that is no column would be a string. */
+			strbuf_printf(sql, ", %s.\"%s\" AS \"%s\"", table->name, name, name);
+		else
+			strbuf_printf(sql, ", %s AS \"%s\"", fallback, name);
 	}
-	sqlite3_finalize(info);
-	return r;
+	if (has_table)
+		return strbuf_printf(sql, " FROM %s)", table->name);
+	return strbuf_puts(sql, " FROM (SELECT 0 AS rowid) WHERE 0)");
 }
 
-/* The subquery behind MESSAGES: flattened by SQLite, so it costs nothing. */
-static char *inbound_source(unsigned int columns)
+static int inbound_compose(struct inbound *inbound, enum inbound_query query, struct err *err)
 {
 	cleanup_strbuf struct strbuf sql = STRBUF_EMPTY;
+	const char *text = inbound_sql[query], *place = strchr(text, '@');
+	size_t len;
+	int r;
 
-	strbuf_puts(&sql, "(SELECT rowid AS rid, id, content");
-	for (size_t i = 0; i < ARRAY_LEN(inbound_columns); i++)
-		if (columns & 1U << i)
-			strbuf_printf(&sql, ", \"%s\"", inbound_columns[i].name);
-		else
-			strbuf_printf(&sql, ", %s AS \"%s\"", inbound_columns[i].fallback,
-				      inbound_columns[i].name);
-	strbuf_puts(&sql, " FROM messages_in WHERE id IS NOT NULL)");
-	return strbuf_steal(&sql);
-}
-
-static int inbound_compose(struct inbound *inbound, unsigned int columns, struct err *err)
-{
-	cleanup_free char *source = inbound_source(columns);
-
-	for (size_t i = 0; source && i < INBOUND_QUERIES; i++) {
-		const char *place = strstr(inbound_sql[i], "MESSAGES");
-		cleanup_strbuf struct strbuf sql = STRBUF_EMPTY;
-
-		if (place) {
-			strbuf_append(&sql, inbound_sql[i], (size_t)(place - inbound_sql[i]));
-			strbuf_puts(&sql, source);
-			strbuf_puts(&sql, place + strlen("MESSAGES"));
-		} else {
-			strbuf_puts(&sql, inbound_sql[i]);
-		}
-		inbound->sql[i] = strbuf_steal(&sql);
-		if (!inbound->sql[i])
-			return err_sys(err, -ENOMEM, "cannot read messages");
+	strbuf_append(&sql, text, place ? (size_t)(place - text) : strlen(text));
+	for (size_t i = 0; place && i < ARRAY_LEN(inbound_tables); i++) {
+		len = strlen(inbound_tables[i].name);
+		if (strncmp(place + 1, inbound_tables[i].name, len) != 0)
+			continue;
+		r = inbound_append_source(inbound, &inbound_tables[i], &sql, err);
+		if (r < 0)
+			return r;
+		strbuf_puts(&sql, place + 1 + len);
+		break;
 	}
-	return source ? 0 : err_sys(err, -ENOMEM, "cannot read messages");
+	inbound->sql[query] = strbuf_steal(&sql);
+	return inbound->sql[query] ? 0 : err_sys(err, -ENOMEM, "cannot read messages");
 }
 
 static int inbound_check_header(const char *path, struct err *err)
@@ -208,18 +172,29 @@ static int inbound_check_header(const char *path, struct err *err)
 	return 0;
 }
 
+static int inbound_set_up(struct inbound *inbound, struct err *err)
+{
+	sqlite3_stmt *begin;
+	int r = db_has(inbound->db, "messages_in", NULL, err);
+
+	if (r == 0)
+		r = err_set(err, -EAGAIN, "there is no table messages_in: the host has to make it");
+	for (enum inbound_query query = 0; r >= 0 && query < INBOUND_QUERIES; query++)
+		r = inbound_compose(inbound, query, err);
+	/* The first query takes the shared lock; from there on everything is of one moment. */
+	if (r >= 0)
+		r = db_statement(inbound->db, INBOUND_BEGIN, &begin, err);
+	return r < 0 ? r : db_run(inbound->db, begin, err);
+}
+
 int inbound_open(const char *path, struct inbound **ret_inbound, struct err *err)
 {
 	cleanup_inbound struct inbound *inbound = calloc(1, sizeof(*inbound));
-	/* The first statements need no columns; the composed ones replace them below. */
 	struct db_options options = {
 		.mode = DB_READ,
 		.busy_timeout_ms = INBOUND_BUSY_MS,
 		.sql_count = INBOUND_QUERIES,
 	};
-	unsigned int columns;
-	sqlite3_stmt *begin;
-	bool has_table;
 	int r;
 
 	if (!inbound)
@@ -227,21 +202,13 @@ int inbound_open(const char *path, struct inbound **ret_inbound, struct err *err
 	r = inbound_check_header(path, err);
 	if (r < 0)
 		return r;
+	/* Composed below: which columns there are is known when the file is open. */
 	options.sql = (const char *const *)inbound->sql;
 	r = db_open(path, &options, &inbound->db, err);
 	if (r < 0)
 		/* It was there a moment ago: somebody is replacing it. */
 		return r == -ENOENT ? -EAGAIN : r;
-	/* Takes the shared lock: from here to the end everything is of one moment. */
-	r = inbound_read_columns(inbound, &columns, &has_table, err);
-	if (r == 0 && !has_table)
-		r = err_set(err, -EAGAIN, "there is no table messages_in: the host has to make it");
-	if (r == 0)
-		r = inbound_compose(inbound, columns, err);
-	if (r == 0)
-		r = db_statement(inbound->db, INBOUND_BEGIN, &begin, err);
-	if (r == 0)
-		r = db_run(inbound->db, begin, err);
+	r = inbound_set_up(inbound, err);
 	if (r < 0)
 		return err_prefix(err, r, "%s", path);
 	*ret_inbound = steal_ptr(inbound);
@@ -255,13 +222,56 @@ void inbound_close(struct inbound *inbound)
 	db_close(inbound->db);
 	for (size_t i = 0; i < INBOUND_QUERIES; i++)
 		free(inbound->sql[i]);
+	free(inbound->due_id);
 	free(inbound);
 }
 
-/* Reading */
+/* Rows */
 
-static int inbound_read_row(struct inbound *inbound, int64_t rid, struct inbound_row *ret_row,
-			    struct err *err)
+void inbound_row_deinit(struct inbound_row *row)
+{
+	char **const strings[] = { &row->id,	      &row->kind,	  &row->timestamp,
+				   &row->platform_id, &row->channel_type, &row->thread_id,
+				   &row->content };
+
+	for (size_t i = 0; i < ARRAY_LEN(strings); i++)
+		free(*strings[i]);
+	*row = (struct inbound_row){ .seq = -1 };
+}
+
+/* Copies the columns of INBOUND_ROW into row. */
+static int inbound_copy_row(sqlite3_stmt *s, struct inbound_row *row)
+{
+	struct {
+		char **text;
+		bool is_required;
+	} const columns[] = {
+		[3] = { &row->id, true },      [4] = { &row->kind, true },
+		[5] = { &row->timestamp },     [6] = { &row->platform_id },
+		[7] = { &row->channel_type },  [8] = { &row->thread_id },
+		[9] = { &row->content, true },
+	};
+
+	row->rowid = sqlite3_column_int64(s, 0);
+	if (sqlite3_column_type(s, 1) != SQLITE_NULL)
+		row->seq = sqlite3_column_int64(s, 1);
+	row->wakes = sqlite3_column_int(s, 2) != 0;
+	row->oversize = sqlite3_column_int(s, 10) != 0;
+	for (int i = 3; i < (int)ARRAY_LEN(columns); i++) {
+		size_t *len = columns[i].text == &row->content ? &row->content_len : NULL;
+
+		if (db_column_dup(s, i, columns[i].text, len) < 0)
+			return -ENOMEM;
+		if (columns[i].is_required && !*columns[i].text)
+			*columns[i].text = strdup("");
+		if (columns[i].is_required && !*columns[i].text)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int inbound_read_row(struct inbound *inbound, int64_t rowid, struct inbound_row *ret_row,
+		     struct err *err)
 {
 	struct inbound_row row = { .seq = -1 };
 	sqlite3_stmt *s;
@@ -270,243 +280,77 @@ static int inbound_read_row(struct inbound *inbound, int64_t rid, struct inbound
 	r = db_statement(inbound->db, INBOUND_ROW, &s, err);
 	if (r < 0)
 		return r;
-	db_bind_int(s, ":rid", rid);
+	db_bind_int(s, ":rid", rowid);
 	db_bind_int(s, ":max", INBOUND_CONTENT_MAX);
+	db_bind_int(s, ":max_seq", INBOUND_SEQ_MAX);
 	r = db_step(inbound->db, s, err);
 	if (r <= 0)
 		return r < 0 ? r : err_set(err, -EAGAIN, "a row vanished while it was read");
-	row.rowid = sqlite3_column_int64(s, 0);
-	if (sqlite3_column_type(s, 1) != SQLITE_NULL)
-		row.seq = sqlite3_column_int64(s, 1);
-	row.wakes = sqlite3_column_int(s, 2) != 0;
-	row.id = db_column_dup(s, 3, NULL);
-	row.kind = db_column_dup(s, 4, NULL);
-	row.timestamp = db_column_dup(s, 5, NULL);
-	row.platform_id = db_column_dup(s, 6, NULL);
-	row.channel_type = db_column_dup(s, 7, NULL);
-	row.thread_id = db_column_dup(s, 8, NULL);
-	row.content = db_column_dup(s, 9, &row.content_len);
-	row.oversize = sqlite3_column_int(s, 10) != 0;
+	r = inbound_copy_row(s, &row);
 	sqlite3_reset(s);
-	if (!row.kind)
-		row.kind = strdup("");
-	if (!row.content)
-		row.content = strdup("");
-	if (!row.id || !row.kind || !row.content) {
+	if (r < 0) {
 		inbound_row_deinit(&row);
-		return err_sys(err, -ENOMEM, "cannot read a message");
+		return err_sys(err, r, "cannot read a message");
 	}
 	*ret_row = row;
 	return 0;
 }
 
-/* The rowids of context rows seen so far, oldest first. */
-struct inbound_context {
-	int64_t *rids;
-	size_t count;
-	size_t before_last; /* those that precede the last chosen row */
-};
-
-static int inbound_append(struct inbound_row **rows, size_t *count, struct inbound_row *row)
+int inbound_due_start(struct inbound *inbound, bool first_look, struct err *err)
 {
-	struct inbound_row *grown = inbound_grow(*rows, *count, sizeof(*row));
+	int r = db_statement(inbound->db, INBOUND_DUE, &inbound->due, err);
 
-	if (!grown)
-		return -ENOMEM;
-	*rows = grown;
-	grown[(*count)++] = *row;
-	*row = (struct inbound_row){ .seq = -1 };
-	return 0;
-}
-
-/* Looks at one due row that wakes. 1: it was taken alone; 0: go on. */
-static int inbound_consider(struct inbound *inbound, const struct inbound_choice *choice,
-			    int64_t rid, struct inbound_batch *batch, struct err *err)
-{
-	struct inbound_row row;
-	bool alone = false;
-	int r;
-
-	r = inbound_read_row(inbound, rid, &row, err);
-	if (r < 0)
-		return r;
-	switch (choice->pick(choice->userdata, &row)) {
-	case INBOUND_ASIDE:
-		r = inbound_append(&batch->aside, &batch->aside_count, &row);
-		break;
-	case INBOUND_TAKE_ONLY:
-		alone = true;
-		r = inbound_append(&batch->rows, &batch->count, &row);
-		break;
-	case INBOUND_TAKE:
-		r = inbound_append(&batch->rows, &batch->count, &row);
-		break;
-	case INBOUND_LEAVE:
-		batch->more = true;
-		break;
-	}
-	inbound_row_deinit(&row);
-	return r < 0 ? err_sys(err, r, "cannot read messages") : alone;
-}
-
-static void inbound_warn_odd_time(sqlite3_stmt *s)
-{
-	if (sqlite3_column_int(s, 4))
-		log_warning("message %s: process_after is no time that SQLite understands: "
-			    "it is due now",
-			    (const char *)sqlite3_column_text(s, 1));
-}
-
-/* Walks the due rows in order; fills batch->rows with those that wake, and notes the context. */
-static int inbound_select(struct inbound *inbound, const struct inbound_choice *choice,
-			  struct inbound_context *context, struct inbound_batch *batch,
-			  struct err *err)
-{
-	sqlite3_stmt *s;
-	int r;
-
-	r = db_statement(inbound->db, INBOUND_DUE, &s, err);
-	if (r < 0)
-		return r;
-	db_bind_int(s, ":first", choice->first_look);
-	while ((r = db_step(inbound->db, s, err)) > 0) {
-		const char *id = (const char *)sqlite3_column_text(s, 1);
-		const char *kind = (const char *)sqlite3_column_text(s, 3);
-		int64_t rid = sqlite3_column_int64(s, 0);
-		size_t before = batch->count;
-
-		if (!id || (kind && strcmp(kind, "system") == 0) ||
-		    choice->is_acked(choice->userdata, id))
-			continue;
-		if (!sqlite3_column_int(s, 2)) {
-			int64_t *rids = inbound_grow(context->rids, context->count, sizeof(*rids));
-
-			if (!rids)
-				return err_sys(err, -ENOMEM, "cannot read messages");
-			context->rids = rids;
-			rids[context->count++] = rid;
-			continue;
-		}
-		if (batch->count >= choice->limit) {
-			batch->more = true;
-			return 0;
-		}
-		inbound_warn_odd_time(s);
-		r = inbound_consider(inbound, choice, rid, batch, err);
-		if (r < 0)
-			return r;
-		if (batch->count > before)
-			context->before_last = r > 0 ? 0 : context->count;
-	}
+	if (r == 0)
+		db_bind_int(inbound->due, ":first", first_look);
 	return r;
 }
 
-static int inbound_compare(const void *a, const void *b)
+int inbound_due_next(struct inbound *inbound, struct inbound_due *ret_due, struct err *err)
 {
-	const struct inbound_row *x = a, *y = b;
+	sqlite3_stmt *s = inbound->due;
+	int r = db_step(inbound->db, s, err);
 
-	/* seq IS NULL, seq, rid */
-	if ((x->seq < 0) != (y->seq < 0))
-		return x->seq < 0 ? 1 : -1;
-	if (x->seq != y->seq)
-		return x->seq < y->seq ? -1 : 1;
-	return (x->rowid > y->rowid) - (x->rowid < y->rowid);
+	if (r <= 0)
+		return r;
+	free(steal_ptr(inbound->due_id));
+	/* As in inbound_read_row(): an id with NUL bytes must be the same everywhere. */
+	if (db_column_dup(s, 1, &inbound->due_id, NULL) < 0)
+		return err_sys(err, -ENOMEM, "cannot read a message");
+	*ret_due = (struct inbound_due){
+		.rowid = sqlite3_column_int64(s, 0),
+		.id = inbound->due_id,
+		.wakes = sqlite3_column_int(s, 2) != 0,
+		.odd_time = sqlite3_column_int(s, 3) != 0,
+	};
+	return 1;
 }
 
-/* Fills the room that is left with the newest context; the rest is passed over. */
-static int inbound_fill(struct inbound *inbound, const struct inbound_choice *choice,
-			const struct inbound_context *context, struct inbound_batch *batch,
-			struct err *err)
+/* The one integer that a query answers, fallback if it is null. */
+static int inbound_read_integer(struct inbound *inbound, sqlite3_stmt *s, int64_t fallback,
+				int64_t *ret_value, struct err *err)
 {
-	size_t room = choice->limit - batch->count;
-	size_t skip = context->before_last > room ? context->before_last - room : 0;
-	struct inbound_row row;
-	int r;
+	int r = db_step(inbound->db, s, err);
 
-	if (skip > 0) {
-		batch->passed_over = calloc(skip, sizeof(char *));
-		if (!batch->passed_over)
-			return err_sys(err, -ENOMEM, "cannot read messages");
-	}
-	for (size_t i = 0; i < context->before_last; i++) {
-		r = inbound_read_row(inbound, context->rids[i], &row, err);
-		if (r < 0)
-			return r;
-		if (i < skip)
-			batch->passed_over[batch->passed_over_count++] = steal_ptr(row.id);
-		else
-			r = inbound_append(&batch->rows, &batch->count, &row);
-		inbound_row_deinit(&row);
-		if (r < 0)
-			return err_sys(err, r, "cannot read messages");
-	}
-	if (batch->count > 1)
-		qsort(batch->rows, batch->count, sizeof(*batch->rows), inbound_compare);
-	return 0;
-}
-
-static int inbound_next_due(struct inbound *inbound, int64_t *ret_ms, struct err *err)
-{
-	sqlite3_stmt *s;
-	int r;
-
-	r = db_statement(inbound->db, INBOUND_NEXT_DUE, &s, err);
 	if (r < 0)
 		return r;
-	r = db_step(inbound->db, s, err);
-	if (r < 0)
-		return r;
-	*ret_ms = r == 0 || sqlite3_column_type(s, 0) == SQLITE_NULL
-			  ? -1
-			  : sqlite3_column_int64(s, 0) * 1000;
+	*ret_value = r == 0 || sqlite3_column_type(s, 0) == SQLITE_NULL
+			     ? fallback
+			     : sqlite3_column_int64(s, 0);
 	sqlite3_reset(s);
 	return 0;
 }
 
-int inbound_due(struct inbound *inbound, const struct inbound_choice *choice,
-		struct inbound_batch *ret_batch, struct err *err)
+int inbound_next_due_ms(struct inbound *inbound, int64_t *ret_ms, struct err *err)
 {
-	struct inbound_batch batch = { .next_due_ms = -1 };
-	struct inbound_context context = { .rids = NULL };
-	int r;
-
-	r = inbound_select(inbound, choice, &context, &batch, err);
-	if (r == 0 && batch.count > 0)
-		r = inbound_fill(inbound, choice, &context, &batch, err);
-	if (r == 0)
-		r = inbound_next_due(inbound, &batch.next_due_ms, err);
-	free(context.rids);
-	if (r < 0) {
-		inbound_batch_deinit(&batch);
-		return r;
-	}
-	*ret_batch = batch;
-	return 0;
-}
-
-int inbound_newest_from(struct inbound *inbound, const struct inbound_choice *choice,
-			const char *channel_type, const char *platform_id,
-			struct inbound_row *ret_row, struct err *err)
-{
+	int64_t seconds = -1;
 	sqlite3_stmt *s;
-	int64_t rid;
 	int r;
 
-	r = db_statement(inbound->db, INBOUND_FROM, &s, err);
-	if (r < 0)
-		return r;
-	db_bind_text(s, ":channel_type", channel_type);
-	db_bind_text(s, ":platform_id", platform_id);
-	while ((r = db_step(inbound->db, s, err)) > 0) {
-		const char *id = (const char *)sqlite3_column_text(s, 1);
-
-		if (!id || !choice->is_acked(choice->userdata, id))
-			continue;
-		rid = sqlite3_column_int64(s, 0);
-		sqlite3_reset(s);
-		r = inbound_read_row(inbound, rid, ret_row, err);
-		return r < 0 ? r : 1;
-	}
+	r = db_statement(inbound->db, INBOUND_NEXT_DUE, &s, err);
+	if (r == 0)
+		r = inbound_read_integer(inbound, s, -1, &seconds, err);
+	if (r == 0)
+		*ret_ms = seconds < 0 ? -1 : seconds * 1000;
 	return r;
 }
 
@@ -518,18 +362,74 @@ int inbound_max_seq(struct inbound *inbound, int64_t *ret_seq, struct err *err)
 	r = db_statement(inbound->db, INBOUND_MAX_SEQ, &s, err);
 	if (r < 0)
 		return r;
-	r = db_step(inbound->db, s, err);
-	if (r < 0)
-		return r;
-	*ret_seq = r == 0 ? 0 : sqlite3_column_int64(s, 0);
-	sqlite3_reset(s);
-	return 0;
+	db_bind_int(s, ":max_seq", INBOUND_SEQ_MAX);
+	return inbound_read_integer(inbound, s, 0, ret_seq, err);
 }
 
-static bool inbound_has_table(struct inbound *inbound, const char *name)
+int inbound_newest_from(struct inbound *inbound, const char *channel_type, const char *platform_id,
+			inbound_acked_fn *is_acked, void *userdata, struct inbound_row *ret_row,
+			struct err *err)
 {
-	return sqlite3_table_column_metadata(db_handle(inbound->db), NULL, name, NULL, NULL, NULL,
-					     NULL, NULL, NULL) == SQLITE_OK;
+	sqlite3_stmt *s;
+	int r;
+
+	r = db_statement(inbound->db, INBOUND_FROM, &s, err);
+	if (r < 0)
+		return r;
+	db_bind_text(s, ":channel_type", channel_type);
+	db_bind_text(s, ":platform_id", platform_id);
+	while ((r = db_step(inbound->db, s, err)) > 0) {
+		cleanup_free char *id = NULL;
+
+		if (db_column_dup(s, 1, &id, NULL) < 0)
+			return err_sys(err, -ENOMEM, "cannot read a message");
+		r = is_acked(userdata, id);
+		if (r < 0)
+			return err_sys(err, r, "cannot read the acknowledgement of %s", id);
+		if (r == 0)
+			continue;
+		r = inbound_read_row(inbound, sqlite3_column_int64(s, 0), ret_row, err);
+		sqlite3_reset(s);
+		return r < 0 ? r : 1;
+	}
+	return r;
+}
+
+/* Addresses */
+
+static void inbound_destination_deinit(struct inbound_destination *destination)
+{
+	free(destination->name);
+	free(destination->display_name);
+	free(destination->channel_type);
+	free(destination->platform_id);
+}
+
+void inbound_destinations_deinit(struct inbound_destinations *destinations)
+{
+	for (size_t i = 0; i < destinations->count; i++)
+		inbound_destination_deinit(&destinations->rows[i]);
+	free(destinations->rows);
+	*destinations = (struct inbound_destinations){ .rows = NULL };
+}
+
+static int inbound_add_destination(struct inbound_destinations *list, sqlite3_stmt *s)
+{
+	struct inbound_destination *rows = reallocarray(list->rows, list->count + 1, sizeof(*rows));
+	struct inbound_destination row = { .is_agent = sqlite3_column_int(s, 2) != 0 };
+
+	if (!rows)
+		return -ENOMEM;
+	list->rows = rows;
+	if (db_column_dup(s, 0, &row.name, NULL) < 0 ||
+	    db_column_dup(s, 1, &row.display_name, NULL) < 0 ||
+	    db_column_dup(s, 3, &row.channel_type, NULL) < 0 ||
+	    db_column_dup(s, 4, &row.platform_id, NULL) < 0) {
+		inbound_destination_deinit(&row);
+		return -ENOMEM;
+	}
+	rows[list->count++] = row;
+	return 0;
 }
 
 int inbound_destinations(struct inbound *inbound, struct inbound_destinations *ret_destinations,
@@ -539,29 +439,10 @@ int inbound_destinations(struct inbound *inbound, struct inbound_destinations *r
 	sqlite3_stmt *s;
 	int r;
 
-	*ret_destinations = list;
-	if (!inbound_has_table(inbound, "destinations"))
-		return 0;
 	r = db_statement(inbound->db, INBOUND_DESTINATIONS, &s, err);
-	if (r < 0)
-		return r;
-	while ((r = db_step(inbound->db, s, err)) > 0) {
-		struct inbound_destination *rows =
-			inbound_grow(list.rows, list.count, sizeof(*rows));
-
-		if (!rows) {
+	while (r >= 0 && (r = db_step(inbound->db, s, err)) > 0)
+		if (inbound_add_destination(&list, s) < 0)
 			r = err_sys(err, -ENOMEM, "cannot read destinations");
-			break;
-		}
-		list.rows = rows;
-		rows[list.count++] = (struct inbound_destination){
-			.name = db_column_dup(s, 0, NULL),
-			.display_name = db_column_dup(s, 1, NULL),
-			.is_agent = sqlite3_column_int(s, 2) != 0,
-			.channel_type = db_column_dup(s, 3, NULL),
-			.platform_id = db_column_dup(s, 4, NULL),
-		};
-	}
 	if (r < 0) {
 		inbound_destinations_deinit(&list);
 		return r;
@@ -573,23 +454,27 @@ int inbound_destinations(struct inbound *inbound, struct inbound_destinations *r
 int inbound_session_address(struct inbound *inbound, struct inbound_address *ret_address,
 			    struct err *err)
 {
+	struct inbound_address address = { .channel_type = NULL };
 	sqlite3_stmt *s;
 	int r;
 
-	if (!inbound_has_table(inbound, "session_routing"))
-		return 0;
 	r = db_statement(inbound->db, INBOUND_SESSION, &s, err);
 	if (r < 0)
 		return r;
 	r = db_step(inbound->db, s, err);
 	if (r <= 0)
 		return r;
-	*ret_address = (struct inbound_address){
-		.channel_type = db_column_dup(s, 0, NULL),
-		.platform_id = db_column_dup(s, 1, NULL),
-		.thread_id = db_column_dup(s, 2, NULL),
-	};
+	r = db_column_dup(s, 0, &address.channel_type, NULL);
+	if (r == 0)
+		r = db_column_dup(s, 1, &address.platform_id, NULL);
+	if (r == 0)
+		r = db_column_dup(s, 2, &address.thread_id, NULL);
 	sqlite3_reset(s);
+	if (r < 0) {
+		inbound_address_deinit(&address);
+		return err_sys(err, r, "cannot read the session's address");
+	}
+	*ret_address = address;
 	return 1;
 }
 

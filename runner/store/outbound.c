@@ -115,9 +115,10 @@ static int outbound_add_columns(struct db *db, struct err *err)
 		char sql[160];
 		int r;
 
-		if (sqlite3_table_column_metadata(db_handle(db), NULL, outbound_columns[i].table,
-						  outbound_columns[i].column, NULL, NULL, NULL,
-						  NULL, NULL) == SQLITE_OK)
+		r = db_has(db, outbound_columns[i].table, outbound_columns[i].column, err);
+		if (r < 0)
+			return r;
+		if (r > 0)
 			continue;
 		(void)snprintf(sql, sizeof(sql), "ALTER TABLE %s ADD COLUMN %s %s",
 			       outbound_columns[i].table, outbound_columns[i].column,
@@ -378,8 +379,10 @@ int outbound_get_state(struct outbound *outbound, const char *key, char **ret_va
 	r = db_step(outbound->db, s, err);
 	if (r <= 0)
 		return r;
-	value = db_column_dup(s, 0, NULL);
+	r = db_column_dup(s, 0, &value, NULL);
 	sqlite3_reset(s);
+	if (r < 0)
+		return err_sys(err, r, "cannot read %s", key);
 	if (!value)
 		return 0;
 	*ret_value = value;
