@@ -47,7 +47,8 @@ bench: ## Measure, and print README's table of figures (some minutes)
 
 image: ## Build the container image agent-runner with docker or podman
 	$(RUNTIME) build $(if $(findstring podman,$(RUNTIME)),--format docker) \
-		--build-arg VERSION=$(VERSION) -t $(IMAGE):$(VERSION) -t $(IMAGE):latest .
+		--build-arg VERSION=$(VERSION) \
+		$(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) -t $(IMAGE):$(VERSION) -t $(IMAGE):latest .
 
 format: ## Lay out all C files by .clang-format
 	find common entrypoint runner tests bench tools -name '*.[ch]' -exec clang-format -i {} +
