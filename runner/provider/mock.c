@@ -181,6 +181,8 @@ static bool mock_fail(struct mock *mock, uint64_t answered)
 		.text_len = strlen("AGENT_MOCK_ERROR"),
 		.answered = answered,
 	};
+	/* The event may free the mock. */
+	bool resumed = mock->resumed;
 
 	switch (mock->error) {
 	case PROVIDER_CRASHED:
@@ -188,13 +190,13 @@ static bool mock_fail(struct mock *mock, uint64_t answered)
 		mock->events.exited(mock->userdata, mock->error, result.text);
 		return true;
 	case PROVIDER_INVALID_SESSION:
-		if (mock->resumed)
+		if (resumed)
 			mock->events.exited(mock->userdata, mock->error, result.text);
-		return mock->resumed;
+		return resumed;
 	case PROVIDER_TOO_LONG:
-		if (mock->resumed)
+		if (resumed)
 			mock->events.result(mock->userdata, &result);
-		return mock->resumed;
+		return resumed;
 	case PROVIDER_TRANSIENT:
 	case PROVIDER_AUTH:
 	case PROVIDER_QUOTA:

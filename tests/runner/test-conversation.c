@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/conversation.h"
+
+#include <stdlib.h>
+
+#include "runner/io/child.h"
+#include "tests/capture.h"
+#include "tests/runner/exchange.h"
+
+static struct capture capture;
+
+struct world {
+	struct exchange x;
+	struct config *config;
+	struct children *children;
+	struct pulse *pulse;
+	struct conversation *c;
+	const char *until; /* the loop ends when the acknowledgements are these */
+	int ended;
+};
+
+static enum pulse_need need(void *userdata)
+{
+	(void)userdata;
+	return PULSE_IDLE;
+}
+
+static void on_look(void *userdata)
+{
+	struct world *w = userdata;
+
+	if (w->until && strcmp(exchange_acks(&w->x), w->until) == 0)
+		loop_stop(w->x.loop, 0);
+}
+
+static void on_ended(void *userdata)
+{
+	struct world *w = userdata;
+
+	w->ended++;
+	loop_stop(w->x.loop, 0);
+}
+
+static void open_conversation(struct world *w)
+{
+	static const struct conversation_events events = { .look = on_look, .ended = on_ended };
+	struct inbound_destinations destinations = exchange_destinations(&w->x);
+	const struct conversation_options options = {
+		.loop = w->x.loop,
+		.children = w->children,
+		.config = w->config,
+		.workspace = w->x.folder.path,
+		.inbound_path = w->x.inbound,
+		.outbound = w->x.outbound,
+		.outbox = w->x.outbox,
+		.pulse = w->pulse,
+	};
+
+	assert_int_equal(conversation_new(&options, &events, w, &w->c, NULL), 0);
+	assert_int_equal(conversation_set_destinations(w->c, &destinations), 0);
+	assert_null(destinations.rows);
+}
+
+static int setup(void **state)
+{
+	static struct world world;
+	struct world *w = &world;
+
+	*w = (struct world){ .until = NULL };
+	assert_int_equal(setenv("AGENT_PROVIDER", "mock", 1), 0);
+	assert_int_equal(setenv("AGENT_RETRY_MS", "1", 1), 0);
+	assert_int_equal(unsetenv("AGENT_MOCK_DELAY_MS"), 0);
+	assert_int_equal(unsetenv("AGENT_MOCK_ERROR"), 0);
+	exchange_setup(&w->x);
+	assert_int_equal(config_load(folder_file(&w->x.folder, "none.json"), &w->config, NULL), 0);
+	assert_int_equal(children_new(w->x.loop, NULL, &w->children, NULL), 0);
+	assert_int_equal(pulse_new(w->x.loop, w->x.outbound,
+				   folder_file(&w->x.folder, ".heartbeat"), need, w, &w->pulse),
+			 0);
+	open_conversation(w);
+	capture_start(&capture, STDERR_FILENO);
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	(void)capture_stop(&capture);
+	conversation_free(w->c);
+	pulse_free(w->pulse);
+	children_free(w->children);
+	config_free(w->config);
+	exchange_teardown(&w->x);
+	return 0;
+}
+
+static void receive(struct world *w, const char *id, const char *place, const char *command)
+{
+	struct turn_input input = { .count = 1, .command = command };
+
+	input.rows = malloc(sizeof(*input.rows));
+	input.rows[0] = exchange_row(id, place, "hello");
+	assert_int_equal(conversation_take(w->c, &input, NULL), 0);
+}
+
+/* Runs until the acknowledgements are these. */
+static void run_until(struct world *w, const char *acks)
+{
+	w->until = acks;
+	assert_int_equal(loop_run(w->x.loop, NULL), 0);
+	assert_string_equal(exchange_acks(&w->x), acks);
+}
+
+static const char *continuation(struct world *w)
+{
+	return database_query(w->x.outbound_path, "SELECT value FROM session_state WHERE key ="
+						  " 'continuation:mock'");
+}
+
+static void on_ready_look(void *userdata)
+{
+	struct world *w = userdata;
+
+	if (conversation_knows_commands(w->c))
+		loop_stop(w->x.loop, 0);
+}
+
+static void test_warm(void **state)
+{
+	struct world *w = *state;
+	struct loop_timer *tick;
+
+	assert_true(conversation_knows_commands(w->c));
+	conversation_warm(w->c);
+	/* It runs now, and is about to announce its commands. */
+	assert_false(conversation_knows_commands(w->c));
+	assert_false(conversation_is_active(w->c));
+	assert_int_equal(loop_timer_new(w->x.loop, on_ready_look, w, &tick), 0);
+	loop_timer_arm(tick, 5);
+	assert_int_equal(loop_run(w->x.loop, NULL), 0);
+	loop_timer_free(tick);
+	assert_true(conversation_has_command(w->c, "/mock"));
+	assert_false(conversation_has_command(w->c, "/etc"));
+}
+
+static void test_answer_and_continuation(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "m1", "a", NULL);
+	assert_true(conversation_is_active(w->c));
+	run_until(w, "m1|completed\n");
+	assert_false(conversation_is_active(w->c));
+	assert_string_equal(exchange_sent(&w->x), "m1|a|thread-a|echo: hello\n");
+	assert_int_equal(strncmp(continuation(w), "mock-", 5), 0);
+}
+
+static void test_clear(void **state)
+{
+	struct inbound_row row = exchange_row("m2", "a", "/clear");
+	struct world *w = *state;
+
+	receive(w, "m1", "a", NULL);
+	run_until(w, "m1|completed\n");
+	conversation_clear(w->c, &row);
+	inbound_row_deinit(&row);
+	assert_string_equal(continuation(w), "");
+	assert_string_equal(exchange_sent(&w->x), "m1|a|thread-a|echo: hello\n"
+						  "m2|a|thread-a|Session cleared.\n");
+	/* The next message finds a fresh agent. */
+	receive(w, "m3", "b", NULL);
+	run_until(w, "m1|completed\nm2|completed\nm3|completed\n");
+	assert_int_equal(strncmp(continuation(w), "mock-", 5), 0);
+}
+
+static void test_interrupt(void **state)
+{
+	struct inbound_row stop = exchange_row("m2", "a", "/stop");
+	struct world *w = *state;
+
+	assert_int_equal(setenv("AGENT_MOCK_DELAY_MS", "60000", 1), 0);
+	conversation_warm(w->c);
+	while (!conversation_knows_commands(w->c)) {
+		struct loop_timer *tick;
+
+		assert_int_equal(loop_timer_new(w->x.loop, on_ready_look, w, &tick), 0);
+		loop_timer_arm(tick, 5);
+		assert_int_equal(loop_run(w->x.loop, NULL), 0);
+		loop_timer_free(tick);
+	}
+	receive(w, "m1", "a", NULL);
+	assert_false(conversation_is_full(w->c));
+	conversation_interrupt(w->c, &stop);
+	inbound_row_deinit(&stop);
+	/* What follows waits for a turn of its own. */
+	assert_true(conversation_is_full(w->c));
+	run_until(w, "m1|completed\nm2|completed\n");
+	assert_false(conversation_is_full(w->c));
+	assert_string_equal(exchange_sent(&w->x), "m2|a|thread-a|Stopped.\n");
+}
+
+/* The agent is not even ready: what is queued for it must not run later. */
+static void test_interrupt_before_the_agent_is_ready(void **state)
+{
+	struct inbound_row stop = exchange_row("m2", "a", "/stop");
+	struct world *w = *state;
+
+	receive(w, "m1", "a", NULL);
+	w->until = NULL;
+	conversation_interrupt(w->c, &stop);
+	inbound_row_deinit(&stop);
+	assert_false(conversation_is_active(w->c));
+	assert_string_equal(exchange_acks(&w->x), "m1|completed\nm2|completed\n");
+	receive(w, "m3", "a", NULL);
+	run_until(w, "m1|completed\nm2|completed\nm3|completed\n");
+	assert_string_equal(exchange_sent(&w->x),
+			    "m2|a|thread-a|Stopped.\nm3|a|thread-a|echo: hello\n");
+}
+
+static void test_retries_then_tells(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(setenv("AGENT_MOCK_ERROR", "crashed", 1), 0);
+	receive(w, "m1", "a", NULL);
+	run_until(w, "m1|failed\n");
+	assert_non_null(strstr(exchange_sent(&w->x), "m1|a|thread-a|My agent program broke off"));
+	/* It is not restarted without need, but for the next message it is. */
+	assert_int_equal(unsetenv("AGENT_MOCK_ERROR"), 0);
+	receive(w, "m2", "a", NULL);
+	run_until(w, "m1|failed\nm2|completed\n");
+}
+
+static void test_unknown_continuation_is_dropped(void **state)
+{
+	struct world *w = *state;
+
+	database_exec(w->x.outbound_path, "INSERT INTO session_state VALUES"
+					  " ('continuation:mock', 'mock-gone', '')");
+	conversation_free(w->c);
+	w->c = NULL;
+	assert_int_equal(setenv("AGENT_MOCK_ERROR", "invalid_session", 1), 0);
+	open_conversation(w);
+	receive(w, "m1", "a", NULL);
+	run_until(w, "m1|completed\n");
+	assert_string_equal(exchange_sent(&w->x), "m1|a|thread-a|echo: hello\n");
+	assert_null(strstr(continuation(w), "gone"));
+}
+
+static void test_unusable_agent_is_said(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(setenv("AGENT_MOCK_DELAY_MS", "soon", 1), 0);
+	receive(w, "m1", "a", NULL);
+	assert_string_equal(exchange_acks(&w->x), "m1|failed\n");
+	assert_non_null(strstr(exchange_sent(&w->x), "m1|a|thread-a|I cannot work: my agent"));
+	assert_int_equal(unsetenv("AGENT_MOCK_DELAY_MS"), 0);
+}
+
+static void test_end(void **state)
+{
+	struct world *w = *state;
+
+	assert_false(conversation_end(w->c, 100));
+	conversation_free(w->c);
+	open_conversation(w);
+	assert_int_equal(setenv("AGENT_MOCK_DELAY_MS", "60000", 1), 0);
+	receive(w, "m1", "a", NULL);
+	assert_true(conversation_end(w->c, 100));
+	assert_int_equal(loop_run(w->x.loop, NULL), 0);
+	assert_int_equal(w->ended, 1);
+	/* The claim is the session's to give back. */
+	assert_string_equal(exchange_acks(&w->x), "m1|processing\n");
+}
+
+static void test_unknown_provider(void **state)
+{
+	static const struct conversation_events events = { .look = on_look, .ended = on_ended };
+	struct world *w = *state;
+	struct config config = *w->config;
+	const struct conversation_options options = {
+		.loop = w->x.loop,
+		.config = &config,
+		.workspace = w->x.folder.path,
+		.outbound = w->x.outbound,
+		.outbox = w->x.outbox,
+	};
+	char name[] = "nobody";
+	struct conversation *c = NULL;
+	struct err err = { "" };
+
+	config.provider = name;
+	assert_int_equal(conversation_new(&options, &events, w, &c, &err), -ENOENT);
+	assert_null(c);
+	assert_non_null(strstr(err.text, "there is no provider \"nobody\""));
+}
+
+#define CONVERSATION_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CONVERSATION_TEST(test_warm),
+		CONVERSATION_TEST(test_answer_and_continuation),
+		CONVERSATION_TEST(test_clear),
+		CONVERSATION_TEST(test_interrupt),
+		CONVERSATION_TEST(test_interrupt_before_the_agent_is_ready),
+		CONVERSATION_TEST(test_retries_then_tells),
+		CONVERSATION_TEST(test_unknown_continuation_is_dropped),
+		CONVERSATION_TEST(test_unusable_agent_is_said),
+		CONVERSATION_TEST(test_end),
+		CONVERSATION_TEST(test_unknown_provider),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
