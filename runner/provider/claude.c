@@ -2,67 +2,46 @@
 #include "runner/provider/claude.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/strbuf.h"
-#include "common/table.h"
 #include "runner/io/json.h"
-#include "runner/provider/claude-error.h"
 #include "runner/provider/claude-launch.h"
+#include "runner/provider/claude-line.h"
+#include "runner/provider/claude-process.h"
 #include "runner/provider/claude-queue.h"
 #include "runner/provider/claude-wire.h"
 #include "runner/provider/transcript.h"
 
-#define CLAUDE_LINE_MAX (64 * 1024 * 1024)
-/* From the start to the answer to `initialize`; it takes half a second. */
-#define CLAUDE_START_MS (60 * 1000)
 /* How long an idle CLI may owe a result before nobody waits for it any more. */
 #define CLAUDE_SETTLE_MS (15 * 1000)
-/* Between SIGTERM and SIGKILL for a CLI that is given up. */
-#define CLAUDE_GIVE_UP_MS 2000
 
 /* Control requests, by id. A cancelled push's UUID stands behind the last. */
 #define CLAUDE_INITIALIZE "initialize"
 #define CLAUDE_INTERRUPT  "interrupt"
 #define CLAUDE_CANCEL	  "cancel-"
 
-enum claude_timer {
-	CLAUDE_TIMER_START,  /* not ready in time; or there was nothing to be started */
-	CLAUDE_TIMER_SETTLE, /* idle, and a result is missing */
-	CLAUDE_TIMER_LADDER, /* the next step of ending it */
-	CLAUDE_TIMERS,
-};
-
 struct claude {
 	struct provider base;
 	struct provider_events events;
 	void *userdata;
-	struct child *child; /* NULL: there was nothing to be started */
+	struct claude_process *process;
 	struct claude_wire *wire;
 	struct claude_queue queue;
-	struct loop_timer *timers[CLAUDE_TIMERS];
+	struct loop_timer *settle;
 	char *conversation; /* its id, as last told */
 	char *config_dir;
 	char *archive_dir;
 	char *assistant_name;
-	bool is_resuming; /* an earlier conversation */
 	bool is_ready;
 	bool is_idle;
 	bool is_interrupting;
 	uint64_t interrupted; /* every push up to this id is ended by the interrupt */
-	bool is_stopping;
-	int64_t ladder_ms; /* from SIGTERM to SIGKILL */
-	bool is_terminated;
-	enum provider_error verdict; /* why we gave it up; PROVIDER_OK: we did not */
-	struct err last_words;	     /* the reason for its end, as far as it is known */
 };
 
 static struct claude *claude_of(struct provider *provider)
@@ -72,73 +51,30 @@ static struct claude *claude_of(struct provider *provider)
 
 /* Sending */
 
-static void claude_give_up(struct claude *claude, enum provider_error verdict)
-{
-	if (claude->verdict != PROVIDER_OK || claude->is_stopping)
-		return;
-	claude->verdict = verdict;
-	claude->is_terminated = true;
-	child_signal(claude->child, SIGTERM);
-	loop_timer_arm(claude->timers[CLAUDE_TIMER_LADDER], CLAUDE_GIVE_UP_MS);
-}
-
-/* Writes one line. 0, or <0 and the CLI is given up. */
-static int claude_send(struct claude *claude, struct strbuf *line)
-{
-	int r;
-
-	strbuf_putc(line, '\n');
-	r = line->error ? line->error : child_write(claude->child, line->data, line->len);
-	if (r < 0) {
-		err_sys(&claude->last_words, r, "cannot write to Claude Code");
-		claude_give_up(claude, PROVIDER_CRASHED);
-	}
-	return r;
-}
-
-static int claude_send_initialize(struct claude *claude, const char *instructions)
-{
-	cleanup_strbuf struct strbuf line = STRBUF_EMPTY;
-
-	strbuf_puts(&line, "{\"type\":\"control_request\",\"request_id\":\"" CLAUDE_INITIALIZE
-			   "\",\"request\":{\"subtype\":\"initialize\",\"hooks\":{}");
-	if (instructions) {
-		strbuf_puts(&line, ",\"appendSystemPrompt\":");
-		json_append_string(&line, instructions, strlen(instructions));
-	}
-	strbuf_puts(&line, "}}");
-	return claude_send(claude, &line);
-}
-
 static void claude_send_interrupt(struct claude *claude)
 {
 	cleanup_strbuf struct strbuf line = STRBUF_EMPTY;
 
-	strbuf_puts(&line, "{\"type\":\"control_request\",\"request_id\":\"" CLAUDE_INTERRUPT
-			   "\",\"request\":{\"subtype\":\"interrupt\"}}");
-	(void)claude_send(claude, &line);
+	claude_line_interrupt(&line, CLAUDE_INTERRUPT);
+	(void)claude_process_write(claude->process, &line);
 }
 
 static void claude_send_cancel(struct claude *claude, const char *uuid)
 {
 	cleanup_strbuf struct strbuf line = STRBUF_EMPTY;
+	char id[sizeof(CLAUDE_CANCEL) + CLAUDE_UUID_SIZE];
 
-	strbuf_printf(&line,
-		      "{\"type\":\"control_request\",\"request_id\":\"" CLAUDE_CANCEL "%s\","
-		      "\"request\":{\"subtype\":\"cancel_async_message\",\"message_uuid\":\"%s\"}}",
-		      uuid, uuid);
-	(void)claude_send(claude, &line);
+	(void)snprintf(id, sizeof(id), CLAUDE_CANCEL "%s", uuid);
+	claude_line_cancel(&line, id, uuid);
+	(void)claude_process_write(claude->process, &line);
 }
 
 static int claude_send_push(struct claude *claude, const struct claude_push *push)
 {
 	cleanup_strbuf struct strbuf line = STRBUF_EMPTY;
 
-	strbuf_puts(&line, "{\"type\":\"user\",\"message\":{\"role\":\"user\",\"content\":");
-	json_append_string(&line, push->text, push->len);
-	strbuf_printf(&line, "},\"parent_tool_use_id\":null,\"session_id\":\"\",\"uuid\":\"%s\"}",
-		      push->uuid);
-	return claude_send(claude, &line);
+	claude_line_user(&line, push->uuid, push->text, push->len);
+	return claude_process_write(claude->process, &line);
 }
 
 /* Sends what may be sent. */
@@ -146,7 +82,7 @@ static void claude_pump(struct claude *claude)
 {
 	struct claude_push *push;
 
-	while (claude->is_ready && !claude->is_stopping && claude->verdict == PROVIDER_OK &&
+	while (claude->is_ready && claude_process_is_wanted(claude->process) &&
 	       (push = claude_queue_next(&claude->queue)) && claude_send_push(claude, push) == 0)
 		claude_queue_sent(push);
 }
@@ -156,7 +92,7 @@ static void claude_pump(struct claude *claude)
 /* Raises the result and forgets what it answers. Nothing is touched after it. */
 static void claude_raise(struct claude *claude, const struct provider_result *result)
 {
-	loop_timer_disarm(claude->timers[CLAUDE_TIMER_SETTLE]);
+	loop_timer_disarm(claude->settle);
 	claude_queue_answered(&claude->queue, result->answered);
 	claude_pump(claude);
 	claude->events.result(claude->userdata, result);
@@ -197,7 +133,7 @@ static void claude_on_result(void *userdata, const struct claude_wire_result *fo
 
 	if (!claude->is_ready) {
 		/* The reason for which it is about to exit, not the answer to anything. */
-		err_set(&claude->last_words, 0, "%s", found->text);
+		claude_process_note(claude->process, found->text);
 		return;
 	}
 	if (claude->is_interrupting && !found->is_background) {
@@ -252,7 +188,8 @@ static void claude_on_settle_timer(void *userdata)
 static void claude_become_ready(struct claude *claude)
 {
 	claude->is_ready = true;
-	loop_timer_disarm(claude->timers[CLAUDE_TIMER_START]);
+	claude->is_idle = true;
+	claude_process_is_ready(claude->process);
 	claude_pump(claude);
 	claude->events.ready(claude->userdata);
 }
@@ -264,8 +201,8 @@ static void claude_on_answer(void *userdata, const char *id, const json_t *respo
 	size_t prefix = strlen(CLAUDE_CANCEL);
 
 	if (strcmp(id, CLAUDE_INITIALIZE) == 0 && error) {
-		err_set(&claude->last_words, 0, "Claude Code refuses to start: %s", error);
-		claude_give_up(claude, PROVIDER_UNAVAILABLE);
+		claude_process_note(claude->process, error);
+		claude_process_give_up(claude->process, PROVIDER_UNAVAILABLE);
 	} else if (strcmp(id, CLAUDE_INITIALIZE) == 0 && !claude->is_ready) {
 		claude_become_ready(claude);
 	} else if (strncmp(id, CLAUDE_CANCEL, prefix) == 0) {
@@ -283,11 +220,8 @@ static void claude_on_request(void *userdata, const char *id, const char *subtyp
 	cleanup_strbuf struct strbuf line = STRBUF_EMPTY;
 
 	log_debug("Claude Code asks for %s: refused", subtype);
-	strbuf_puts(&line, "{\"type\":\"control_response\",\"response\":{\"subtype\":\"error\","
-			   "\"request_id\":");
-	json_append_string(&line, id, strlen(id));
-	strbuf_puts(&line, ",\"error\":\"not supported\"}}");
-	(void)claude_send(claude, &line);
+	claude_line_refuse(&line, id);
+	(void)claude_process_write(claude->process, &line);
 }
 
 static void claude_on_init(void *userdata, const char *conversation)
@@ -361,9 +295,9 @@ static void claude_on_idle(void *userdata, bool is_idle)
 
 	claude->is_idle = is_idle;
 	if (is_idle && claude_queue_in_flight(&claude->queue))
-		loop_timer_arm(claude->timers[CLAUDE_TIMER_SETTLE], CLAUDE_SETTLE_MS);
+		loop_timer_arm(claude->settle, CLAUDE_SETTLE_MS);
 	else
-		loop_timer_disarm(claude->timers[CLAUDE_TIMER_SETTLE]);
+		loop_timer_disarm(claude->settle);
 }
 
 static const struct claude_wire_events claude_wire_events = {
@@ -389,86 +323,12 @@ static void claude_on_line(void *userdata, const char *line, size_t len)
 	claude_wire_line(claude->wire, line, len);
 }
 
-static void claude_on_overlong(void *userdata, size_t len)
+static void claude_on_exited(void *userdata, enum provider_error error, const char *detail)
 {
 	struct claude *claude = userdata;
 
-	log_warning("a line of Claude Code of %zu bytes was dropped", len);
-	claude->events.activity(claude->userdata);
-}
-
-/* Why it ended by itself. */
-static enum provider_error claude_diagnose(const struct claude *claude, int status)
-{
-	if (claude->verdict != PROVIDER_OK)
-		return claude->verdict;
-	if (claude->is_ready)
-		return PROVIDER_CRASHED;
-	if (claude->is_resuming &&
-	    (claude_error_is_unknown_session(claude->last_words.text) ||
-	     claude_error_is_unknown_session(child_stderr_tail(claude->child))))
-		return PROVIDER_INVALID_SESSION;
-	/* A kill may be a lack of memory, and pass; one that exits at once will do it again. */
-	return WIFSIGNALED(status) ? PROVIDER_CRASHED : PROVIDER_UNAVAILABLE;
-}
-
-static void claude_describe(const struct claude *claude, int status, struct err *ret_detail)
-{
-	const char *tail = child_stderr_tail(claude->child), *newline = strrchr(tail, '\n');
-	const char *reason = newline ? newline + 1 : tail;
-
-	if (claude->last_words.text[0])
-		reason = claude->last_words.text;
-	if (WIFSIGNALED(status))
-		err_set(ret_detail, 0, "Claude Code was killed by signal %d", WTERMSIG(status));
-	else
-		err_set(ret_detail, 0, "Claude Code ended with exit code %d", WEXITSTATUS(status));
-	if (*reason) {
-		struct err first = *ret_detail;
-
-		err_set(ret_detail, 0, "%s: %s", first.text, reason);
-	}
-}
-
-static void claude_on_exited(void *userdata, int status)
-{
-	struct claude *claude = userdata;
-	struct err detail;
-
-	for (size_t i = 0; i < CLAUDE_TIMERS; i++)
-		loop_timer_disarm(claude->timers[i]);
-	if (claude->is_stopping) {
-		claude->events.exited(claude->userdata, PROVIDER_OK, "ended as asked");
-		return;
-	}
-	claude_describe(claude, status, &detail);
-	claude->events.exited(claude->userdata, claude_diagnose(claude, status), detail.text);
-}
-
-static void claude_on_start_timer(void *userdata)
-{
-	struct claude *claude = userdata;
-
-	if (claude->child) {
-		err_set(&claude->last_words, 0, "it did not become ready within %d s",
-			CLAUDE_START_MS / 1000);
-		claude_give_up(claude, PROVIDER_CRASHED);
-	} else if (claude->is_stopping) {
-		claude->events.exited(claude->userdata, PROVIDER_OK, "ended as asked");
-	} else {
-		claude->events.exited(claude->userdata, PROVIDER_UNAVAILABLE,
-				      claude->last_words.text);
-	}
-}
-
-static void claude_on_ladder_timer(void *userdata)
-{
-	struct claude *claude = userdata;
-
-	child_signal(claude->child, claude->is_terminated ? SIGKILL : SIGTERM);
-	if (!claude->is_terminated)
-		loop_timer_arm(claude->timers[CLAUDE_TIMER_LADDER], claude->ladder_ms);
-	claude->is_terminated = true;
+	loop_timer_disarm(claude->settle);
+	claude->events.exited(claude->userdata, error, detail);
 }
 
 /* The vtable */
@@ -479,11 +339,10 @@ static void claude_free(struct provider *provider)
 
 	if (!claude)
 		return;
-	child_free(claude->child);
+	claude_process_free(claude->process);
 	claude_wire_free(claude->wire);
 	claude_queue_deinit(&claude->queue);
-	for (size_t i = 0; i < CLAUDE_TIMERS; i++)
-		loop_timer_free(claude->timers[i]);
+	loop_timer_free(claude->settle);
 	free(claude->conversation);
 	free(claude->config_dir);
 	free(claude->archive_dir);
@@ -498,66 +357,42 @@ static int claude_keep(char **ret_copy, const char *text)
 	return text && !*ret_copy ? -ENOMEM : 0;
 }
 
-static int claude_make_parts(struct claude *claude, const struct provider_query *query)
+/* Where the CLI keeps its transcripts. */
+static int claude_keep_config_dir(struct claude *claude)
 {
-	static loop_timer_fn *const handlers[] = {
-		[CLAUDE_TIMER_START] = claude_on_start_timer,
-		[CLAUDE_TIMER_SETTLE] = claude_on_settle_timer,
-		[CLAUDE_TIMER_LADDER] = claude_on_ladder_timer,
-	};
-	TABLE_COVERS(handlers, CLAUDE_TIMERS);
-	const char *config_dir = getenv("CLAUDE_CONFIG_DIR"), *home = getenv("HOME");
-	int r;
+	const char *set = getenv("CLAUDE_CONFIG_DIR"), *home = getenv("HOME");
 
-	claude->is_resuming = query->continuation != NULL;
-	claude->wire = claude_wire_new(&claude_wire_events, claude);
-	r = claude->wire ? claude_keep(&claude->archive_dir, query->archive_dir) : -ENOMEM;
-	if (r == 0)
-		r = claude_keep(&claude->assistant_name, query->assistant_name);
-	if (r == 0 && config_dir)
-		r = claude_keep(&claude->config_dir, config_dir);
-	else if (r == 0 && asprintf(&claude->config_dir, "%s/.claude", home ? home : "") < 0)
-		claude->config_dir = NULL, r = -ENOMEM;
-	for (size_t i = 0; r == 0 && i < CLAUDE_TIMERS; i++)
-		r = loop_timer_new(query->loop, handlers[i], claude, &claude->timers[i]);
-	return r;
+	if (set)
+		return claude_keep(&claude->config_dir, set);
+	if (asprintf(&claude->config_dir, "%s/.claude", home ? home : "") >= 0)
+		return 0;
+	claude->config_dir = NULL;
+	return -ENOMEM;
 }
 
-static int claude_spawn(struct claude *claude, const char *path, const struct provider_query *query,
-			struct err *err)
+static int claude_make_parts(struct claude *claude, const struct provider_query *query)
 {
-	static const struct child_events events = {
-		.line = claude_on_line,
-		.overlong = claude_on_overlong,
-		.exited = claude_on_exited,
-	};
-	struct claude_launch launch = { NULL, NULL };
-	struct child_spec spec = {
-		.cwd = query->cwd,
-		.role = "agent",
-		.line_max = CLAUDE_LINE_MAX,
-		.has_stdin = true,
-	};
-	int r = claude_launch_init(&launch, path, query);
+	int r = claude_keep_config_dir(claude);
 
-	spec.argv = (const char *const *)launch.argv;
-	spec.env = (const char *const *)launch.env;
 	if (r == 0)
-		r = child_start(query->children, &spec, &events, claude, &claude->child, err);
-	else
-		err_sys(err, r, "cannot start Claude Code");
-	claude_launch_deinit(&launch);
-	if (r < 0)
-		return r;
-	r = claude_send_initialize(claude, query->instructions);
-	return r < 0 ? err_set(err, r, "%s", claude->last_words.text) : 0;
+		r = claude_keep(&claude->archive_dir, query->archive_dir);
+	if (r == 0)
+		r = claude_keep(&claude->assistant_name, query->assistant_name);
+	if (r == 0)
+		r = loop_timer_new(query->loop, claude_on_settle_timer, claude, &claude->settle);
+	claude->wire = claude_wire_new(&claude_wire_events, claude);
+	return r == 0 && !claude->wire ? -ENOMEM : r;
 }
 
 static int claude_start(const struct provider_query *query, const struct provider_events *events,
 			void *userdata, struct provider **ret_provider, struct err *err)
 {
+	static const struct claude_process_events process_events = {
+		.line = claude_on_line,
+		.exited = claude_on_exited,
+	};
+	cleanup_strbuf struct strbuf line = STRBUF_EMPTY;
 	struct claude *claude = calloc(1, sizeof(*claude));
-	cleanup_free char *path = NULL;
 	int r;
 
 	if (!claude)
@@ -566,21 +401,16 @@ static int claude_start(const struct provider_query *query, const struct provide
 	claude->events = *events;
 	claude->userdata = userdata;
 	r = claude_make_parts(claude, query);
-	if (r == 0)
-		r = claude_launch_find(&path, &claude->last_words);
-	if (r == -ENOENT || r == -EACCES) {
-		/* Said by `exited`, as it would be of one that does not start. */
-		loop_timer_arm(claude->timers[CLAUDE_TIMER_START], 0);
-		*ret_provider = &claude->base;
-		return 0;
-	}
-	r = r < 0 ? err_sys(err, r, "cannot start Claude Code")
-		  : claude_spawn(claude, path, query, err);
+	if (r < 0)
+		err_sys(err, r, "cannot start Claude Code");
+	else
+		r = claude_process_start(query, &process_events, claude, &claude->process, err);
 	if (r < 0) {
 		claude_free(&claude->base);
 		return r;
 	}
-	loop_timer_arm(claude->timers[CLAUDE_TIMER_START], CLAUDE_START_MS);
+	claude_line_initialize(&line, CLAUDE_INITIALIZE, query->instructions);
+	(void)claude_process_write(claude->process, &line);
 	*ret_provider = &claude->base;
 	return 0;
 }
@@ -618,24 +448,13 @@ static void claude_interrupt(struct provider *provider)
 static void claude_stop(struct provider *provider, int64_t kill_after_ms)
 {
 	struct claude *claude = claude_of(provider);
-	int64_t patience_ms = kill_after_ms / 4;
 
-	if (claude->is_stopping)
-		return;
-	claude->is_stopping = true;
-	if (!claude->child) {
-		loop_timer_arm(claude->timers[CLAUDE_TIMER_START], 0);
-		return;
-	}
-	loop_timer_disarm(claude->timers[CLAUDE_TIMER_START]);
-	loop_timer_disarm(claude->timers[CLAUDE_TIMER_SETTLE]);
-	/* With its input closed it finishes the turn first, and a wait for the API for ever. */
-	if (claude->is_ready && !claude->is_idle)
+	loop_timer_disarm(claude->settle);
+	/* With its input closed it finishes the turn first, and a wait for the API never. */
+	if (claude->is_ready && claude_process_is_wanted(claude->process) &&
+	    (!claude->is_idle || claude_queue_in_flight(&claude->queue)))
 		claude_send_interrupt(claude);
-	child_close_stdin(claude->child);
-	claude->ladder_ms = kill_after_ms - patience_ms;
-	if (claude->verdict == PROVIDER_OK)
-		loop_timer_arm(claude->timers[CLAUDE_TIMER_LADDER], patience_ms);
+	claude_process_stop(claude->process, kill_after_ms);
 }
 
 static bool claude_has_command(const struct provider *provider, const char *word)

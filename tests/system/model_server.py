@@ -122,8 +122,8 @@ class Request:
 
     @property
     def last(self):
-        """The last user message's content blocks."""
-        content = self.messages[-1]["content"] if self.messages else []
+        """The last user message's content blocks; newer CLIs put system messages behind it."""
+        content = next((m["content"] for m in reversed(self.messages) if m["role"] == "user"), [])
         return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
     @property
