@@ -221,7 +221,8 @@ int agent_ensure(struct agent *agent, const char *instructions, bool replace, st
 	if (agent->state == AGENT_ENDING)
 		return 0;
 	if (agent->state != AGENT_OFF) {
-		if (!same && replace)
+		/* Work in the background outweighs new instructions: they wait for its end. */
+		if (!same && replace && !agent->type->is_busy(agent->provider))
 			agent_stop(agent, AGENT_REPLACE_KILL_MS);
 		return 0;
 	}

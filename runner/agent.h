@@ -33,7 +33,8 @@ const char *agent_name(const struct agent *agent);
 
 /*
  * Sees to it that the agent runs with these instructions: starts it if it does not run, replaces it
- * if it was started with others and replace is set. 0, or <0 if the start failed.
+ * if it was started with others, replace is set and it has no work in the background. 0, or <0 if
+ * the start failed.
  */
 int agent_ensure(struct agent *agent, const char *instructions, bool replace, struct err *err);
 

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+/* How a session starts and ends. What happens between is the whole-program tests' affair. */
+#include "runner/session.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/exit-code.h"
+#include "schema/inbound.h"
+#include "tests/database.h"
+#include "tests/folder.h"
+#include "tests/test.h"
+
+/* A child that does not end by itself is a failure, after this. */
+#define LIMIT_MS 10000
+
+struct world {
+	struct folder folder;
+	pid_t pid;
+	int err_fd;
+	char err[8192]; /* what the session said */
+};
+
+static int setup(void **state)
+{
+	static struct world world;
+	struct world *w = &world;
+
+	*w = (struct world){ .pid = -1, .err_fd = -1 };
+	assert_int_equal(setenv("AGENT_PROVIDER", "mock", 1), 0);
+	folder_make(&w->folder);
+	folder_mkdir(&w->folder, "agent");
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	folder_remove(&w->folder);
+	return 0;
+}
+
+/* Runs the session in a process of its own, as PID 1 does. */
+static void start(struct world *w)
+{
+	int pipes[2];
+
+	assert_int_equal(pipe(pipes), 0);
+	w->pid = fork();
+	if (w->pid == 0) {
+		const struct runner_options options = { .workspace = w->folder.path };
+
+		(void)dup2(pipes[1], STDERR_FILENO);
+		close(pipes[0]);
+		close(pipes[1]);
+		(void)alarm(LIMIT_MS / 1000);
+		_exit(session_run(&options));
+	}
+	assert_true(w->pid > 0);
+	close(pipes[1]);
+	w->err_fd = pipes[0];
+	w->err[0] = '\0';
+}
+
+/* Reads what the session says until it says this, or ends. */
+static bool wait_for(struct world *w, const char *text)
+{
+	struct pollfd ready = { .fd = w->err_fd, .events = POLLIN };
+	size_t len = strlen(w->err);
+	ssize_t n;
+
+	while (!text || !strstr(w->err, text)) {
+		if (poll(&ready, 1, LIMIT_MS) != 1)
+			return false;
+		n = read(w->err_fd, w->err + len, sizeof(w->err) - 1 - len);
+		if (n <= 0)
+			return false;
+		len += (size_t)n;
+		w->err[len] = '\0';
+	}
+	return true;
+}
+
+/* Its exit code. */
+static int finish(struct world *w)
+{
+	int status;
+
+	(void)wait_for(w, NULL);
+	close(w->err_fd);
+	assert_int_equal(waitpid(w->pid, &status, 0), w->pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void make_inbound(struct world *w)
+{
+	database_exec(folder_file(&w->folder, "inbound.db"), schema_inbound);
+}
+
+static void test_starts_warms_and_ends(void **state)
+{
+	struct world *w = *state;
+
+	make_inbound(w);
+	start(w);
+	assert_true(wait_for(w, "agent mock started, new conversation"));
+	assert_int_equal(kill(w->pid, SIGTERM), 0);
+	assert_int_equal(finish(w), EXIT_CODE_OK);
+	assert_non_null(strstr(w->err, "ending on signal 15"));
+	/* Idle, it vouches for nothing. */
+	assert_int_equal(access(folder_file(&w->folder, ".heartbeat"), F_OK), -1);
+}
+
+static void test_leftovers_of_a_killed_container(void **state)
+{
+	struct world *w = *state;
+
+	make_inbound(w);
+	start(w);
+	assert_true(wait_for(w, "agent mock started"));
+	assert_int_equal(kill(w->pid, SIGINT), 0);
+	assert_int_equal(finish(w), EXIT_CODE_OK);
+	database_exec(folder_file(&w->folder, "outbound.db"),
+		      "INSERT INTO processing_ack VALUES ('m1', 'processing', ''),"
+		      " ('m2', 'completed', '');"
+		      "INSERT OR REPLACE INTO container_state VALUES (1, 'Bash', 600000, '', '')");
+	start(w);
+	assert_true(wait_for(w, "agent mock started"));
+	assert_string_equal(database_query(folder_file(&w->folder, "outbound.db"),
+					   "SELECT message_id FROM processing_ack UNION ALL"
+					   " SELECT current_tool FROM container_state"
+					   " WHERE current_tool IS NOT NULL"),
+			    "m2\n");
+	assert_int_equal(kill(w->pid, SIGTERM), 0);
+	assert_int_equal(finish(w), EXIT_CODE_OK);
+}
+
+static void test_broken_configuration(void **state)
+{
+	struct world *w = *state;
+
+	folder_write(&w->folder, "agent/container.json", "{ \"provider\": ");
+	start(w);
+	assert_int_equal(finish(w), EXIT_CODE_CONFIG);
+	assert_non_null(strstr(w->err, "agent/container.json"));
+}
+
+static void test_unknown_provider(void **state)
+{
+	struct world *w = *state;
+
+	make_inbound(w);
+	assert_int_equal(setenv("AGENT_PROVIDER", "nobody", 1), 0);
+	start(w);
+	assert_int_equal(finish(w), EXIT_CODE_CONFIG);
+	assert_non_null(strstr(w->err, "there is no provider \"nobody\""));
+}
+
+static void test_write_ahead_log(void **state)
+{
+	struct world *w = *state;
+
+	make_inbound(w);
+	database_exec(folder_file(&w->folder, "inbound.db"), "PRAGMA journal_mode = WAL");
+	start(w);
+	assert_int_equal(finish(w), EXIT_CODE_CONFIG);
+	assert_non_null(strstr(w->err, "WAL"));
+}
+
+static void test_outbound_is_no_database(void **state)
+{
+	struct world *w = *state;
+
+	make_inbound(w);
+	folder_write(&w->folder, "outbound.db",
+		     "This is not a database, although it is long enough for a header of one.....");
+	start(w);
+	assert_int_equal(finish(w), EXIT_CODE_CANNOT_CREATE);
+	assert_non_null(strstr(w->err, "outbound.db"));
+}
+
+static void test_outbound_cannot_be_made(void **state)
+{
+	struct world *w = *state;
+
+	make_inbound(w);
+	folder_mkdir(&w->folder, "outbound.db");
+	start(w);
+	assert_int_equal(finish(w), EXIT_CODE_CANNOT_CREATE);
+	assert_non_null(strstr(w->err, "outbound.db"));
+}
+
+/* A host that is late is waited for. */
+static void test_inbound_is_missing(void **state)
+{
+	struct world *w = *state;
+
+	start(w);
+	assert_true(wait_for(w, "inbound.db is missing"));
+	make_inbound(w);
+	assert_true(wait_for(w, "agent mock started"));
+	assert_non_null(strstr(w->err, "inbound.db can be read again"));
+	assert_int_equal(kill(w->pid, SIGTERM), 0);
+	assert_int_equal(finish(w), EXIT_CODE_OK);
+}
+
+#define SESSION_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		SESSION_TEST(test_starts_warms_and_ends),
+		SESSION_TEST(test_leftovers_of_a_killed_container),
+		SESSION_TEST(test_broken_configuration),
+		SESSION_TEST(test_unknown_provider),
+		SESSION_TEST(test_write_ahead_log),
+		SESSION_TEST(test_outbound_is_no_database),
+		SESSION_TEST(test_outbound_cannot_be_made),
+		SESSION_TEST(test_inbound_is_missing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
