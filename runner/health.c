@@ -27,11 +27,10 @@ static const char *health_path(const struct runner_options *options, const char 
 
 static enum runner_health health_inbound(const struct runner_options *options, struct err *text)
 {
-	cleanup_inbound struct inbound *inbound = NULL;
 	char path[HEALTH_PATH_MAX];
 	int r;
 
-	r = inbound_open(health_path(options, "inbound.db", path), &inbound, text);
+	r = inbound_probe(health_path(options, "inbound.db", path), text);
 	if (r == 0) {
 		err_set(text, 0, "%s is readable and in DELETE mode", path);
 		return RUNNER_HEALTH_OK;
@@ -41,30 +40,49 @@ static enum runner_health health_inbound(const struct runner_options *options, s
 								    : RUNNER_HEALTH_FAIL;
 }
 
+/*
+ * Reads the claims. The header comes first: of a file in WAL mode even a reader makes the index,
+ * and a health check writes nothing.
+ */
+static enum runner_health health_read_claims(const char *path,
+					     struct outbound_claim_age *ret_claims,
+					     struct err *text)
+{
+	int r;
+
+	switch (watch_header(path)) {
+	case WATCH_DATABASE:
+		r = outbound_oldest_claim(path, ret_claims, text);
+		if (r == 0)
+			return RUNNER_HEALTH_OK;
+		return r == -EAGAIN ? RUNNER_HEALTH_WARN : RUNNER_HEALTH_FAIL;
+	case WATCH_MISSING:
+		err_set(text, 0, "%s is missing: the session loop makes it when it starts", path);
+		break;
+	case WATCH_EMPTY:
+		err_set(text, 0, "%s is empty: the session loop makes its tables when it starts",
+			path);
+		break;
+	case WATCH_WAL:
+		err_set(text, 0, "%s is in WAL mode; it has to be in DELETE mode", path);
+		break;
+	case WATCH_ALIEN:
+		err_set(text, 0, "%s is not a readable SQLite database", path);
+		break;
+	}
+	return RUNNER_HEALTH_FAIL;
+}
+
 static enum runner_health health_outbound(const struct runner_options *options, struct err *text)
 {
 	char path[HEALTH_PATH_MAX];
-	int r;
+	struct outbound_claim_age claims;
+	enum runner_health health =
+		health_read_claims(health_path(options, "outbound.db", path), &claims, text);
 
-	switch (watch_header(health_path(options, "outbound.db", path))) {
-	case WATCH_DATABASE:
-		break;
-	case WATCH_MISSING:
-		err_set(text, 0, "%s is missing: the session loop makes it when it starts", path);
-		return RUNNER_HEALTH_FAIL;
-	case WATCH_WAL:
-		err_set(text, 0, "%s is in WAL mode; it has to be in DELETE mode", path);
-		return RUNNER_HEALTH_FAIL;
-	case WATCH_EMPTY:
-	case WATCH_ALIEN:
-		err_set(text, 0, "%s is not a readable SQLite database", path);
-		return RUNNER_HEALTH_FAIL;
-	}
-	r = outbound_oldest_claim(path, NULL, text);
-	if (r < 0)
-		return r == -EAGAIN ? RUNNER_HEALTH_WARN : RUNNER_HEALTH_FAIL;
-	err_set(text, 0, "%s is readable and in DELETE mode", path);
-	return RUNNER_HEALTH_OK;
+	if (health == RUNNER_HEALTH_OK)
+		err_set(text, 0, "%s is readable and in DELETE mode", path);
+	return health;
 }
 
 static int health_load_config(const struct runner_options *options, struct config **ret_config,
@@ -89,48 +107,60 @@ static enum runner_health health_agent(const struct runner_options *options, str
 {
 	cleanup_config struct config *config = NULL;
 	const struct provider_type *type;
+	char names[256];
 
 	if (health_load_config(options, &config, text) < 0)
 		return RUNNER_HEALTH_FAIL;
 	type = registry_find(config->provider);
 	if (!type) {
-		err_set(text, 0, "there is no provider \"%s\"", config->provider);
+		registry_names(names, sizeof(names));
+		err_set(text, 0, "there is no provider \"%s\": there are %s", config->provider,
+			names);
 		return RUNNER_HEALTH_FAIL;
 	}
 	return type->probe(text) < 0 ? RUNNER_HEALTH_FAIL : RUNNER_HEALTH_OK;
 }
 
+/* Seconds since then; a clock that differs from ours does not make it negative. */
+static long long health_age_s(int64_t then_s)
+{
+	int64_t now_s = clock_realtime_ms() / 1000;
+
+	return now_s > then_s ? (long long)(now_s - then_s) : 0;
+}
+
 /* Claims must not grow older than the heartbeat allows, nor than the tool in flight declared. */
 static enum runner_health health_claims(const struct runner_options *options, struct err *text)
 {
-	struct outbound_claim_age claim = { .count = 0 };
+	struct outbound_claim_age claims;
 	char path[HEALTH_PATH_MAX];
-	int64_t now_s = clock_realtime_ms() / 1000, patience_s = HEALTH_CLAIM_MAX_S;
-	int64_t since_s;
+	long long patience_s = HEALTH_CLAIM_MAX_S, silent_s;
+	enum runner_health health;
 	struct stat st;
-	int r;
 
-	r = outbound_oldest_claim(health_path(options, "outbound.db", path), &claim, text);
-	if (r < 0)
-		return r == -EAGAIN ? RUNNER_HEALTH_WARN : RUNNER_HEALTH_FAIL;
-	if (claim.count == 0) {
+	health = health_read_claims(health_path(options, "outbound.db", path), &claims, text);
+	if (health != RUNNER_HEALTH_OK)
+		return health;
+	if (claims.count == 0) {
 		err_set(text, 0, "nothing is claimed");
 		return RUNNER_HEALTH_OK;
 	}
-	if (claim.tool_timeout_ms / 1000 > patience_s)
-		patience_s = claim.tool_timeout_ms / 1000;
-	since_s = claim.oldest_s;
-	if (stat(health_path(options, ".heartbeat", path), &st) == 0 && st.st_mtime > since_s)
-		since_s = st.st_mtime;
-	if (now_s - since_s > patience_s) {
+	if (claims.tool_timeout_ms / 1000 > patience_s)
+		patience_s = claims.tool_timeout_ms / 1000;
+	/* Before the first beat the claim itself is the sign of life. */
+	silent_s = health_age_s(claims.oldest_s);
+	if (stat(health_path(options, ".heartbeat", path), &st) == 0 &&
+	    health_age_s(st.st_mtime) < silent_s)
+		silent_s = health_age_s(st.st_mtime);
+	if (silent_s > patience_s) {
 		err_set(text, 0,
-			"a claim is %lld s old and the last heartbeat %lld s: the session loop or "
-			"the agent hangs",
-			(long long)(now_s - claim.oldest_s), (long long)(now_s - since_s));
+			"a message was claimed %lld s ago and the last sign of life is %lld s old: "
+			"the session loop or the agent hangs",
+			health_age_s(claims.oldest_s), silent_s);
 		return RUNNER_HEALTH_FAIL;
 	}
-	err_set(text, 0, "%zu claimed, the last sign of life is %lld s old", claim.count,
-		(long long)(now_s - since_s));
+	err_set(text, 0, "%zu claimed, the last sign of life is %lld s old", claims.count,
+		silent_s);
 	return RUNNER_HEALTH_OK;
 }
 

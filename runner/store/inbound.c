@@ -187,12 +187,13 @@ static int inbound_set_up(struct inbound *inbound, struct err *err)
 	return r < 0 ? r : db_run(inbound->db, begin, err);
 }
 
-int inbound_open(const char *path, struct inbound **ret_inbound, struct err *err)
+static int inbound_open_waiting(const char *path, int busy_ms, struct inbound **ret_inbound,
+				struct err *err)
 {
 	cleanup_inbound struct inbound *inbound = calloc(1, sizeof(*inbound));
 	struct db_options options = {
 		.mode = DB_READ,
-		.busy_timeout_ms = INBOUND_BUSY_MS,
+		.busy_timeout_ms = busy_ms,
 		.sql_count = INBOUND_QUERIES,
 	};
 	int r;
@@ -213,6 +214,18 @@ int inbound_open(const char *path, struct inbound **ret_inbound, struct err *err
 		return err_prefix(err, r, "%s", path);
 	*ret_inbound = steal_ptr(inbound);
 	return 0;
+}
+
+int inbound_open(const char *path, struct inbound **ret_inbound, struct err *err)
+{
+	return inbound_open_waiting(path, INBOUND_BUSY_MS, ret_inbound, err);
+}
+
+int inbound_probe(const char *path, struct err *err)
+{
+	cleanup_inbound struct inbound *inbound = NULL;
+
+	return inbound_open_waiting(path, 0, &inbound, err);
 }
 
 void inbound_close(struct inbound *inbound)

@@ -30,6 +30,9 @@ struct inbound;
 int inbound_open(const char *path, struct inbound **ret_inbound, struct err *err);
 void inbound_close(struct inbound *inbound);
 
+/* Can the file be read? As inbound_open(), but waits for no lock. For the health check. */
+int inbound_probe(const char *path, struct err *err);
+
 /* One row of messages_in. Strings are owned by the row; NULL where the column is null. */
 struct inbound_row {
 	int64_t rowid;
