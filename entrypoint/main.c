@@ -2,11 +2,8 @@
 /* The start-up order, top to bottom, and the table of what each mode does. */
 #include <errno.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/exit-code.h"
@@ -14,10 +11,21 @@
 #include "common/log.h"
 #include "common/table.h"
 #include "entrypoint/cli.h"
+#include "entrypoint/environment.h"
+#include "entrypoint/healthcheck.h"
+#include "entrypoint/init.h"
+#include "entrypoint/policy.h"
+#include "entrypoint/privileges.h"
+#include "entrypoint/signals.h"
+#include "entrypoint/spawn.h"
+#include "entrypoint/workspace.h"
 #include "runner/runner.h"
 
 struct main_context {
 	struct cli cli;
+	pid_t init;    /* the process that runs init_run() */
+	bool has_user; /* the children become user */
+	struct privileges_user user;
 	char self[PATH_MAX]; /* this program, for children started through it */
 };
 
@@ -29,88 +37,243 @@ static struct runner_options main_runner_options(const struct main_context *cont
 	};
 }
 
-static int main_exec(char *const *command)
+static enum policy_role main_role(const struct main_context *context, enum policy_role otherwise)
 {
-	(void)execvp(command[0], command);
-	log_error("cannot execute %s: %s", command[0], strerror(errno));
-	return errno == ENOENT ? EXIT_CODE_NOT_FOUND : EXIT_CODE_NOT_EXECUTABLE;
+	enum policy_role role = otherwise;
+
+	if (context->cli.role)
+		(void)policy_find_role(context->cli.role, &role);
+	return role;
 }
 
-static int main_child(const struct main_context *context)
+static int main_check_workspace(const struct main_context *context, bool is_session,
+				struct err *err)
 {
-	const struct runner_options options = main_runner_options(context);
-	int r = -ENODATA;
+	const struct workspace_spec spec = {
+		.path = context->cli.workspace,
+		.is_session = is_session,
+		.check_mount = !context->cli.no_mount_check,
+		.user = context->has_user ? &context->user : NULL,
+	};
 
-	if (context->cli.mode == CLI_COMMAND)
-		return main_exec(context->cli.command);
-	if (context->cli.mode == CLI_ONCE) {
-		(void)prctl(PR_SET_NAME, "agent-once");
-		r = runner_once(&options, STDIN_FILENO);
-	}
-	if (r != -ENODATA)
+	return workspace_check(&spec, err);
+}
+
+/* What runs in the children of PID 1 */
+
+/* The rights of the role, and an end together with PID 1. 0, or an exit code; has logged why. */
+static int main_become(const struct main_context *context, enum policy_role role)
+{
+	struct err err;
+	int r;
+
+	r = privileges_apply(role, context->has_user ? &context->user : NULL, &err);
+	if (r != 0) {
+		log_error("%s", err.text);
 		return r;
-	(void)prctl(PR_SET_NAME, "agent-session");
-	return runner_session(&options);
-}
-
-static int main_init(const struct main_context *context)
-{
-	sigset_t all, old;
-	siginfo_t info;
-	pid_t pid = 0;
-	int status;
-
-	sigfillset(&all);
-	(void)sigprocmask(SIG_SETMASK, &all, &old);
-	if (context->cli.mode != CLI_KEEP_ALIVE) {
-		pid = fork();
-		if (pid < 0)
-			return EXIT_CODE_TEMPORARY;
-		if (pid == 0) {
-			(void)sigprocmask(SIG_SETMASK, &old, NULL);
-			_exit(main_child(context));
-		}
 	}
-	for (;;) {
-		int signo = sigwaitinfo(&all, &info);
+	if (role != POLICY_ROLE_RUNNER)
+		return 0;
+	r = spawn_bind_to_parent(context->init);
+	if (r < 0)
+		log_warning("cannot bind to the init process: %s", strerror(-r));
+	return r == -ESRCH ? EXIT_CODE_INTERNAL : 0;
+}
 
-		if (signo > 0 && signo != SIGCHLD && pid == 0)
-			return EXIT_CODE_SIGNAL_BASE + signo;
-		if (signo > 0 && signo != SIGCHLD)
-			(void)kill(pid, signo);
-		for (;;) {
-			pid_t gone = waitpid(-1, &status, WNOHANG);
+static int main_run_command(void *userdata)
+{
+	const struct main_context *context = userdata;
+	int r = main_become(context, main_role(context, POLICY_ROLE_COMMAND));
 
-			if (gone <= 0)
-				break;
-			if (gone == pid)
-				return WIFSIGNALED(status)
-					       ? EXIT_CODE_SIGNAL_BASE + WTERMSIG(status)
-					       : WEXITSTATUS(status);
-		}
+	return r != 0 ? r : spawn_exec(context->cli.command, context->init);
+}
+
+static int main_run_session(void *userdata)
+{
+	const struct main_context *context = userdata;
+	const struct runner_options options = main_runner_options(context);
+	struct err err;
+	int r = main_become(context, POLICY_ROLE_RUNNER);
+
+	/* Blank input in once mode leads here: what a session needs was not looked at before. */
+	if (r == 0 && context->cli.mode == CLI_ONCE) {
+		r = main_check_workspace(context, true, &err);
+		if (r != 0)
+			log_error("%s", err.text);
 	}
+	return r != 0 ? r : runner_session(&options);
 }
 
-static int main_confine(const struct main_context *context)
+static int main_run_once(void *userdata)
 {
-	return main_exec(context->cli.command);
+	const struct main_context *context = userdata;
+	const struct runner_options options = main_runner_options(context);
+	int r = main_become(context, POLICY_ROLE_RUNNER);
+
+	if (r != 0)
+		return r;
+	r = runner_once(&options, STDIN_FILENO);
+	return r == -ENODATA ? INIT_NEXT : r;
 }
 
-static int main_healthcheck(const struct main_context *context)
+static const struct init_job main_session_job = {
+	.what = "the session loop",
+	.name = "agent-session",
+	.run = main_run_session,
+	.restarts = true,
+};
+
+static const struct init_job main_once_job = {
+	.what = "the request",
+	.name = "agent-once",
+	.run = main_run_once,
+	.awaits_input = true,
+	.next = &main_session_job,
+};
+
+static const struct init_job main_command_job = {
+	.what = "the command",
+	.run = main_run_command,
+	.gets_terminal = true,
+};
+
+static const struct init_job main_keep_alive_job = {
+	.what = "nothing",
+};
+
+/* The start-up order of PID 1 */
+
+/* Root becomes somebody else unless it is told to stay. */
+static int main_find_user(struct main_context *context, struct err *err)
 {
-	(void)context;
-	log_error("--healthcheck: not built in yet");
-	return EXIT_CODE_UNHEALTHY;
+	const struct cli *cli = &context->cli;
+	int r;
+
+	if (geteuid() == 0 && cli->allow_root && !cli->user)
+		return 0;
+	r = privileges_find_user(cli->user, cli->workspace, &context->user, err);
+	if (r == 0)
+		context->has_user = true;
+	return r;
 }
 
-static int main_help(const struct main_context *context)
+static int main_prepare_workspace(const struct main_context *context, struct err *err)
+{
+	const struct cli *cli = &context->cli;
+	bool is_optional = cli->mode == CLI_COMMAND || cli->mode == CLI_KEEP_ALIVE;
+	int r = 0;
+
+	if (geteuid() == 0 && context->has_user && cli->chown != CLI_CHOWN_NO)
+		r = workspace_give(cli->workspace, &context->user,
+				   cli->chown == CLI_CHOWN_RECURSIVE, err);
+	if (r == 0)
+		r = main_check_workspace(context, cli->mode == CLI_SESSION, err);
+	if (r == 0 || !is_optional)
+		return r;
+	/* A command may not need it; an image without the default one is nothing to talk about. */
+	log_write(strcmp(cli->workspace, WORKSPACE_DEFAULT) == 0 && r == EXIT_CODE_NO_WORKSPACE
+			  ? LOG_LEVEL_DEBUG
+			  : LOG_LEVEL_WARNING,
+		  "%s", err->text);
+	return 0;
+}
+
+/* Everything before the first child that stays. 0, or an exit code with its text. */
+static int main_prepare(struct main_context *context, struct err *err)
+{
+	const struct privileges_user *user;
+	struct err warning;
+	int r;
+
+	r = privileges_check_environment(err);
+	if (r == 0)
+		r = main_find_user(context, err);
+	user = context->has_user ? &context->user : NULL;
+	if (r == 0)
+		r = main_prepare_workspace(context, err);
+	if (r == 0 && environment_prepare(user, context->cli.workspace, err) < 0)
+		r = EXIT_CODE_INTERNAL;
+	if (r != 0)
+		return r;
+	/* After the chown step, which needs what it takes away. */
+	if (privileges_protect_init(&warning) < 0)
+		log_warning("the init process is not protected: %s", warning.text);
+	return 0;
+}
+
+static int main_init(struct main_context *context, const struct init_job *job)
+{
+	const struct init_spec spec = {
+		.job = job,
+		.userdata = context,
+		.grace_ms = context->cli.grace_ms,
+		.to_group = context->cli.to_group,
+	};
+	struct err err;
+	int r;
+
+	context->init = getpid();
+	/* First of all, so that no signal and no child is lost from here on. */
+	r = signals_take();
+	if (r < 0)
+		r = err_sys(&err, r, "cannot block signals");
+	if (r == 0)
+		r = main_prepare(context, &err);
+	if (r == 0) {
+		r = init_run(&spec, &err);
+		if (r >= 0)
+			return r;
+	}
+	log_error("%s", err.text);
+	return r < 0 ? EXIT_CODE_INTERNAL : r;
+}
+
+static int main_session(struct main_context *context)
+{
+	return main_init(context, &main_session_job);
+}
+
+static int main_once(struct main_context *context)
+{
+	return main_init(context, &main_once_job);
+}
+
+static int main_command(struct main_context *context)
+{
+	return main_init(context, &main_command_job);
+}
+
+static int main_keep_alive(struct main_context *context)
+{
+	return main_init(context, &main_keep_alive_job);
+}
+
+static int main_confine(struct main_context *context)
+{
+	int r = main_become(context, main_role(context, POLICY_ROLE_AGENT));
+
+	return r != 0 ? r : spawn_exec(context->cli.command, getpid());
+}
+
+static int main_healthcheck(struct main_context *context)
+{
+	const struct healthcheck_spec spec = {
+		.workspace = context->cli.workspace,
+		.self = context->self,
+		.json = context->cli.json,
+	};
+
+	return healthcheck_run(&spec);
+}
+
+static int main_help(struct main_context *context)
 {
 	(void)context;
 	cli_print_help(stdout);
 	return EXIT_CODE_OK;
 }
 
-static int main_version(const struct main_context *context)
+static int main_version(struct main_context *context)
 {
 	(void)context;
 	cli_print_version(stdout);
@@ -118,11 +281,11 @@ static int main_version(const struct main_context *context)
 }
 
 /* NULL: cli_parse() never returns this mode. */
-static int (*const main_modes[])(const struct main_context *context) = {
-	[CLI_SESSION] = main_init,
-	[CLI_ONCE] = main_init,
-	[CLI_COMMAND] = main_init,
-	[CLI_KEEP_ALIVE] = main_init,
+static int (*const main_modes[])(struct main_context *context) = {
+	[CLI_SESSION] = main_session,
+	[CLI_ONCE] = main_once,
+	[CLI_COMMAND] = main_command,
+	[CLI_KEEP_ALIVE] = main_keep_alive,
 	[CLI_HEALTHCHECK] = main_healthcheck,
 	[CLI_CONFINE] = main_confine,
 	[CLI_MCP] = NULL,

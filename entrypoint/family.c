@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+#include "entrypoint/family.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "entrypoint/proc.h"
+#include "entrypoint/signals.h"
+
+/* A chain of parents longer than this is one that changes while we look. */
+#define FAMILY_DEPTH_MAX 1024
+
+/* As getdents64(2) fills it; opendir(3) would take heap. */
+struct family_entry {
+	uint64_t inode;
+	int64_t offset;
+	uint16_t size;
+	uint8_t type;
+	char name[];
+};
+
+/* Returns whether the process was one of those that were meant. */
+typedef bool family_fn(pid_t pid, const void *data);
+
+static pid_t family_parse_pid(const char *name)
+{
+	char *end;
+	long pid = *name >= '1' && *name <= '9' ? strtol(name, &end, 10) : 0;
+
+	return pid > 0 && *end == '\0' && pid <= INT32_MAX ? (pid_t)pid : 0;
+}
+
+/* Calls fn for every process but ourselves. Returns how often it said yes. */
+static size_t family_each(family_fn *fn, const void *data)
+{
+	_Alignas(struct family_entry) char buffer[4096];
+	cleanup_close int fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	size_t count = 0;
+	long n;
+
+	if (fd < 0)
+		return 0;
+	while ((n = syscall(SYS_getdents64, fd, buffer, sizeof(buffer))) > 0)
+		for (long at = 0; at < n;) {
+			const struct family_entry *entry = (const void *)(buffer + at);
+			pid_t pid = family_parse_pid(entry->name);
+
+			at += entry->size;
+			if (pid > 0 && pid != getpid() && fn(pid, data))
+				count++;
+		}
+	return count;
+}
+
+static bool family_is_descendant(pid_t pid)
+{
+	const pid_t self = getpid();
+	struct proc_status status;
+
+	for (int depth = 0; depth < FAMILY_DEPTH_MAX && pid > 0; depth++) {
+		if (proc_status(pid, &status) < 0)
+			return false;
+		if (status.parent == self)
+			return true;
+		pid = status.parent;
+	}
+	return false;
+}
+
+static bool family_signal_one(pid_t pid, const void *data)
+{
+	const int *signo = data;
+
+	return family_is_descendant(pid) && kill(pid, *signo) == 0;
+}
+
+size_t family_signal_descendants(int signo)
+{
+	siginfo_t info;
+
+	/* Without a child there is no descendant: most programs leave nothing behind. */
+	if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD)
+		return 0;
+	return family_each(family_signal_one, &signo);
+}
+
+void family_signal_all(int signo)
+{
+	/* Anywhere but in our own PID namespace this would be the whole machine. */
+	if (getpid() == 1)
+		(void)kill(-1, signo);
+	else
+		(void)family_signal_descendants(signo);
+}
+
+bool family_has_others(void)
+{
+	return getpid() == 1 && kill(-1, 0) == 0;
+}
+
+struct family_group {
+	const struct signalfd_siginfo *info;
+	pid_t group;
+};
+
+static bool family_forward_one(pid_t pid, const void *data)
+{
+	const struct family_group *target = data;
+
+	return getpgid(pid) == target->group && signals_forward(target->info, pid) == 0;
+}
+
+int family_forward_group(const struct signalfd_siginfo *info, pid_t group)
+{
+	const struct family_group target = { .info = info, .group = group };
+
+	/* One call reaches all members at once; but there is none that carries a value. */
+	if (info->ssi_code == SI_QUEUE && family_each(family_forward_one, &target) > 0)
+		return 0;
+	return kill(-group, (int)info->ssi_signo) < 0 ? -errno : 0;
+}

@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: MIT */
+#include "entrypoint/init.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/exit-code.h"
+#include "common/log.h"
+#include "common/table.h"
+#include "entrypoint/family.h"
+#include "entrypoint/reap.h"
+#include "entrypoint/signals.h"
+#include "entrypoint/spawn.h"
+#include "entrypoint/terminal.h"
+
+#define INIT_INPUT_NOTE_MS  10000
+#define INIT_ENDING_NOTE_MS 1000
+#define INIT_CRASHES_MAX    5
+#define INIT_CRASHES_MS	    60000
+#define INIT_BACKOFF_MS	    100
+/* What outlives a main child that ended by itself: nobody else limits it. */
+#define INIT_LEFTOVERS_MS 800
+/* After SIGKILL, for the kernel to do it. One that hangs in the kernel is not waited for. */
+#define INIT_KILL_MS 100
+/* Of processes that are not our children nobody tells us the end. Only while we end. */
+#define INIT_LOOK_MS 10
+/* A call failed that should not: the next look does not depend on a signal that may be lost. */
+#define INIT_RETRY_MS 50
+
+enum init_phase {
+	INIT_INPUT,   /* stdin is awaited, nothing runs yet */
+	INIT_RUNNING, /* the main child runs, or there is none by design */
+	INIT_BACKOFF, /* it crashed, and will be started again */
+	INIT_ENDING,  /* it is gone for good, what is left got SIGTERM */
+	INIT_KILLING, /* what is left got SIGKILL */
+	INIT_DONE,
+};
+
+enum init_timer {
+	INIT_TIMER_NOTE,    /* say what is waited for */
+	INIT_TIMER_RESTART, /* start the job again */
+	INIT_TIMER_KILL,    /* SIGKILL */
+	INIT_TIMER_GIVE_UP, /* leave the rest to the kernel */
+	INIT_TIMER_LOOK,    /* only wake up */
+	INIT_TIMERS,
+};
+
+struct init {
+	const struct init_spec *spec;
+	const struct init_job *job;
+	enum init_phase phase;
+	pid_t self;
+	pid_t child; /* the main child; 0: none runs */
+	int signal_fd;
+	int terminal; /* -1: none */
+	bool terminal_given;
+	bool stopping;	    /* SIGTERM or SIGINT came */
+	uint64_t forwarded; /* signals passed on to this child, as bits */
+	int code;
+	int crashes;			    /* within the time that counts */
+	int64_t crash_ms[INIT_CRASHES_MAX]; /* when, oldest first */
+	int64_t deadline_ms[INIT_TIMERS];   /* monotonic; <0: not armed */
+};
+
+static void init_arm(struct init *init, enum init_timer timer, int64_t delay_ms)
+{
+	init->deadline_ms[timer] = clock_monotonic_ms() + delay_ms;
+}
+
+static void init_disarm(struct init *init, enum init_timer timer)
+{
+	init->deadline_ms[timer] = -1;
+}
+
+/* The end */
+
+static void init_kill(struct init *init)
+{
+	init_disarm(init, INIT_TIMER_KILL);
+	init->phase = INIT_KILLING;
+	family_signal_all(SIGKILL);
+	init_arm(init, INIT_TIMER_GIVE_UP, INIT_KILL_MS);
+}
+
+/* There is no main child any more and will be none: code is how we exit, once all have gone. */
+static void init_end(struct init *init, int code)
+{
+	init->code = code;
+	init->child = 0;
+	init_disarm(init, INIT_TIMER_NOTE);
+	init_disarm(init, INIT_TIMER_RESTART);
+	if (init->phase == INIT_KILLING)
+		return;
+	init->phase = INIT_ENDING;
+	family_signal_all(SIGTERM);
+	/* One that is stopped would sleep through it. */
+	family_signal_all(SIGCONT);
+	if (init->deadline_ms[INIT_TIMER_KILL] >= 0)
+		return;
+	if (init->spec->grace_ms >= 0)
+		init_arm(init, INIT_TIMER_KILL, init->spec->grace_ms);
+	else if (!init->stopping)
+		init_arm(init, INIT_TIMER_KILL, INIT_LEFTOVERS_MS);
+	else
+		init_arm(init, INIT_TIMER_NOTE, INIT_ENDING_NOTE_MS);
+}
+
+/* Starting */
+
+/* How long until the next start, or -1: too many crashes within too short a time. */
+static int64_t init_backoff(struct init *init)
+{
+	int64_t now = clock_monotonic_ms();
+	int old = 0;
+
+	while (old < init->crashes && now - init->crash_ms[old] >= INIT_CRASHES_MS)
+		old++;
+	init->crashes -= old;
+	memmove(init->crash_ms, init->crash_ms + old,
+		(size_t)init->crashes * sizeof(init->crash_ms[0]));
+	init->crash_ms[init->crashes++] = now;
+	if (init->crashes == INIT_CRASHES_MAX)
+		return -1;
+	return (int64_t)INIT_BACKOFF_MS << (init->crashes - 1);
+}
+
+/* What happened is said in how; code: with what we exit if it was once too often. */
+static void init_crashed(struct init *init, const char *how, int code)
+{
+	int64_t delay = init_backoff(init);
+
+	init->child = 0;
+	if (delay < 0) {
+		log_error("%s %s: %d times within a minute, giving up", init->job->what, how,
+			  INIT_CRASHES_MAX);
+		init_end(init, code);
+		return;
+	}
+	log_error("%s %s: starting it again in %d ms", init->job->what, how, (int)delay);
+	/* What it left behind would work in the same folder as its successor. */
+	(void)family_signal_descendants(SIGKILL);
+	init->phase = INIT_BACKOFF;
+	init_arm(init, INIT_TIMER_RESTART, delay);
+}
+
+static void init_start(struct init *init)
+{
+	struct spawn_spec spec = {
+		.name = init->job->name,
+		.terminal = init->job->gets_terminal ? init->terminal : -1,
+		.run = init->job->run,
+		.userdata = init->spec->userdata,
+	};
+	struct err err;
+	pid_t pid = 0;
+	int r;
+
+	init_disarm(init, INIT_TIMER_NOTE);
+	init_disarm(init, INIT_TIMER_RESTART);
+	if (init->job->run) {
+		r = spawn_child(&spec, &pid, &err);
+		if (r < 0) {
+			log_warning("%s", err.text);
+			init_crashed(init, "cannot be started", EXIT_CODE_TEMPORARY);
+			return;
+		}
+	}
+	init->phase = INIT_RUNNING;
+	init->child = pid;
+	init->forwarded = 0;
+	init->terminal_given = spec.terminal >= 0;
+	if (pid > 0)
+		log_debug("%s runs as process %d", init->job->what, (int)pid);
+}
+
+static void init_begin(struct init *init)
+{
+	if (!init->job->awaits_input) {
+		init_start(init);
+		return;
+	}
+	/* Not before there is something to do: until then nothing but us takes memory. */
+	init->phase = INIT_INPUT;
+	init_arm(init, INIT_TIMER_NOTE, INIT_INPUT_NOTE_MS);
+}
+
+/* The terminal */
+
+static void init_take_terminal(struct init *init)
+{
+	if (init->terminal_given)
+		(void)terminal_take(init->terminal);
+	init->terminal_given = false;
+}
+
+/* After we were continued: in the foreground, the terminal is the child's again. */
+static void init_give_terminal(struct init *init)
+{
+	if (!init->job->gets_terminal || init->child == 0 || init->terminal < 0 ||
+	    terminal_find() < 0)
+		return;
+	init->terminal_given = terminal_give(init->terminal, init->child) == 0;
+}
+
+/* Ctrl-Z on a terminal that we handed over. */
+static void init_on_suspend(struct init *init)
+{
+	init_take_terminal(init);
+	terminal_suspend();
+	init_give_terminal(init);
+	(void)kill(-init->child, SIGCONT);
+}
+
+/* Children */
+
+/* A signal that we passed on is what somebody wanted; any other is a crash, and so is code 70. */
+static bool init_is_crash(const struct init *init, const struct reap *end)
+{
+	if (!init->job->restarts || init->stopping)
+		return false;
+	if (end->signo)
+		return !(init->forwarded >> (end->signo - 1) & 1);
+	return end->code == EXIT_CODE_INTERNAL;
+}
+
+static void init_on_main_end(struct init *init, const struct reap *end)
+{
+	char how[64];
+
+	init_take_terminal(init);
+	if (init->phase != INIT_RUNNING) {
+		/* It had to be killed. */
+		init_end(init, end->code);
+		return;
+	}
+	if (init_is_crash(init, end)) {
+		if (end->signo)
+			(void)snprintf(how, sizeof(how), "crashed with signal %d", end->signo);
+		else
+			(void)snprintf(how, sizeof(how), "failed with code %d", end->code);
+		init_crashed(init, how, EXIT_CODE_INTERNAL);
+		return;
+	}
+	if (end->code == INIT_NEXT && init->job->next) {
+		init->job = init->job->next;
+		if (!init->stopping)
+			init_begin(init);
+		else
+			init_end(init, EXIT_CODE_OK);
+		return;
+	}
+	log_debug("%s ended with code %d", init->job->what, end->code);
+	init_end(init, end->code);
+}
+
+/* Reaps everybody who is dead now. */
+static void init_reap(struct init *init)
+{
+	struct reap end;
+	bool reaped = false;
+	int r;
+
+	while ((r = reap_next(&end)) > 0) {
+		reaped = true;
+		if (end.pid == init->child)
+			init_on_main_end(init, &end);
+	}
+	/* Whoever was being made while we looked for victims has become our child by now. */
+	if (reaped && r == 0 && init->phase == INIT_KILLING)
+		family_signal_all(SIGKILL);
+	if (r == -ECHILD) {
+		/* Others are killed when we exit; those of "docker exec" may have a moment, too. */
+		if (init->phase >= INIT_ENDING && !family_has_others())
+			init->phase = INIT_DONE;
+		else if (init->phase >= INIT_ENDING)
+			init_arm(init, INIT_TIMER_LOOK, INIT_LOOK_MS);
+	} else if (r < 0) {
+		log_warning("cannot look for dead children: %s", strerror(-r));
+		init_arm(init, INIT_TIMER_LOOK, INIT_RETRY_MS);
+	}
+	if (init->terminal_given && reap_is_suspended(init->child))
+		init_on_suspend(init);
+}
+
+/* Signals */
+
+static void init_forward(struct init *init, const struct signalfd_siginfo *info)
+{
+	int r = -ESRCH;
+
+	if (init->child == 0) {
+		log_debug("nobody is there for signal %u", info->ssi_signo);
+		return;
+	}
+	init->forwarded |= UINT64_C(1) << (info->ssi_signo - 1);
+	if (init->spec->to_group)
+		r = family_forward_group(info, init->child);
+	if (r == -ESRCH)
+		r = signals_forward(info, init->child);
+	/* -ESRCH: dead, and reaped in a moment. */
+	if (r < 0 && r != -ESRCH)
+		log_warning("cannot pass signal %u on: %s", info->ssi_signo, strerror(-r));
+}
+
+static void init_stop(struct init *init, const struct signalfd_siginfo *info)
+{
+	if (!init->stopping && init->spec->grace_ms >= 0 && init->phase < INIT_ENDING)
+		init_arm(init, INIT_TIMER_KILL, init->spec->grace_ms);
+	init->stopping = true;
+	if (init->phase == INIT_ENDING)
+		family_signal_all((int)info->ssi_signo);
+	else if (init->phase < INIT_ENDING && init->child > 0)
+		init_forward(init, info);
+	else if (init->phase < INIT_ENDING)
+		/* A container that had nothing to do but to wait for this did it well. */
+		init_end(init, init->job->run ? EXIT_CODE_SIGNAL_BASE + (int)info->ssi_signo
+					      : EXIT_CODE_OK);
+}
+
+static void init_on_signal(struct init *init, const struct signalfd_siginfo *info)
+{
+	if (signals_is_own(info))
+		return;
+	switch (signals_kind(info->ssi_signo)) {
+	case SIGNALS_CHILD:
+		break; /* we reap at each wake-up */
+	case SIGNALS_END:
+		init_stop(init, info);
+		break;
+	case SIGNALS_SUSPEND:
+		init_forward(init, info);
+		init_take_terminal(init);
+		/* As PID 1 the kernel ignores it; else the shell above sees that we stopped. */
+		(void)kill(init->self, SIGSTOP);
+		break;
+	case SIGNALS_CONTINUE:
+		init_give_terminal(init);
+		init_forward(init, info);
+		break;
+	case SIGNALS_FORWARD:
+		init_forward(init, info);
+		break;
+	}
+}
+
+static void init_read_signals(struct init *init)
+{
+	struct signalfd_siginfo info;
+	int r;
+
+	while ((r = signals_read(init->signal_fd, &info)) > 0)
+		init_on_signal(init, &info);
+	if (r < 0) {
+		log_warning("cannot read signals: %s", strerror(-r));
+		init_arm(init, INIT_TIMER_LOOK, INIT_RETRY_MS);
+	}
+}
+
+/* Timers */
+
+static void init_on_note_timer(struct init *init)
+{
+	if (init->phase == INIT_INPUT)
+		log_info("waiting for a JSON request on standard input, or its end");
+	else
+		log_info("waiting for processes that go on in spite of SIGTERM; --grace=SPAN "
+			 "would limit that");
+}
+
+static void init_on_kill_timer(struct init *init)
+{
+	if (init->child > 0)
+		log_warning("%s did not end in time: killing it", init->job->what);
+	init_kill(init);
+}
+
+static void init_on_give_up_timer(struct init *init)
+{
+	log_warning("some processes cannot be killed");
+	init->phase = INIT_DONE;
+	if (init->child > 0)
+		init->code = EXIT_CODE_SIGNAL_BASE + SIGKILL;
+}
+
+static void init_on_look_timer(struct init *init)
+{
+	(void)init; /* being awake is enough */
+}
+
+static void init_run_timers(struct init *init)
+{
+	static void (*const handlers[])(struct init * init) = {
+		[INIT_TIMER_NOTE] = init_on_note_timer,
+		[INIT_TIMER_RESTART] = init_start,
+		[INIT_TIMER_KILL] = init_on_kill_timer,
+		[INIT_TIMER_GIVE_UP] = init_on_give_up_timer,
+		[INIT_TIMER_LOOK] = init_on_look_timer,
+	};
+	TABLE_COVERS(handlers, INIT_TIMERS);
+	int64_t now = clock_monotonic_ms();
+
+	for (size_t i = 0; i < INIT_TIMERS; i++)
+		if (init->deadline_ms[i] >= 0 && init->deadline_ms[i] <= now) {
+			init->deadline_ms[i] = -1;
+			handlers[i](init);
+		}
+}
+
+/* Milliseconds until the next deadline; -1: none. */
+static int init_timeout(const struct init *init)
+{
+	int64_t next = -1, wait;
+
+	for (size_t i = 0; i < INIT_TIMERS; i++)
+		if (init->deadline_ms[i] >= 0 && (next < 0 || init->deadline_ms[i] < next))
+			next = init->deadline_ms[i];
+	if (next < 0)
+		return -1;
+	wait = next - clock_monotonic_ms();
+	if (wait < 0)
+		return 0;
+	return wait > INT_MAX ? INT_MAX : (int)wait;
+}
+
+/* The loop */
+
+static void init_turn(struct init *init)
+{
+	struct pollfd fds[] = {
+		{ .fd = init->signal_fd, .events = POLLIN },
+		/* A negative one is left out. */
+		{ .fd = init->phase == INIT_INPUT ? STDIN_FILENO : -1, .events = POLLIN },
+	};
+	int n = poll(fds, ARRAY_LEN(fds), init_timeout(init));
+
+	if (n < 0 && errno != EINTR) {
+		log_warning("cannot wait: %s", strerror(errno));
+		init_arm(init, INIT_TIMER_LOOK, INIT_RETRY_MS);
+	}
+	/* Signals first: what ended the child may be among them. After a failed wait, too. */
+	init_read_signals(init);
+	init_reap(init);
+	init_run_timers(init);
+	if (n > 0 && fds[1].revents && init->phase == INIT_INPUT)
+		init_start(init);
+}
+
+int init_run(const struct init_spec *spec, struct err *err)
+{
+	cleanup_close int signal_fd = -1;
+	struct init init = {
+		.spec = spec,
+		.job = spec->job,
+		.self = getpid(),
+		.terminal = terminal_find(),
+	};
+	int r;
+
+	(void)prctl(PR_SET_NAME, "agent-runner");
+	for (size_t i = 0; i < INIT_TIMERS; i++)
+		init.deadline_ms[i] = -1;
+	if (init.self != 1 && prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+		log_warning("cannot reap orphans: %s", strerror(errno));
+	r = signals_open(&signal_fd);
+	if (r < 0)
+		return err_sys(err, r, "cannot receive signals");
+	init.signal_fd = signal_fd;
+	init_begin(&init);
+	while (init.phase != INIT_DONE)
+		init_turn(&init);
+	return init.code;
+}

@@ -1,0 +1,23 @@
+#pragma once
+/* SPDX-License-Identifier: MIT */
+/* Collects dead children, ours and those that the kernel gave us, and says how they ended. */
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct reap {
+	pid_t pid;
+	int signo; /* what killed it; 0: it exited by itself */
+	int code;  /* its exit code, or 128 + signo, as shells have it */
+};
+
+/*
+ * The next dead child. A child that is stopped or traced is not dead. Never waits.
+ * 1: *ret_reap holds it; 0: none is dead now; -ECHILD: there is no child at all; or -errno.
+ */
+int reap_next(struct reap *ret_reap);
+
+/*
+ * Was this child stopped by the terminal's SIGTSTP (ctrl-Z) since this was asked last? It is not
+ * reaped if it is dead.
+ */
+bool reap_is_suspended(pid_t pid);

@@ -1,0 +1,48 @@
+#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * Signals as PID 1 needs them: all 64, those that the C library keeps for itself included, so the
+ * kernel is called directly. None is ever handled: all are blocked and read from a descriptor.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/signalfd.h>
+#include <sys/types.h>
+
+#define SIGNALS_LAST 64
+
+/* What PID 1 does with a signal beyond passing it on. */
+enum signals_kind {
+	SIGNALS_FORWARD,
+	SIGNALS_CHILD,	  /* SIGCHLD: ours, never passed on */
+	SIGNALS_END,	  /* the end was asked for */
+	SIGNALS_SUSPEND,  /* job control: we stop, too */
+	SIGNALS_CONTINUE, /* job control: we were continued */
+};
+
+/*
+ * Blocks every signal and gives every one its default action, whatever was inherited. The first
+ * thing to do, and before the first fork: an ignored SIGCHLD makes the kernel reap for us, and
+ * statuses are lost. 0 or -errno.
+ */
+int signals_take(void);
+
+/* In a forked child: unblocks every signal. 0 or -errno. */
+int signals_release(void);
+
+/* The descriptor from which blocked signals are read: non-blocking, CLOEXEC. 0 or -errno. */
+int signals_open(int *ret_fd);
+
+/* 1: one signal in *ret_info; 0: none is waiting; or -errno. */
+int signals_read(int fd, struct signalfd_siginfo *ret_info);
+
+enum signals_kind signals_kind(unsigned int signo);
+
+/* Was it sent by this process itself (SIGPIPE from a log that nobody reads)? */
+bool signals_is_own(const struct signalfd_siginfo *info);
+
+/*
+ * Sends the signal on: a queued one (sigqueue(3)) with its value and sender. If the receiver's
+ * queue is full it arrives without them. 0; -ESRCH: nobody is there; or -errno.
+ */
+int signals_forward(const struct signalfd_siginfo *info, pid_t pid);
