@@ -204,9 +204,9 @@ class Session:
             self.outbound_execute(schema("outbound"))
         if provider is not None:
             self.write_config({"provider": provider, **(config or {})})
-        self._own()
+        self.own()
 
-    def _own(self):
+    def own(self):
         """The folder belongs to the user whom the runner runs as, as after a host's chown."""
         if os.getuid() != 0:
             return
@@ -272,7 +272,8 @@ class Session:
         """
         ids = []
         with self.inbound_transaction() as db:
-            seq = db.execute("SELECT coalesce(max(seq), 0) FROM messages_in").fetchone()[0]
+            seq = db.execute("SELECT coalesce(max(seq), 0) FROM messages_in "
+                             "WHERE typeof(seq) = 'integer'").fetchone()[0]
             for row in rows:
                 seq += 2
                 row = {
@@ -426,6 +427,15 @@ class Session:
     def prompts(self):
         """What the mock was given, from a log of level debug; a line break stands there as ?."""
         return [line.split("mock prompt: ", 1)[1] for line in self.lines("mock prompt: ")]
+
+    def run(self, *arguments, stdin=None, env=None, timeout=PATIENCE):
+        """Runs it to its end in another mode: with these arguments, or with text on its stdin."""
+        command = [str(runner_path()), "--workspace", str(self.workspace), *self.args, *arguments]
+        identity = {"user": UID, "group": GID, "extra_groups": []} if os.getuid() == 0 else {}
+        source = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
+        return subprocess.run(command, **source, capture_output=True, text=True, cwd="/",
+                              env={**self.env, **(env or {})}, timeout=timeout, check=False,
+                              **identity)
 
     def stdout(self):
         path = self.base / "stdout"

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: MIT
+"""One JSON request on stdin, framed answers on stdout (v1 hosts, and by hand)."""
+import json
+import pathlib
+import time
+
+import pytest
+
+START = "---NANOCLAW_OUTPUT_START---\n"
+END = "\n---NANOCLAW_OUTPUT_END---\n"
+COPY = pathlib.Path("/tmp/input.json")
+
+REQUEST = {"prompt": "What is 2+2?", "groupFolder": "test", "chatJid": "test@g.us", "isMain": False}
+MOCK = {"AGENT_PROVIDER": "mock"}
+
+
+@pytest.fixture
+def once(make_session):
+    """Runs a request in a workspace without databases, as such a host has it."""
+    session = make_session(provider=None)
+    session.inbound.unlink()
+    session.outbound.unlink()
+
+    def run(request, **env):
+        text = request if isinstance(request, str) else json.dumps(request)
+        return session.run(stdin=text, env={**MOCK, **env})
+    run.workspace = session.workspace
+    return run
+
+
+def frames(result):
+    """The frames on stdout; there may be nothing else."""
+    text, found = result.stdout, []
+    while text:
+        assert text.startswith(START), result.stdout
+        body, text = text[len(START):].split(END, 1)
+        assert "\n" not in body
+        found.append(json.loads(body))
+    return found
+
+
+def test_a_prompt_is_answered(once):
+    result = once(REQUEST)
+    assert result.returncode == 0, result.stderr
+    answer, end = frames(result)
+    assert answer["status"] == "success" and answer["result"] == "echo: What is 2+2?"
+    assert end["status"] == "success" and end["result"] is None
+    assert end["newSessionId"] and "error" not in end
+
+
+def test_a_session_is_resumed(once):
+    end = frames(once({**REQUEST, "sessionId": "mock-of-yesterday"}))[-1]
+    assert end["newSessionId"] == "mock-of-yesterday"
+
+
+def test_a_scheduled_prompt_is_marked(once):
+    answer, _ = frames(once({**REQUEST, "isScheduledTask": True}))
+    assert "[SCHEDULED TASK" in answer["result"] and "What is 2+2?" in answer["result"]
+
+
+@pytest.mark.parametrize("text, words", [
+    ("{", "line 1"), ("not JSON", "line 1"), ("[]", "prompt"), ("{}", "prompt"), ("7", ""),
+    ('{"prompt": ""}', "prompt"), ('{"prompt": 7}', "prompt"), ('{"prompt": null}', "prompt")])
+def test_no_request_is_an_error_frame(once, text, words):
+    result = once(text)
+    assert result.returncode == 1
+    frame, = frames(result)
+    assert frame["status"] == "error" and frame["result"] is None
+    assert "stdin" in frame["error"] and words in frame["error"]
+    assert len([line for line in result.stderr.splitlines() if "error:" in line]) == 1
+
+
+@pytest.mark.parametrize("error, words", [
+    ("auth", "log in"), ("quota", "limit"), ("other", "went wrong"), ("transient", "AI service"),
+    ("crashed", "broke off"), ("unavailable", "missing")])
+def test_a_failure_is_an_error_frame(once, error, words):
+    result = once(REQUEST, AGENT_MOCK_ERROR=error)
+    assert result.returncode == 1
+    frame, = frames(result)
+    assert frame["status"] == "error" and frame["result"] is None and words in frame["error"]
+
+
+def test_a_copy_is_kept_without_the_secrets(once):
+    COPY.unlink(missing_ok=True)
+    secret = "sk-very-secret"
+    result = once({**REQUEST, "secrets": {"API_KEY": secret}}, AGENT_LOG_LEVEL="debug")
+    assert result.returncode == 0
+    assert json.loads(COPY.read_text()) == REQUEST
+    assert COPY.stat().st_mode & 0o777 == 0o600
+    assert secret not in result.stderr + result.stdout
+    COPY.unlink()
+
+
+def test_a_copy_of_somebody_else_s_does_not_stand_in_the_way(once):
+    COPY.unlink(missing_ok=True)
+    COPY.write_text("not ours")
+    result = once(REQUEST)
+    assert result.returncode == 0 and len(frames(result)) == 2
+    COPY.unlink(missing_ok=True)
+
+
+def test_secrets_of_any_shape_do_no_harm(once):
+    for secrets in (None, 7, [], {"": "x", "A=B": "x", "N": 7, "OK": "y"}, "text"):
+        assert once({**REQUEST, "secrets": secrets}).returncode == 0
+
+
+def test_odd_text_comes_back_unchanged(once):
+    text = 'a "b" \\ \n\t é \U0001f600 <x> ---NANOCLAW_OUTPUT_END---'
+    answer, _ = frames(once({**REQUEST, "prompt": text}))
+    assert answer["result"] == f"echo: {text}"
+
+
+def test_a_big_prompt(once):
+    text = "x" * (4 * 1024 * 1024)
+    answer, _ = frames(once({**REQUEST, "prompt": text}))
+    assert answer["result"] == f"echo: {text}"
+
+
+def test_no_database_is_needed_or_made(once):
+    assert once(REQUEST).returncode == 0
+    assert {p.name for p in once.workspace.iterdir()} <= {"agent"}
+
+
+def test_an_empty_result(once):
+    answer, end = frames(once(REQUEST, AGENT_MOCK_RESULT=""))
+    assert answer["status"] == end["status"] == "success"
+    assert answer["result"] is None
+
+
+def test_it_ends_at_once(once):
+    """Without an ipc folder it is one query."""
+    before = time.monotonic()
+    once(REQUEST)
+    assert time.monotonic() - before < 3
+
+
+def test_an_empty_input_is_a_session(make_session):
+    session = make_session()
+    message = session.add_chat("hello")
+    import subprocess
+    import session as sessions
+    session.process = subprocess.Popen(
+        session.command(), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, env=session.env, cwd="/",
+        **({"user": sessions.UID, "group": sessions.GID} if sessions.os.getuid() == 0 else {}))
+    session.process.stdin.close()
+    session.wait_ack(message)
+    assert session.stop() == 0
