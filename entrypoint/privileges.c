@@ -277,7 +277,7 @@ static int privileges_confirm(const struct privileges_context *c, struct err *er
 			continue;
 		if (why[0] == '\0')
 			why = r < 0 ? "/proc/self/status cannot be read"
-				    : "the kernel does not confirm it";
+				    : "it does not show in /proc/self/status";
 		if (c->modes[i] == POLICY_MODE_REQUIRE)
 			return err_set(
 				err, EXIT_CODE_NO_PERMISSION,

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT */
+#include "entrypoint/privileges.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/exit-code.h"
+#include "entrypoint/proc.h"
+#include "entrypoint/seccomp.h"
+#include "tests/test.h"
+
+/* In a child, what holds is told by the line that does not: 0 is success. */
+#define CHECK(condition)                 \
+	do {                             \
+		if (!(condition))        \
+			return __LINE__; \
+	} while (0)
+
+static void run_in_child(int (*fn)(void))
+{
+	int status, line = 0, fds[2];
+	pid_t pid;
+
+	assert_int_equal(pipe(fds), 0);
+	pid = fork();
+	if (pid == 0) {
+		/* fds from 3 on are closed by what is tested. */
+		(void)dup2(fds[1], STDOUT_FILENO);
+		line = fn();
+		(void)!write(STDOUT_FILENO, &line, sizeof(line));
+		_exit(0);
+	}
+	close(fds[1]);
+	assert_int_equal(read(fds[0], &line, sizeof(line)), sizeof(line));
+	close(fds[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	/* The line of this file that does not hold. */
+	assert_int_equal(line, 0);
+}
+
+static const struct privileges_user *target(void)
+{
+	static struct privileges_user user;
+
+	user = (struct privileges_user){ .uid = 4321, .gid = 4322, .groups = { 7 }, .n_groups = 1 };
+	return geteuid() == 0 ? &user : NULL;
+}
+
+static int check_common(struct proc_status *status)
+{
+	CHECK(proc_status(0, status) == 0);
+	CHECK(status->has_caps);
+	CHECK(status->cap_effective == 0 && status->cap_permitted == 0);
+	CHECK(status->cap_inheritable == 0 && status->cap_ambient == 0);
+	CHECK(status->no_new_privs == 1);
+	CHECK(status->seccomp == 2);
+	CHECK(seccomp_is_installed());
+	return 0;
+}
+
+static int apply_runner(void)
+{
+	const struct privileges_user *user = target();
+	bool is_root = user != NULL;
+	int high = fcntl(STDOUT_FILENO, F_DUPFD, 57);
+	struct proc_status status;
+	struct rlimit limit;
+	uid_t uids[3];
+	gid_t gids[3], groups[8];
+	struct err err = { .text = "" };
+	int r;
+
+	CHECK(high >= 57);
+	CHECK(privileges_apply(POLICY_ROLE_RUNNER, user, &err) == 0);
+	r = check_common(&status);
+	if (r != 0)
+		return r;
+	CHECK(prctl(PR_GET_DUMPABLE) == 0);
+	CHECK(fcntl(high, F_GETFD) < 0 && errno == EBADF);
+	CHECK(getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_max == 0);
+	if (!is_root)
+		return 0;
+	CHECK(status.cap_bounding == 0);
+	CHECK(getresuid(&uids[0], &uids[1], &uids[2]) == 0);
+	CHECK(getresgid(&gids[0], &gids[1], &gids[2]) == 0);
+	CHECK(uids[0] == 4321 && uids[1] == 4321 && uids[2] == 4321);
+	CHECK(gids[0] == 4322 && gids[1] == 4322 && gids[2] == 4322);
+	CHECK(getgroups(8, groups) == 1 && groups[0] == 7);
+	/* There is no way back. */
+	CHECK(setresuid(0, 0, 0) < 0 && errno == EPERM);
+	CHECK(setgroups(0, NULL) < 0 && errno == EPERM);
+	return 0;
+}
+
+static void test_runner(void **state)
+{
+	(void)state;
+	run_in_child(apply_runner);
+}
+
+static int apply_command(void)
+{
+	int high = fcntl(STDOUT_FILENO, F_DUPFD, 57);
+	struct proc_status status;
+	struct rlimit before, after;
+	struct err err = { .text = "" };
+	int r;
+
+	CHECK(getrlimit(RLIMIT_CORE, &before) == 0);
+	CHECK(privileges_apply(POLICY_ROLE_COMMAND, target(), &err) == 0);
+	r = check_common(&status);
+	if (r != 0)
+		return r;
+	CHECK(fcntl(high, F_GETFD) == 0);
+	CHECK(getrlimit(RLIMIT_CORE, &after) == 0 && before.rlim_max == after.rlim_max);
+	return 0;
+}
+
+static void test_command_keeps_fds_and_limits(void **state)
+{
+	(void)state;
+	run_in_child(apply_command);
+}
+
+static int apply_twice(void)
+{
+	struct proc_status status;
+	struct err err = { .text = "" };
+
+	CHECK(privileges_apply(POLICY_ROLE_RUNNER, target(), &err) == 0);
+	/* As the loop does for each of its children. */
+	CHECK(privileges_apply(POLICY_ROLE_AGENT, NULL, &err) == 0);
+	CHECK(check_common(&status) == 0);
+	return 0;
+}
+
+static void test_agent_below_runner(void **state)
+{
+	(void)state;
+	run_in_child(apply_twice);
+}
+
+static int stay_root(void)
+{
+	struct proc_status status;
+	struct err err = { .text = "" };
+	uid_t uid = geteuid();
+
+	CHECK(privileges_apply(POLICY_ROLE_COMMAND, NULL, &err) == 0);
+	CHECK(geteuid() == uid);
+	/* Root in name only. */
+	CHECK(check_common(&status) == 0);
+	return 0;
+}
+
+static void test_staying_who_we_are(void **state)
+{
+	(void)state;
+	run_in_child(stay_root);
+}
+
+static int switch_off(void)
+{
+	struct proc_status before, after;
+	struct err err = { .text = "" };
+
+	CHECK(proc_status(0, &before) == 0);
+	CHECK(setenv("AGENT_PROTECTION_CAPS", "off", 1) == 0);
+	CHECK(setenv("AGENT_PROTECTION_SECCOMP", "off", 1) == 0);
+	CHECK(setenv("AGENT_PROTECTION_NO_NEW_PRIVS", "off", 1) == 0);
+	CHECK(setenv("AGENT_PROTECTION_UNDUMPABLE", "off", 1) == 0);
+	CHECK(privileges_apply(POLICY_ROLE_RUNNER, NULL, &err) == 0);
+	CHECK(proc_status(0, &after) == 0);
+	CHECK(after.cap_effective == before.cap_effective);
+	CHECK(after.cap_bounding == before.cap_bounding);
+	CHECK(after.no_new_privs == before.no_new_privs);
+	CHECK(!seccomp_is_installed());
+	CHECK(prctl(PR_GET_DUMPABLE) == 1);
+	return 0;
+}
+
+static void test_off(void **state)
+{
+	(void)state;
+	run_in_child(switch_off);
+}
+
+/* Without no_new_privs (and CAP_SYS_ADMIN) the kernel refuses filters. */
+static int require_what_is_missing(void)
+{
+	struct err err = { .text = "" };
+
+	if (prctl(PR_GET_NO_NEW_PRIVS, 0L, 0L, 0L, 0L) == 1)
+		return 0;
+	CHECK(setenv("AGENT_PROTECTION_NO_NEW_PRIVS", "off", 1) == 0);
+	CHECK(setenv("AGENT_PROTECTION_SECCOMP", "require", 1) == 0);
+	CHECK(setenv("AGENT_PROTECTION_CAPS", "try", 1) == 0);
+	CHECK(privileges_apply(POLICY_ROLE_RUNNER, target(), &err) == EXIT_CODE_NO_PERMISSION);
+	CHECK(strcmp(err.text, "protection SECCOMP is required and missing: seccomp filter: "
+			       "Permission denied; AGENT_PROTECTION_SECCOMP=try goes on without "
+			       "it") == 0);
+	return 0;
+}
+
+static void test_required_and_missing(void **state)
+{
+	(void)state;
+	run_in_child(require_what_is_missing);
+}
+
+/* Stderr of the child goes to a pipe: the log has to name what is lacking. */
+static int try_what_is_missing(void)
+{
+	struct err err = { .text = "" };
+	char text[1024] = "";
+	int fds[2];
+
+	if (prctl(PR_GET_NO_NEW_PRIVS, 0L, 0L, 0L, 0L) == 1)
+		return 0;
+	CHECK(setenv("AGENT_PROTECTION_NO_NEW_PRIVS", "off", 1) == 0);
+	CHECK(pipe(fds) == 0);
+	CHECK(dup2(fds[1], STDERR_FILENO) >= 0 && dup2(fds[0], STDIN_FILENO) >= 0);
+	CHECK(setenv("AGENT_PROTECTION_CAPS", "try", 1) == 0);
+	CHECK(privileges_apply(POLICY_ROLE_RUNNER, target(), &err) == 0);
+	CHECK(read(STDIN_FILENO, text, sizeof(text) - 1) > 0);
+	CHECK(strstr(text, "agent-runner: warning: protection SECCOMP is missing: seccomp filter: "
+			   "Permission denied\n"));
+	/* The agent's stderr is the agent's. */
+	CHECK(privileges_apply(POLICY_ROLE_AGENT, NULL, &err) == 0);
+	CHECK(fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK) == 0);
+	CHECK(read(STDIN_FILENO, text, sizeof(text)) < 0 && errno == EAGAIN);
+	return 0;
+}
+
+static void test_tried_and_missing(void **state)
+{
+	(void)state;
+	run_in_child(try_what_is_missing);
+}
+
+static void test_environment(void **state)
+{
+	struct err err;
+
+	(void)state;
+	assert_int_equal(privileges_check_environment(&err), 0);
+	setenv("AGENT_PROTECTION_SECCOMP", "yes", 1);
+	assert_int_equal(privileges_check_environment(&err), EXIT_CODE_CONFIG);
+	assert_string_equal(err.text,
+			    "AGENT_PROTECTION_SECCOMP=yes: the value is require, try or off");
+	assert_int_equal(privileges_apply(POLICY_ROLE_RUNNER, NULL, &err), EXIT_CODE_CONFIG);
+	unsetenv("AGENT_PROTECTION_SECCOMP");
+	setenv("AGENT_PROTECTION_SECOMP", "require", 1);
+	assert_int_equal(privileges_check_environment(&err), EXIT_CODE_CONFIG);
+	assert_string_equal(err.text,
+			    "AGENT_PROTECTION_SECOMP: there is no such protection; there are CAPS, "
+			    "NO_NEW_PRIVS, UNDUMPABLE and SECCOMP");
+	unsetenv("AGENT_PROTECTION_SECOMP");
+	assert_int_equal(privileges_check_environment(&err), 0);
+}
+
+/* Only root gets so far; for others the kernel's refusal is the test. */
+static int fail_to_switch(void)
+{
+	struct privileges_user user = { .uid = 4321, .gid = 4322 };
+	struct err err = { .text = "" };
+
+	if (geteuid() == 0)
+		CHECK(setresuid(5555, 5555, 5555) == 0);
+	CHECK(privileges_apply(POLICY_ROLE_COMMAND, &user, &err) == EXIT_CODE_NO_PERMISSION);
+	CHECK(strcmp(err.text, "cannot become 4321:4322 (start the container with --user "
+			       "4321:4322, or give it CAP_SETUID and CAP_SETGID): setgroups: "
+			       "Operation not permitted") == 0);
+	return 0;
+}
+
+static void test_a_failed_switch_is_fatal(void **state)
+{
+	(void)state;
+	run_in_child(fail_to_switch);
+}
+
+static int protect_init(void)
+{
+	const uint64_t kept = 1u << 5 /* KILL */ | 1u << 6 /* SETGID */ | 1u << 7 /* SETUID */ |
+			      1u << 8 /* SETPCAP */;
+	struct proc_status before, after;
+	struct err err = { .text = "" };
+
+	CHECK(proc_status(0, &before) == 0);
+	CHECK(privileges_protect_init(&err) == 0);
+	CHECK(prctl(PR_GET_DUMPABLE) == 0);
+	CHECK(proc_status(0, &after) == 0);
+	if (geteuid() != 0) {
+		CHECK(after.cap_permitted == before.cap_permitted);
+		return 0;
+	}
+	CHECK(after.cap_permitted == (before.cap_permitted & kept));
+	CHECK(after.cap_effective == after.cap_permitted);
+	/* With what is left a child can still become the user and lose everything. */
+	CHECK(privileges_apply(POLICY_ROLE_RUNNER, target(), &err) == 0);
+	CHECK(check_common(&after) == 0);
+	CHECK(after.cap_bounding == 0);
+	return 0;
+}
+
+static void test_protect_init(void **state)
+{
+	(void)state;
+	run_in_child(protect_init);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_runner),
+		cmocka_unit_test(test_command_keeps_fds_and_limits),
+		cmocka_unit_test(test_agent_below_runner),
+		cmocka_unit_test(test_staying_who_we_are),
+		cmocka_unit_test(test_off),
+		cmocka_unit_test(test_required_and_missing),
+		cmocka_unit_test(test_tried_and_missing),
+		cmocka_unit_test(test_environment),
+		cmocka_unit_test(test_a_failed_switch_is_fatal),
+		cmocka_unit_test(test_protect_init),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
