@@ -16,6 +16,7 @@ struct inbox_walk {
 	struct inbox_look *look;
 	size_t taken;
 	bool blocked; /* a command waits, or the turn is full: what comes after it waits too */
+	int error;    /* <0: what a row is could not be found out, and the look fails */
 };
 
 static bool inbox_kind_is_known(const char *kind)
@@ -42,12 +43,14 @@ static int inbox_is_acked(void *userdata, const char *id)
 	return outbound_has_ack(walk->view->outbound, id, NULL);
 }
 
-static bool inbox_has_script(const struct inbound_row *row)
+/* 1: a script decides about this row; 0: none does; -ENOMEM. */
+static int inbox_has_script(const struct inbound_row *row)
 {
 	cleanup_free char *script = NULL;
 
-	return strcmp(row->kind, "task") == 0 &&
-	       script_text(row->content, row->content_len, &script) > 0;
+	if (strcmp(row->kind, "task") != 0)
+		return 0;
+	return script_text(row->content, row->content_len, &script);
 }
 
 /* A command is alone in its turn: it waits for the running one, and ends the batch before it. */
@@ -64,15 +67,25 @@ static enum inbound_pick inbox_pick_command(struct inbox_walk *walk, enum comman
 	return INBOUND_TAKE_ONLY;
 }
 
+static enum inbound_pick inbox_fail(struct inbox_walk *walk, int r)
+{
+	walk->error = r;
+	walk->blocked = true;
+	return INBOUND_LEAVE;
+}
+
 static enum inbound_pick inbox_pick(void *userdata, const struct inbound_row *row)
 {
 	struct inbox_walk *walk = userdata;
 	cleanup_free char *text = NULL;
-	enum command command = COMMAND_NONE;
+	enum command command;
+	int r;
 
 	if (!inbox_kind_is_known(row->kind) || row->oversize)
 		return INBOUND_ASIDE;
-	(void)command_classify(row, walk->view->known, walk->view->userdata, &command, &text);
+	r = command_classify(row, walk->view->known, walk->view->userdata, &command, &text);
+	if (r < 0)
+		return inbox_fail(walk, r);
 	if (command == COMMAND_STOP && walk->view->turn_is_active) {
 		/* What follows it must not be stopped with the rest. */
 		walk->blocked = true;
@@ -87,7 +100,10 @@ static enum inbound_pick inbox_pick(void *userdata, const struct inbound_row *ro
 		walk->blocked = true;
 		return INBOUND_LEAVE;
 	}
-	if (inbox_has_script(row))
+	r = inbox_has_script(row);
+	if (r < 0)
+		return inbox_fail(walk, r);
+	if (r > 0)
 		return INBOUND_ASIDE;
 	walk->taken++;
 	return INBOUND_TAKE;
@@ -115,6 +131,8 @@ int inbox_look(const struct inbox_view *view, struct inbox_look *ret_look, struc
 		r = inbound_batch_read(inbound, &choice, &look.batch, err);
 		outbound_end_reads(view->outbound);
 	}
+	if (r == 0 && walk.error)
+		r = err_sys(err, walk.error, "cannot read messages");
 	if (r < 0) {
 		inbox_look_deinit(&look);
 		return r;

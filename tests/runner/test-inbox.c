@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/inbox.h"
+
+#include <errno.h>
+
+#include "common/strbuf.h"
+#include "schema/inbound.h"
+#include "tests/database.h"
+#include "tests/folder.h"
+#include "tests/test.h"
+
+struct world {
+	struct folder folder;
+	char inbound[96];
+	struct outbound *outbound;
+	struct inbox_view view;
+	struct inbox_look look;
+	char text[1024]; /* what look() said last */
+};
+
+static bool known(void *userdata, const char *word)
+{
+	(void)userdata;
+	return strcmp(word, "/mine") == 0;
+}
+
+static int setup(void **state)
+{
+	static struct world world;
+	struct world *w = &world;
+
+	*w = (struct world){ .look = { .command = COMMAND_NONE } };
+	folder_make(&w->folder);
+	strcpy(w->inbound, folder_file(&w->folder, "inbound.db"));
+	database_exec(w->inbound, schema_inbound);
+	assert_int_equal(outbound_open(folder_file(&w->folder, "outbound.db"), w->inbound,
+				       &w->outbound, NULL),
+			 0);
+	w->view = (struct inbox_view){
+		.inbound_path = w->inbound,
+		.outbound = w->outbound,
+		.limit = 10,
+		.commands_known = true,
+		.known = known,
+	};
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	inbox_look_deinit(&w->look);
+	outbound_close(w->outbound);
+	folder_remove(&w->folder);
+	return 0;
+}
+
+static void receive_kind(struct world *w, const char *id, const char *kind, const char *content)
+{
+	char *sql = sqlite3_mprintf("INSERT INTO messages_in (id, seq, kind, timestamp, content)"
+				    " SELECT %Q, 2 + coalesce(max(seq), 0), %Q, '', %Q"
+				    " FROM messages_in",
+				    id, kind, content);
+
+	database_exec(w->inbound, sql);
+	sqlite3_free(sql);
+}
+
+static void receive(struct world *w, const char *id, const char *text)
+{
+	char content[256];
+
+	snprintf(content, sizeof(content), "{\"text\":\"%s\"}", text);
+	receive_kind(w, id, "chat", content);
+}
+
+static const char *const commands[] = {
+	[COMMAND_NONE] = "",
+	[COMMAND_CLEAR] = "clear:",
+	[COMMAND_STOP] = "stop:",
+	[COMMAND_AGENT] = "agent:",
+};
+
+static const char *const reasons[] = {
+	[INBOX_TASK] = "task",
+	[INBOX_STOP] = "stop",
+	[INBOX_UNKNOWN_KIND] = "unknown",
+	[INBOX_OVERSIZE] = "oversize",
+};
+
+/* "command:a b|c=why|more": the batch, what is beside it, whether there is more. */
+static const char *look(struct world *w)
+{
+	struct strbuf out = STRBUF_EMPTY;
+	struct err err = { "" };
+
+	inbox_look_deinit(&w->look);
+	if (inbox_look(&w->view, &w->look, &err) < 0)
+		fail_msg("%s", err.text);
+	strbuf_puts(&out, commands[w->look.command]);
+	for (size_t i = 0; i < w->look.batch.count; i++)
+		strbuf_printf(&out, "%s%s", i ? " " : "", w->look.batch.rows[i].id);
+	for (size_t i = 0; i < w->look.batch.aside_count; i++) {
+		const struct inbound_row *row = &w->look.batch.aside[i];
+
+		strbuf_printf(&out, "|%s=%s", row->id, reasons[inbox_aside_reason(row)]);
+	}
+	strbuf_puts(&out, w->look.batch.more ? "|more" : "");
+	assert_true(out.len < sizeof(w->text));
+	memcpy(w->text, out.data ? out.data : "", out.len + 1);
+	strbuf_deinit(&out);
+	return w->text;
+}
+
+/* Acknowledges what the last look took or put aside. */
+static void acknowledge(struct world *w)
+{
+	const char *ids[32];
+	struct outbound_ids list = { .ids = ids };
+
+	for (size_t i = 0; i < w->look.batch.count; i++)
+		ids[list.count++] = w->look.batch.rows[i].id;
+	for (size_t i = 0; i < w->look.batch.aside_count; i++)
+		ids[list.count++] = w->look.batch.aside[i].id;
+	assert_int_equal(outbound_claim(w->outbound, &list, NULL, NULL), 0);
+}
+
+static void test_nothing(void **state)
+{
+	struct world *w = *state;
+
+	assert_string_equal(look(w), "");
+	assert_int_equal(w->look.batch.next_due_ms, -1);
+	assert_int_equal(w->look.destinations.count, 0);
+}
+
+static void test_kinds(void **state)
+{
+	struct world *w = *state;
+
+	database_exec(w->inbound, "INSERT INTO destinations VALUES ('ann', 'Ann', 'channel',"
+				  " 'chat', 'a', NULL)");
+	receive(w, "a", "hello");
+	receive_kind(w, "b", "chat-sdk", "{}");
+	receive_kind(w, "c", "system", "{}");
+	receive_kind(w, "d", "task", "{\"prompt\":\"p\"}");
+	receive_kind(w, "e", "webhook", "not JSON");
+	receive_kind(w, "f", "", "{}");
+	receive_kind(w, "g", "Chat", "{}");
+	assert_string_equal(look(w), "a b d e|f=unknown|g=unknown");
+	assert_int_equal(w->look.destinations.count, 1);
+	acknowledge(w);
+	assert_string_equal(look(w), "");
+}
+
+static void test_limit(void **state)
+{
+	struct world *w = *state;
+
+	w->view.limit = 2;
+	receive(w, "a", "1");
+	receive(w, "b", "2");
+	receive(w, "c", "3");
+	assert_string_equal(look(w), "a b|more");
+	acknowledge(w);
+	assert_string_equal(look(w), "c");
+}
+
+static void test_first_look(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "a", "1");
+	database_exec(w->inbound, "UPDATE messages_in SET on_wake = 1");
+	assert_string_equal(look(w), "");
+	w->view.first_look = true;
+	assert_string_equal(look(w), "a");
+}
+
+static void test_oversize(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "a", "1");
+	receive(w, "b", "2");
+	receive_kind(w, "t", "task", "{\"script\":\"exit\"}");
+	database_exec(w->inbound, "UPDATE messages_in SET content = zeroblob(16777217)"
+				  " WHERE id IN ('a', 't')");
+	assert_string_equal(look(w), "b|a=oversize|t=oversize");
+}
+
+/* A turn, a clear, a turn: each in its place. */
+static void test_clear_in_its_place(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "a", "before");
+	receive(w, "b", " /CLEAR please ");
+	receive(w, "c", "/clear");
+	receive(w, "d", "after");
+	assert_string_equal(look(w), "a|more");
+	acknowledge(w);
+	w->view.turn_is_active = true;
+	assert_string_equal(look(w), "|more");
+	w->view.turn_is_active = false;
+	assert_string_equal(look(w), "clear:b|more");
+	assert_null(w->look.command_text);
+	acknowledge(w);
+	assert_string_equal(look(w), "clear:c|more");
+	acknowledge(w);
+	assert_string_equal(look(w), "d");
+	assert_int_equal(w->look.command, COMMAND_NONE);
+}
+
+static void test_commands_of_the_agent(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "a", "  /Compact  keep the plan ");
+	receive(w, "b", "/mine");
+	receive(w, "c", "/etc/hosts is broken");
+	receive(w, "d", "/clearly not");
+	assert_string_equal(look(w), "agent:a|more");
+	assert_string_equal(w->look.command_text, "/Compact  keep the plan");
+	acknowledge(w);
+	assert_string_equal(look(w), "agent:b|more");
+	assert_string_equal(w->look.command_text, "/mine");
+	acknowledge(w);
+	assert_string_equal(look(w), "c d");
+	assert_null(w->look.command_text);
+}
+
+/* A word that the agent may be about to announce is waited for, and with it what follows. */
+static void test_commands_not_known_yet(void **state)
+{
+	struct world *w = *state;
+
+	w->view.commands_known = false;
+	receive(w, "a", "hello");
+	receive(w, "b", "/dunno");
+	receive(w, "c", "world");
+	assert_string_equal(look(w), "a|more");
+	acknowledge(w);
+	assert_string_equal(look(w), "|more");
+	w->view.commands_known = true;
+	assert_string_equal(look(w), "b c");
+	acknowledge(w);
+	/* What is known from the start is not waited for. */
+	w->view.commands_known = false;
+	receive(w, "d", "/cost");
+	assert_string_equal(look(w), "agent:d");
+}
+
+static void test_stop(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "a", "hello");
+	receive(w, "b", "/stop");
+	receive(w, "c", "world");
+	w->view.turn_is_active = true;
+	assert_string_equal(look(w), "a|b=stop|more");
+	acknowledge(w);
+	/* What follows is a turn of its own: the session says so until the stop is over. */
+	w->view.turn_is_full = true;
+	assert_string_equal(look(w), "|more");
+	w->view.turn_is_full = w->view.turn_is_active = false;
+	assert_string_equal(look(w), "c");
+}
+
+static void test_stop_without_a_turn_is_a_message(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "a", "/stop");
+	assert_string_equal(look(w), "a");
+	assert_int_equal(w->look.command, COMMAND_NONE);
+}
+
+/* However much waits before it. */
+static void test_stop_is_seen_behind_what_waits(void **state)
+{
+	struct world *w = *state;
+
+	w->view.turn_is_active = true;
+	receive(w, "a", "/clear");
+	receive(w, "b", "hello");
+	receive_kind(w, "t", "task", "{\"script\":\"exit\"}");
+	receive(w, "c", "/stop");
+	receive(w, "d", "/stop");
+	assert_string_equal(look(w), "|c=stop|d=stop|more");
+	w->view.turn_is_full = true;
+	assert_string_equal(look(w), "|c=stop|d=stop|more");
+}
+
+static void test_a_full_turn_takes_nothing(void **state)
+{
+	struct world *w = *state;
+
+	w->view.turn_is_active = w->view.turn_is_full = true;
+	receive(w, "a", "hello");
+	receive_kind(w, "t", "task", "{\"script\":\"exit\"}");
+	receive_kind(w, "u", "odd", "{}");
+	assert_string_equal(look(w), "|u=unknown|more");
+}
+
+static void test_scripts(void **state)
+{
+	struct world *w = *state;
+
+	receive_kind(w, "a", "task", "{\"prompt\":\"p\",\"script\":\"exit\"}");
+	receive_kind(w, "b", "task", "{\"prompt\":\"p\",\"script\":\"\"}");
+	receive_kind(w, "c", "task", "plain text");
+	receive_kind(w, "d", "webhook", "{\"script\":\"exit\"}");
+	assert_string_equal(look(w), "b c d|a=task");
+}
+
+static void test_a_script_waits_behind_a_command(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "a", "/clear");
+	receive_kind(w, "b", "task", "{\"script\":\"exit\"}");
+	assert_string_equal(look(w), "clear:a|more");
+	acknowledge(w);
+	assert_string_equal(look(w), "|b=task");
+}
+
+/* Context is not addressed to the agent: its slashes mean nothing. */
+static void test_context(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "a", "/clear");
+	receive_kind(w, "b", "odd", "{}");
+	database_exec(w->inbound, "UPDATE messages_in SET \"trigger\" = 0");
+	assert_string_equal(look(w), "");
+	receive(w, "c", "hello");
+	assert_string_equal(look(w), "a b c");
+	database_exec(w->inbound, "DELETE FROM messages_in WHERE id = 'c'");
+	receive(w, "c", "/clear");
+	assert_string_equal(look(w), "clear:c");
+}
+
+static void assert_fails(struct world *w, int r, const char *text)
+{
+	struct inbox_look untouched = w->look;
+	char expected[ERR_TEXT_MAX];
+	struct err err = { "" };
+
+	assert_int_equal(inbox_look(&w->view, &w->look, &err), r);
+	(void)snprintf(expected, sizeof(expected), "%s%s", *text == ' ' ? w->inbound : "", text);
+	assert_string_equal(err.text, expected);
+	assert_memory_equal(&w->look, &untouched, sizeof(untouched));
+}
+
+static void test_failures(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "a", "hello");
+	database_exec(folder_file(&w->folder, "outbound.db"),
+		      "ALTER TABLE processing_ack RENAME TO hidden");
+	assert_fails(w, -EIO, "cannot read the acknowledgement of a: Input/output error");
+	database_exec(folder_file(&w->folder, "outbound.db"),
+		      "ALTER TABLE hidden RENAME TO processing_ack");
+	assert_string_equal(look(w), "a");
+	inbox_look_deinit(&w->look);
+	assert_int_equal(unlink(w->inbound), 0);
+	assert_fails(w, -EAGAIN, " is missing: the host has to create it");
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(test_nothing),
+		CASE(test_kinds),
+		CASE(test_limit),
+		CASE(test_first_look),
+		CASE(test_oversize),
+		CASE(test_clear_in_its_place),
+		CASE(test_commands_of_the_agent),
+		CASE(test_commands_not_known_yet),
+		CASE(test_stop),
+		CASE(test_stop_without_a_turn_is_a_message),
+		CASE(test_stop_is_seen_behind_what_waits),
+		CASE(test_a_full_turn_takes_nothing),
+		CASE(test_scripts),
+		CASE(test_a_script_waits_behind_a_command),
+		CASE(test_context),
+		CASE(test_failures),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
