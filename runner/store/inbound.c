@@ -2,6 +2,7 @@
 #include "runner/store/inbound.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,16 +26,18 @@ enum inbound_query {
 /* @table stands for the table with every column that we know: inbound_append_source(). */
 static const char *const inbound_sql[] = {
 	[INBOUND_BEGIN] = "BEGIN",
-	[INBOUND_DUE] = "SELECT rid, id, coalesce(\"trigger\", 1) != 0,"
-			" process_after IS NOT NULL AND datetime(process_after) IS NULL"
-			" FROM @messages_in WHERE status = 'pending' AND kind IS NOT 'system'"
-			" AND (process_after IS NULL OR datetime(process_after) IS NULL"
-			" OR datetime(process_after) <= datetime('now'))"
-			" AND (coalesce(on_wake, 0) = 0 OR :first)"
-			" ORDER BY seq IS NULL, seq, rid",
+	[INBOUND_DUE] =
+		"SELECT rid, id, coalesce(\"trigger\", 1) != 0,"
+		" process_after IS NOT NULL AND datetime(process_after) IS NULL"
+		" FROM @messages_in WHERE status = 'pending' AND kind IS NOT 'system'"
+		" AND id IS NOT NULL AND (process_after IS NULL OR datetime(process_after) IS NULL"
+		" OR datetime(process_after) <= datetime('now'))"
+		" AND (coalesce(on_wake, 0) = 0 OR :first)"
+		" ORDER BY seq IS NULL, seq, rid",
 	[INBOUND_NEXT_DUE] = "SELECT min(CAST(strftime('%s', process_after) AS INTEGER))"
 			     " FROM @messages_in WHERE status = 'pending'"
-			     " AND kind IS NOT 'system' AND coalesce(\"trigger\", 1) != 0"
+			     " AND kind IS NOT 'system' AND id IS NOT NULL"
+			     " AND coalesce(\"trigger\", 1) != 0"
 			     " AND datetime(process_after) > datetime('now')",
 	[INBOUND_ROW] = "SELECT rid, iif(seq BETWEEN 0 AND :max_seq, seq, NULL),"
 			" coalesce(\"trigger\", 1) != 0, id, kind, timestamp, platform_id,"
@@ -44,8 +47,9 @@ static const char *const inbound_sql[] = {
 			" FROM @messages_in WHERE rid = :rid",
 	[INBOUND_FROM] = "SELECT rid, id FROM @messages_in"
 			 " WHERE channel_type = :channel_type AND platform_id = :platform_id"
+			 " AND id IS NOT NULL"
 			 " ORDER BY seq IS NOT NULL, seq DESC, rid DESC",
-	[INBOUND_MAX_SEQ] = "SELECT max(seq) FROM @messages_in WHERE seq <= :max_seq",
+	[INBOUND_MAX_SEQ] = "SELECT max(seq) FROM @messages_in WHERE seq BETWEEN 0 AND :max_seq",
 	[INBOUND_DESTINATIONS] = "SELECT name, coalesce(nullif(display_name, ''), name),"
 				 " type IS 'agent', CASE type WHEN 'agent' THEN 'agent'"
 				 " ELSE channel_type END, CASE type WHEN 'agent'"
@@ -151,6 +155,16 @@ static int inbound_compose(struct inbound *inbound, enum inbound_query query, st
 	return inbound->sql[query] ? 0 : err_sys(err, -ENOMEM, "cannot read messages");
 }
 
+/* A file that is no database, or one that we may not look into: the host can mend either. */
+static int inbound_refuse(const char *path, struct err *err)
+{
+	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (fd < 0)
+		return err_set(err, -EAGAIN, "%s cannot be read: %s", path, strerror(errno));
+	return err_set(err, -EBADMSG, "%s is not a readable SQLite database", path);
+}
+
 static int inbound_check_header(const char *path, struct err *err)
 {
 	switch (watch_header(path)) {
@@ -165,7 +179,7 @@ static int inbound_check_header(const char *path, struct err *err)
 		return err_set(err, -EAGAIN, "%s is empty: the host has to create its tables",
 			       path);
 	case WATCH_ALIEN:
-		return err_set(err, -EBADMSG, "%s is not a readable SQLite database", path);
+		return inbound_refuse(path, err);
 	case WATCH_DATABASE:
 		break;
 	}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+/* The states in which the host, or a mount, can leave the file. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "common/fd.h"
+#include "tests/runner/store/inbound.h"
+
+/* The look is refused; text is what err says behind the path. */
+static void assert_refused(int code, const char *text)
+{
+	struct inbound *inbound = NULL;
+	struct err err = { "" };
+
+	assert_int_equal(inbound_open(path(), &inbound, &err), code);
+	assert_null(inbound);
+	assert_memory_equal(err.text, path(), strlen(path()));
+	assert_string_equal(err.text + strlen(path()), text);
+}
+
+/* The file */
+
+static void test_no_database(void **state)
+{
+	(void)state;
+	assert_refused(-EAGAIN, " is missing: the host has to create it");
+	folder_write(&folder, "inbound.db", "");
+	assert_refused(-EAGAIN, " is empty: the host has to create its tables");
+	folder_write(&folder, "inbound.db", "SQLite format 3");
+	assert_refused(-EBADMSG, " is not a readable SQLite database");
+	folder_write(&folder, "inbound.db", "Not SQLite, but of a size that a header could have.");
+	assert_refused(-EBADMSG, " is not a readable SQLite database");
+	assert_int_equal(unlink(path()), 0);
+	folder_mkdir(&folder, "inbound.db");
+	assert_refused(-EBADMSG, " is not a readable SQLite database");
+	assert_int_equal(rmdir(path()), 0);
+	assert_int_equal(symlink("inbound.db", path()), 0);
+	assert_refused(-EAGAIN, " cannot be read: Too many levels of symbolic links");
+	assert_int_equal(unlink(path()), 0);
+	assert_int_equal(mkfifo(path(), 0600), 0);
+	assert_refused(-EBADMSG, " is not a readable SQLite database");
+	assert_int_equal(unlink(path()), 0);
+	sqlite_run(path(), "CREATE TABLE other (a)");
+	assert_refused(-EAGAIN, ": there is no table messages_in: the host has to make it");
+}
+
+static void test_write_ahead_log(void **state)
+{
+	(void)state;
+	sqlite_run(path(), "PRAGMA journal_mode=WAL");
+	assert_refused(-ENOTSUP,
+		       " is in WAL mode, whose index cannot be shared with a container: the host "
+		       "must run \"PRAGMA journal_mode=DELETE\" on it");
+	sqlite_run(path(), "PRAGMA journal_mode=DELETE");
+	inbound_close(look());
+}
+
+/* Rows that fill pages, so that a part of the file can be missing. */
+static void add_many_rows(void)
+{
+	sqlite_run(path(), "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)"
+			   " INSERT INTO messages_in (id, seq, kind, timestamp, content)"
+			   " SELECT 'in-' || i, 2 * i, 'chat', '2026-02-04', hex(randomblob(50))"
+			   " FROM n");
+}
+
+static void test_damaged(void **state)
+{
+	cleanup_close int fd = -1;
+	char zeros[4096] = "";
+	struct inbound *inbound;
+	struct err err = { "" };
+
+	(void)state;
+	add_many_rows();
+	/* Noticed on the way: a page of rows that is gone. */
+	fd = open(path(), O_WRONLY | O_CLOEXEC);
+	for (off_t page = 12; page < 16; page++)
+		assert_int_equal(pwrite(fd, zeros, sizeof(zeros), page * 4096), sizeof(zeros));
+	inbound = look();
+	assert_int_equal(inbound_due_start(inbound, true, NULL), 0);
+	assert_int_equal(inbound_due_next(inbound, &(struct inbound_due){ 0 }, &err), -EBADMSG);
+	assert_string_equal(err.text, "database disk image is malformed (SQLite 11)");
+	inbound_close(inbound);
+	assert_int_equal(ftruncate(fd, 12 * 4096), 0);
+	assert_refused(-EBADMSG, ": database disk image is malformed (SQLite 11)");
+	assert_int_equal(ftruncate(fd, 100), 0);
+	assert_refused(-EBADMSG, ": database disk image is malformed (SQLite 11)");
+	assert_int_equal(ftruncate(fd, 27), 0);
+	assert_refused(-EBADMSG, " is not a readable SQLite database");
+}
+
+static void test_locked(void **state)
+{
+	sqlite3 *host = sqlite_open(path());
+	struct inbound *inbound;
+	int64_t seq;
+
+	(void)state;
+	sqlite_exec(host, "BEGIN EXCLUSIVE");
+	assert_refused(-EAGAIN, ": database is locked (SQLite 5)");
+	sqlite_exec(host, "COMMIT");
+	/* What one look reads is of one moment: until it ends, the host cannot commit. */
+	inbound = look();
+	assert_int_equal(inbound_max_seq(inbound, &seq, NULL), 0);
+	sqlite_exec(host, "BEGIN; INSERT INTO messages_in (id, seq, kind, timestamp, content)"
+			  " VALUES ('in-1', 2, 'chat', '', '')");
+	assert_int_equal(sqlite3_exec(host, "COMMIT", NULL, NULL, NULL), SQLITE_BUSY);
+	assert_int_equal(inbound_max_seq(inbound, &seq, NULL), 0);
+	assert_int_equal(seq, 0);
+	inbound_close(inbound);
+	sqlite_exec(host, "COMMIT");
+	sqlite3_close(host);
+	inbound = look();
+	assert_int_equal(inbound_max_seq(inbound, &seq, NULL), 0);
+	assert_int_equal(seq, 2);
+	inbound_close(inbound);
+}
+
+static void copy(const char *from, const char *to)
+{
+	cleanup_free char *text = NULL;
+	cleanup_fclose FILE *file = NULL;
+	size_t len;
+
+	assert_int_equal(fd_read_file(folder_file(&folder, from), 1 << 20, &text, &len, NULL), 0);
+	file = fopen(folder_file(&folder, to), "we");
+	assert_non_null(file);
+	assert_int_equal(fwrite(text, 1, len, file), len);
+}
+
+static void test_hot_journal(void **state)
+{
+	sqlite3 *host;
+
+	(void)state;
+	add_many_rows();
+	copy("inbound.db", "host.db");
+	host = sqlite_open(folder_file(&folder, "host.db"));
+	sqlite_exec(host, "PRAGMA cache_size=1; PRAGMA cache_spill=1; BEGIN;"
+			  "UPDATE messages_in SET content = hex(randomblob(50))");
+	copy("host.db", "inbound.db");
+	copy("host.db-journal", "inbound.db-journal");
+	/* Only the host may play it back; a reader that did so would take away its transaction. */
+	assert_refused(-EAGAIN, ": attempt to write a readonly database (SQLite 776)");
+	assert_int_equal(access(folder_file(&folder, "inbound.db-journal"), F_OK), 0);
+	sqlite3_close(host);
+}
+
+static void test_replaced(void **state)
+{
+	struct inbound *inbound;
+	int64_t seq;
+	char old[256];
+
+	(void)state;
+	add_many_rows();
+	inbound = look();
+	assert_int_equal(inbound_max_seq(inbound, &seq, NULL), 0);
+	strcpy(old, path());
+	sqlite_run(folder_file(&folder, "new.db"), schema_inbound);
+	assert_int_equal(rename(folder_file(&folder, "new.db"), old), 0);
+	assert_int_equal(inbound_max_seq(inbound, &seq, NULL), 0);
+	assert_int_equal(seq, 1000);
+	inbound_close(inbound);
+	inbound = look();
+	assert_int_equal(inbound_max_seq(inbound, &seq, NULL), 0);
+	assert_int_equal(seq, 0);
+	inbound_close(inbound);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_no_database, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_write_ahead_log, setup_schema, teardown),
+		cmocka_unit_test_setup_teardown(test_damaged, setup_schema, teardown),
+		cmocka_unit_test_setup_teardown(test_locked, setup_schema, teardown),
+		cmocka_unit_test_setup_teardown(test_hot_journal, setup_schema, teardown),
+		cmocka_unit_test_setup_teardown(test_replaced, setup_schema, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
