@@ -60,7 +60,15 @@ static const struct {
 struct give {
 	const struct privileges_user *user;
 	size_t given, kept;
+	struct err first; /* of those that were kept */
 };
+
+/* One line tells of all of them: a tree can have thousands. */
+static void give_keep(struct give *g, const char *name, const struct stat *st, const char *why)
+{
+	if (g->kept++ == 0)
+		err_set(&g->first, 0, "%s stays with uid %u: %s", name, st->st_uid, why);
+}
 
 /* NULL: it may be given. */
 static const char *give_sign(int fd)
@@ -116,21 +124,14 @@ static void give_one(struct give *g, int fd, const char *name, const struct stat
 	 * A file with a second name may be anything on the same file system: its other name may
 	 * stand where the agent had no rights.
 	 */
-	if (!S_ISDIR(st->st_mode) && (!S_ISREG(st->st_mode) || st->st_nlink > 1)) {
-		log_warning("%s stays with uid %u: %s", name, st->st_uid,
-			    S_ISREG(st->st_mode) ? "the file has several names"
-						 : "neither a folder nor a regular file");
-		g->kept++;
-		return;
-	}
-	if (fchownat(fd, "", g->user->uid, g->user->gid, AT_EMPTY_PATH) == 0) {
+	if (!S_ISDIR(st->st_mode) && !S_ISREG(st->st_mode))
+		give_keep(g, name, st, "neither a folder nor a regular file");
+	else if (S_ISREG(st->st_mode) && st->st_nlink > 1)
+		give_keep(g, name, st, "the file has several names");
+	else if (fchownat(fd, "", g->user->uid, g->user->gid, AT_EMPTY_PATH) == 0)
 		g->given++;
-		return;
-	}
-	g->kept++;
-	/* A read-only mount is meant to stay; the rest shows in the checks if it matters. */
-	if (errno != EROFS)
-		log_info("%s stays with uid %u: %s", name, st->st_uid, strerror(errno));
+	else if (errno != EROFS) /* A read-only mount is meant to stay. */
+		give_keep(g, name, st, strerror(errno));
 }
 
 /* Another mount than the folder it was found in. */
@@ -193,7 +194,7 @@ static void give_known_entry(struct give *g, int workspace, const char *name, bo
 	if (S_ISDIR(st.st_mode)) {
 		refusal = give_refusal(fd, &st);
 		if (refusal) {
-			log_warning("%s stays with uid %u: it is %s", name, st.st_uid, refusal);
+			give_keep(g, name, &st, refusal);
 			return;
 		}
 		if (recursive)
@@ -216,10 +217,10 @@ int workspace_give(const char *path, const struct privileges_user *user, bool re
 	refusal = give_refusal(fd, &st);
 	if (refusal && recursive)
 		return err_set(err, EXIT_CODE_NO_PERMISSION,
-			       "--chown=recursive: %s is %s: its files are not given away", path,
+			       "--chown=recursive: %s: %s: its files are not given away", path,
 			       refusal);
 	if (refusal) {
-		log_warning("%s stays with uid %u: it is %s", path, st.st_uid, refusal);
+		log_warning("%s stays with uid %u: %s", path, st.st_uid, refusal);
 		return 0;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(give_known); i++)
@@ -227,6 +228,10 @@ int workspace_give(const char *path, const struct privileges_user *user, bool re
 	if (recursive)
 		give_below(&g, fd, &st, 0);
 	give_one(&g, fd, path, &st);
+	if (g.kept == 1)
+		log_warning("%s: %s", path, g.first.text);
+	else if (g.kept > 1)
+		log_warning("%s: %s; and %zu more", path, g.first.text, g.kept - 1);
 	if (g.given > 0)
 		log_info("gave %zu of %s to %u:%u", g.given, path, user->uid, user->gid);
 	return 0;
