@@ -154,16 +154,21 @@ static bool environment_file_has_identity(const char *path)
 
 static bool environment_has_git_identity(const char *workspace, int64_t count)
 {
+	const char *global = getenv("GIT_CONFIG_GLOBAL"), *home = global ? NULL : getenv("HOME");
+	const char *system = getenv("GIT_CONFIG_SYSTEM");
 	char path[ENVIRONMENT_TEXT_MAX];
 	const struct {
-		const char *folder;
+		const char *folder; /* NULL: git does not look there */
 		const char *file;
 	} files[] = {
-		{ getenv("GIT_CONFIG_GLOBAL"), "" },
-		{ getenv("XDG_CONFIG_HOME"), "/git/config" },
-		{ getenv("HOME"), "/.gitconfig" },
-		{ getenv("HOME"), "/.config/git/config" },
-		{ "/etc", "/gitconfig" },
+		{ global, "" },
+		{ global ? NULL : getenv("XDG_CONFIG_HOME"), "/git/config" },
+		{ home, "/.gitconfig" },
+		{ home, "/.config/git/config" },
+		{ getenv("GIT_CONFIG_NOSYSTEM") ? NULL
+		  : system			? system
+						: "/etc/gitconfig",
+		  "" },
 		/* What GIT_CONFIG_* says wins over a repository: not over the agent's own. */
 		{ workspace, "/agent/.git/config" },
 		{ workspace, "/.git/config" },

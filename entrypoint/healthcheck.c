@@ -19,16 +19,20 @@
 #define HEALTHCHECK_ONCE    "agent-once"
 
 /* Options stand before a command: what is cut off of a longer command line does not matter. */
-#define HEALTHCHECK_LINE_MAX 8192
-#define HEALTHCHECK_ARGS_MAX 128
+#define HEALTHCHECK_LINE_MAX   8192
+#define HEALTHCHECK_ARGS_MAX   128
+
+#define HEALTHCHECK_RATING_MAX 3
 
 /* What runs beside us. */
 struct healthcheck_scene {
 	const struct healthcheck_spec *spec;
 	char line[HEALTHCHECK_LINE_MAX + 1]; /* init's command line, which cli points into */
 	struct cli cli;
-	pid_t init; /* 0: not found */
-	pid_t loop; /* 0: none */
+	bool names_workspace;  /* init's command line does */
+	const char *workspace; /* the one to look at */
+	pid_t init;	       /* 0: not found */
+	pid_t loop;	       /* 0: none */
 	bool is_once;
 };
 
@@ -56,11 +60,12 @@ static int healthcheck_rate_init(struct healthcheck_scene *s, pid_t pid)
 	if (s->cli.mode != CLI_SESSION && s->cli.mode != CLI_ONCE && s->cli.mode != CLI_COMMAND &&
 	    s->cli.mode != CLI_KEEP_ALIVE)
 		return 0;
+	s->names_workspace = names_workspace;
+	if (names_workspace && strcmp(s->cli.workspace, s->spec->workspace) == 0)
+		return HEALTHCHECK_RATING_MAX;
 	/* PID 1 is it, whatever its environment says about the workspace: we cannot read that. */
 	if (pid == 1)
-		return 3;
-	if (strcmp(s->cli.workspace, s->spec->workspace) == 0)
-		return 2;
+		return HEALTHCHECK_RATING_MAX - 1;
 	return names_workspace ? 0 : 1;
 }
 
@@ -70,7 +75,7 @@ static void healthcheck_find_init(struct healthcheck_scene *s)
 	int best = 0;
 	pid_t pid;
 
-	while (proc && best < 3 && (pid = proc_next(proc)) != 0) {
+	while (proc && best < HEALTHCHECK_RATING_MAX && (pid = proc_next(proc)) != 0) {
 		char name[32];
 		int rating;
 
@@ -83,9 +88,13 @@ static void healthcheck_find_init(struct healthcheck_scene *s)
 			s->init = pid;
 		}
 	}
+	if (!s->init)
+		return;
 	/* The command line of the last one looked at is still there: read the right one. */
-	if (s->init)
-		(void)healthcheck_rate_init(s, s->init);
+	(void)healthcheck_rate_init(s, s->init);
+	/* HEALTHCHECK in an image cannot know what the container was told. */
+	if (s->names_workspace && strcmp(s->workspace, WORKSPACE_DEFAULT) == 0)
+		s->workspace = s->cli.workspace;
 }
 
 static void healthcheck_find_loop(struct healthcheck_scene *s)
@@ -132,7 +141,7 @@ static enum runner_health healthcheck_workspace(const struct healthcheck_scene *
 {
 	struct privileges_user user = { .n_groups = 0 };
 	struct workspace_spec spec = {
-		.path = s->spec->workspace,
+		.path = s->workspace,
 		.is_session = healthcheck_is_session(s),
 		.check_mount = !(s->init && s->cli.no_mount_check),
 	};
@@ -236,7 +245,7 @@ static void healthcheck_run_rows(const struct healthcheck_scene *s,
 				 struct healthcheck_report *report)
 {
 	const struct runner_options options = {
-		.workspace = s->spec->workspace,
+		.workspace = s->workspace,
 		.self = s->spec->self,
 	};
 	const struct runner_check *checks;
@@ -264,7 +273,7 @@ static void healthcheck_run_rows(const struct healthcheck_scene *s,
 int healthcheck_run(const struct healthcheck_spec *spec)
 {
 	struct healthcheck_report report = { .json = spec->json, .is_healthy = true };
-	struct healthcheck_scene scene = { .spec = spec };
+	struct healthcheck_scene scene = { .spec = spec, .workspace = spec->workspace };
 	cleanup_strbuf struct strbuf whole = STRBUF_EMPTY;
 
 	healthcheck_find_init(&scene);

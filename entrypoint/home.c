@@ -15,8 +15,12 @@
 #include "common/table.h"
 #include "entrypoint/probe.h"
 
-/* Where a fallback may lie; the first that can be written. */
+/* Where a fallback may lie, after TMPDIR; the first that can be written. */
 static const char *const home_bases[] = { "/tmp", "/var/tmp", "/dev/shm" };
+
+/* The path of a fallback has to fit into the text of a probe. */
+#define HOME_FALLBACK_MAX 256
+_Static_assert(HOME_FALLBACK_MAX <= ERR_TEXT_MAX, "a fallback's path would be cut");
 
 /* What the tools of an agent look for in HOME. */
 static const char *const home_settings[] = {
@@ -96,28 +100,39 @@ static bool home_is_private(const char *path)
 	       (st.st_mode & (S_IRWXG | S_IRWXO)) == 0;
 }
 
-/* 0: the text is the path. In a child it is the only way to hand it out. */
+/* Makes or finds the fallback below base. 0 or -errno. */
+static int home_make_below(const char *base, char path[HOME_FALLBACK_MAX])
+{
+	/* The same one at each start, so that it is found again. */
+	if (snprintf(path, HOME_FALLBACK_MAX, "%s/agent-home-%u", base, geteuid()) >=
+	    HOME_FALLBACK_MAX)
+		return -ENAMETOOLONG;
+	if (mkdir(path, 0700) == 0 || (errno == EEXIST && home_is_private(path)))
+		return 0;
+	if (snprintf(path, HOME_FALLBACK_MAX, "%s/agent-home-XXXXXX", base) >= HOME_FALLBACK_MAX)
+		return -ENAMETOOLONG;
+	return mkdtemp(path) ? 0 : -errno;
+}
+
+/* 0: the text is the path. From a child it is the only way to hand it out. */
 static int home_make(void *data, struct err *text)
 {
 	const struct home_request *request = data;
+	const char *base = getenv("TMPDIR");
+	char path[HOME_FALLBACK_MAX];
+	int r = -ENOENT;
 
-	for (size_t i = 0; i < ARRAY_LEN(home_bases); i++) {
-		char path[64];
-
-		/* The same one at each start, so that it is found again. */
-		(void)snprintf(path, sizeof(path), "%s/agent-home-%u", home_bases[i], geteuid());
-		if (mkdir(path, 0700) < 0 && !(errno == EEXIST && home_is_private(path))) {
-			(void)snprintf(path, sizeof(path), "%s/agent-home-XXXXXX", home_bases[i]);
-			if (!mkdtemp(path))
-				continue;
-		}
-		if (request->first && request->first[0] == '/')
-			for (size_t j = 0; j < ARRAY_LEN(home_settings); j++)
-				home_link_settings(request->first, path, home_settings[j]);
-		return err_set(text, 0, "%s", path);
-	}
-	return err_set(text, -EACCES, "no folder for HOME: /tmp cannot be written by uid %u",
-		       geteuid());
+	if (base && base[0] == '/')
+		r = home_make_below(base, path);
+	for (size_t i = 0; r < 0 && i < ARRAY_LEN(home_bases); i++)
+		r = home_make_below(home_bases[i], path);
+	if (r < 0)
+		return err_sys(text, r, "no folder for HOME can be made under /tmp by uid %u",
+			       geteuid());
+	if (request->first && request->first[0] == '/')
+		for (size_t i = 0; i < ARRAY_LEN(home_settings); i++)
+			home_link_settings(request->first, path, home_settings[i]);
+	return err_set(text, 0, "%s", path);
 }
 
 int home_find(const struct privileges_user *user, char ret_home[HOME_PATH_MAX], struct err *err)

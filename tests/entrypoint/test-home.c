@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+#include "entrypoint/home.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/test.h"
+
+#define PATH_SIZE 512
+
+struct scene {
+	char top[64]; /* TMPDIR, and where the homes lie */
+	struct privileges_user user;
+	const struct privileges_user *who; /* NULL: who we are */
+};
+
+static const char *at(const struct scene *s, const char *name)
+{
+	static char path[PATH_SIZE];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", s->top, name);
+	return path;
+}
+
+static void make_folder(const struct scene *s, const char *name, mode_t mode)
+{
+	assert_int_equal(mkdir(at(s, name), 0700), 0);
+	assert_int_equal(chown(at(s, name), s->user.uid, s->user.gid), 0);
+	assert_int_equal(chmod(at(s, name), mode), 0);
+}
+
+static void make_file(const struct scene *s, const char *name)
+{
+	int fd = open(at(s, name), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(fchown(fd, s->user.uid, s->user.gid), 0);
+	close(fd);
+}
+
+/* As root somebody else is looked for, in a child. */
+static int setup(void **state)
+{
+	static struct scene s;
+
+	s = (struct scene){ .top = "/tmp/test-home-XXXXXX" };
+	assert_non_null(mkdtemp(s.top));
+	s.user.uid = geteuid() == 0 ? 4321 : geteuid();
+	s.user.gid = geteuid() == 0 ? 4322 : getegid();
+	s.who = geteuid() == 0 ? &s.user : NULL;
+	assert_int_equal(chown(s.top, s.user.uid, s.user.gid), 0);
+	setenv("TMPDIR", s.top, 1);
+	*state = &s;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct scene *s = *state;
+	char command[PATH_SIZE];
+
+	unsetenv("TMPDIR");
+	(void)snprintf(command, sizeof(command), "chmod -R u+rwx %s; rm -rf %s", s->top, s->top);
+	return system(command);
+}
+
+static void check_fallback(const struct scene *s, const char *home)
+{
+	char wanted[PATH_SIZE];
+	struct stat st;
+
+	(void)snprintf(wanted, sizeof(wanted), "%s/agent-home-%u", s->top, s->user.uid);
+	assert_string_equal(home, wanted);
+	assert_int_equal(lstat(home, &st), 0);
+	assert_int_equal(st.st_mode, S_IFDIR | 0700);
+	assert_int_equal(st.st_uid, s->user.uid);
+}
+
+static void test_the_hosts(void **state)
+{
+	const struct scene *s = *state;
+	char home[HOME_PATH_MAX];
+	struct err err;
+
+	make_folder(s, "home", 0700);
+	setenv("HOME", at(s, "home"), 1);
+	assert_int_equal(home_find(s->who, home, &err), 0);
+	assert_string_equal(home, at(s, "home"));
+}
+
+static void test_the_passwd_entrys(void **state)
+{
+	struct scene *s = *state;
+	char home[HOME_PATH_MAX];
+	struct err err;
+
+	make_folder(s, "closed", 0500);
+	make_folder(s, "home", 0700);
+	setenv("HOME", at(s, "closed"), 1);
+	(void)snprintf(s->user.home, sizeof(s->user.home), "%s", at(s, "home"));
+	s->who = &s->user;
+	assert_int_equal(home_find(s->who, home, &err), 0);
+	assert_string_equal(home, at(s, "home"));
+}
+
+static void test_reasons(void **state)
+{
+	struct scene *s = *state;
+	char home[HOME_PATH_MAX], wanted[PATH_SIZE];
+	struct err err;
+
+	make_folder(s, "closed", 0500);
+	make_file(s, "file");
+	unsetenv("HOME");
+	assert_int_equal(home_find(s->who, home, &err), 1);
+	assert_string_equal(err.text, "HOME is not set");
+	check_fallback(s, home);
+	setenv("HOME", "relative", 1);
+	assert_int_equal(home_find(s->who, home, &err), 1);
+	assert_string_equal(err.text, "\"relative\" is no absolute path");
+	setenv("HOME", at(s, "closed"), 1);
+	(void)snprintf(wanted, sizeof(wanted), "%s cannot be written by uid %u: Permission denied",
+		       at(s, "closed"), s->user.uid);
+	assert_int_equal(home_find(s->who, home, &err), 1);
+	assert_string_equal(err.text, wanted);
+	setenv("HOME", at(s, "file"), 1);
+	assert_int_equal(home_find(s->who, home, &err), 1);
+	assert_non_null(strstr(err.text, "/file is not a folder"));
+	setenv("HOME", "/nonexistent", 1);
+	assert_int_equal(home_find(s->who, home, &err), 1);
+	assert_string_equal(err.text, "/nonexistent: No such file or directory");
+	/* It is the same one each time. */
+	check_fallback(s, home);
+}
+
+static void test_a_fallback_that_others_can_enter_is_not_taken(void **state)
+{
+	const struct scene *s = *state;
+	char name[64], home[HOME_PATH_MAX];
+	struct err err;
+	struct stat st;
+
+	(void)snprintf(name, sizeof(name), "agent-home-%u", s->user.uid);
+	make_folder(s, name, 0777);
+	unsetenv("HOME");
+	assert_int_equal(home_find(s->who, home, &err), 1);
+	assert_string_not_equal(home, at(s, name));
+	assert_int_equal(strncmp(home, s->top, strlen(s->top)), 0);
+	assert_int_equal(lstat(home, &st), 0);
+	assert_int_equal(st.st_mode, S_IFDIR | 0700);
+}
+
+/* Credentials mounted read-only into a home that cannot be written. */
+static void test_settings_are_linked(void **state)
+{
+	const struct scene *s = *state;
+	char home[HOME_PATH_MAX], link[PATH_SIZE], target[PATH_SIZE];
+	struct err err;
+	struct stat st;
+	ssize_t n;
+
+	make_folder(s, "closed", 0700);
+	make_folder(s, "closed/.claude", 0700);
+	make_file(s, "closed/.claude/.credentials.json");
+	make_folder(s, "closed/.aws", 0700);
+	make_file(s, "closed/.gitconfig");
+	make_file(s, "closed/other");
+	assert_int_equal(chmod(at(s, "closed/.claude"), 0500), 0);
+	assert_int_equal(chmod(at(s, "closed"), 0500), 0);
+	setenv("HOME", at(s, "closed"), 1);
+	assert_int_equal(home_find(s->who, home, &err), 1);
+	/* What cannot be written is a folder of its own, so that the CLI can write beside it. */
+	(void)snprintf(link, sizeof(link), "%s/.claude", home);
+	assert_int_equal(lstat(link, &st), 0);
+	assert_int_equal(st.st_mode, S_IFDIR | 0700);
+	(void)snprintf(link, sizeof(link), "%s/.claude/.credentials.json", home);
+	n = readlink(link, target, sizeof(target) - 1);
+	assert_true(n > 0);
+	target[n] = '\0';
+	assert_string_equal(target, at(s, "closed/.claude/.credentials.json"));
+	(void)snprintf(link, sizeof(link), "%s/.aws", home);
+	assert_true(readlink(link, target, sizeof(target)) > 0);
+	(void)snprintf(link, sizeof(link), "%s/.gitconfig", home);
+	assert_true(readlink(link, target, sizeof(target)) > 0);
+	(void)snprintf(link, sizeof(link), "%s/other", home);
+	assert_int_equal(lstat(link, &st), -1);
+	/* Again: what is there stays. */
+	assert_int_equal(home_find(s->who, home, &err), 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_the_hosts, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_the_passwd_entrys, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_reasons, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_fallback_that_others_can_enter_is_not_taken,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_settings_are_linked, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
