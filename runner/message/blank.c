@@ -49,6 +49,8 @@ void blank_trim(const char **text, size_t *len)
 {
 	size_t wide;
 
+	if (*len == 0)
+		return; /* *text may be NULL */
 	while ((wide = blank_length(*text, *len)) > 0) {
 		*text += wide;
 		*len -= wide;

@@ -6,5 +6,5 @@
 /* Length in bytes of the blank at p, 0 if none stands there. */
 size_t blank_length(const char *p, size_t n);
 
-/* Moves *text and *len so that no blank stands at either end. */
+/* Moves *text and *len so that no blank stands at either end. *text may be NULL if *len is 0. */
 void blank_trim(const char **text, size_t *len);

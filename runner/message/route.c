@@ -88,15 +88,3 @@ void route_origin(const struct inbound_row *row, struct route *ret)
 		.in_reply_to = row->id,
 	};
 }
-
-int route_names(const struct inbound_destinations *d, struct strbuf *out)
-{
-	int r = 0;
-
-	for (size_t i = 0; i < d->count; i++) {
-		if (i > 0)
-			strbuf_puts(out, ", ");
-		r = strbuf_puts(out, d->rows[i].name);
-	}
-	return r;
-}

@@ -6,7 +6,6 @@
  */
 #include <stddef.h>
 
-#include "common/strbuf.h"
 #include "runner/store/inbound.h"
 
 /*
@@ -44,6 +43,3 @@ void route_reply(const struct inbound_destination *to, const struct inbound_row 
 
 /* Back to where row came from. */
 void route_origin(const struct inbound_row *row, struct route *ret);
-
-/* Appends the names as "a, b, c". 0 or -ENOMEM. */
-int route_names(const struct inbound_destinations *d, struct strbuf *out);
