@@ -40,7 +40,7 @@ def podman(*arguments, stdin=subprocess.DEVNULL, timeout=60, **options):
                           **options)
 
 
-def _no_podman_left():
+def no_podman_left():
     return not any(sessions.is_alive(pid) and sessions.process_name(pid) in PODMANS
                    for pid in sessions.descendants(os.getpid()))
 
@@ -70,7 +70,7 @@ class Container:
 
     def __exit__(self, *_):
         podman("rm", "-f", "-t", "0", self.id)
-        sessions.wait_until(_no_podman_left, "the end of podman's processes")
+        sessions.wait_until(no_podman_left, "the end of podman's processes")
 
     def inspect(self):
         return json.loads(podman("inspect", self.id).stdout)[0]

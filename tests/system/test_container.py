@@ -2,10 +2,12 @@
 """agent-runner as PID 1 of real containers, started the ways that hosts start it."""
 import json
 import os
+import pathlib
 import subprocess
+import tempfile
 
 import pytest
-from containers import IDENTITY, IMAGE, QUIET, Container, podman, podman_path, status
+from containers import IDENTITY, IMAGE, QUIET, Container, no_podman_left, podman, podman_path, status
 from session import is_alive, process_name, wait_until
 
 HARDENED = ["--read-only", "--tmpfs", "/tmp", "--cap-drop=ALL",
@@ -16,13 +18,17 @@ as_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root's podman")
 
 def run(*command, options=(), stdin=None, image=IMAGE):
     """A container in the foreground, to its end."""
-    with subprocess.Popen(
-            [podman_path(), QUIET, "run", "--rm", *IDENTITY, *(["-i"] if stdin is not None else []),
-             *options, image, *command],
-            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        stdout, stderr = process.communicate(stdin, timeout=60)
-    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+    name = f"agent-runner-test-{os.getpid()}"
+    given = {"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}
+    try:
+        return subprocess.run(
+            [podman_path(), QUIET, "run", "--rm", "--name", name, *IDENTITY,
+             *(["-i"] if stdin is not None else []), *options, image, *command],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=30, check=False,
+            **given)
+    finally:
+        podman("rm", "-f", "-i", "-t", "0", name)
+        wait_until(no_podman_left, "the end of podman's processes")
 
 
 @pytest.fixture
@@ -193,6 +199,31 @@ def test_as_a_nanoclaw_host_runs_it(make_session):
         assert '<context timezone="America/New_York" />' in container.log()
         assert 'time="Feb 4, 2026, 8:30 AM"' in container.log()
         assert (session.workspace / ".heartbeat").exists()
+
+
+# What docs/docker.md tells the operator of such a host to add to an image.
+UNDER_THE_NAME_OF_BUN = f"""
+FROM {IMAGE}
+USER root
+RUN printf '#!/bin/sh\\nexec /usr/local/bin/agent-runner\\n' >/usr/local/bin/bun && \\
+    chmod 755 /usr/local/bin/bun
+USER node
+"""
+
+
+def test_as_an_unmodified_nanoclaw_host_runs_it(make_session):
+    session = make_session()
+    with tempfile.TemporaryDirectory() as folder:
+        dockerfile = pathlib.Path(folder) / "Dockerfile"
+        dockerfile.write_text(UNDER_THE_NAME_OF_BUN, encoding="ascii")
+        built = podman("build", "--network=host", "-t", "localhost/under-the-name-of-bun", folder)
+    assert built.returncode == 0, built.stderr
+    with Container("-c", "exec bun run /app/src/index.ts", image="localhost/under-the-name-of-bun",
+                   options=["--rm", "--entrypoint", "bash", "-v", f"{session.workspace}:/workspace"]
+                   ) as container:
+        answers(session)
+        assert process_name(container.pid()) == "agent-runner"
+        assert status(container.pid())["NSpid"][-1] == "1"
 
 
 def test_no_mount_is_said_in_one_line():
