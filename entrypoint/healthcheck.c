@@ -42,7 +42,7 @@ struct healthcheck_scene {
 static int healthcheck_rate_init(struct healthcheck_scene *s, pid_t pid)
 {
 	char *argv[HEALTHCHECK_ARGS_MAX + 1];
-	bool names_workspace = false;
+	bool names_workspace = false, is_same;
 	size_t len = 0;
 	int argc = 0;
 
@@ -61,12 +61,14 @@ static int healthcheck_rate_init(struct healthcheck_scene *s, pid_t pid)
 	    s->cli.mode != CLI_KEEP_ALIVE)
 		return 0;
 	s->names_workspace = names_workspace;
-	if (names_workspace && strcmp(s->cli.workspace, s->spec->workspace) == 0)
+	/* Where it names none, this is what our environment says: nobody can read its own. */
+	is_same = strcmp(s->cli.workspace, s->spec->workspace) == 0;
+	if (is_same && names_workspace)
 		return HEALTHCHECK_RATING_MAX;
-	/* PID 1 is it, whatever its environment says about the workspace: we cannot read that. */
-	if (pid == 1)
+	/* HEALTHCHECK in an image cannot know which workspace the container was told. */
+	if (pid == 1 && (is_same || strcmp(s->spec->workspace, WORKSPACE_DEFAULT) == 0))
 		return HEALTHCHECK_RATING_MAX - 1;
-	return names_workspace ? 0 : 1;
+	return is_same ? 1 : 0;
 }
 
 static void healthcheck_find_init(struct healthcheck_scene *s)
@@ -92,7 +94,6 @@ static void healthcheck_find_init(struct healthcheck_scene *s)
 		return;
 	/* The command line of the last one looked at is still there: read the right one. */
 	(void)healthcheck_rate_init(s, s->init);
-	/* HEALTHCHECK in an image cannot know what the container was told. */
 	if (s->names_workspace && strcmp(s->workspace, WORKSPACE_DEFAULT) == 0)
 		s->workspace = s->cli.workspace;
 }
