@@ -9,7 +9,7 @@ packages_build="gcc/cc libc6-dev meson/meson ninja-build/ninja pkg-config/pkg-co
 	libsqlite3-dev libjansson-dev libseccomp-dev libcap-dev"
 packages_demo="python3"
 packages_test="clang/clang clang-format/clang-format libcmocka-dev python3-pytest
-	mandoc/mandoc strace/strace procps/ps git/git"
+	mandoc/mandoc strace/strace procps/ps git/git tzdata"
 packages_npm="nodejs/node npm/npm"
 packages_container="podman/podman runc/runc mmdebstrap/mmdebstrap debian-archive-keyring"
 packages_bench="gcc/cc tini/tini dumb-init/dumb-init catatonit/catatonit strace/strace"

@@ -8,14 +8,13 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 
 #include "common/fd.h"
 #include "common/table.h"
 
 #define TIMEZONE_DATABASE "/usr/share/zoneinfo/"
-#define TIMEZONE_NAME_MAX 64
+#define TIMEZONE_NAME_MAX (TIMEZONE_SIZE - 1)
 #define TIMEZONE_FILE_MAX 4096
 
 /* Files of the database that are no zones of their own. */
@@ -25,12 +24,12 @@ static const char *const timezone_aliases[] = { "Factory", "localtime", "posix/"
 static const char *const timezone_months[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
 					       "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
 
-/* Only plain components: nothing that leads out of the database. */
+/* Only plain components: nothing that leads out of the database, and no zone by a second name. */
 static bool timezone_is_name(const char *name)
 {
 	size_t n = strlen(name);
 
-	if (n == 0 || n > TIMEZONE_NAME_MAX || name[0] == '/' || name[n - 1] == '/')
+	if (n == 0 || n > TIMEZONE_NAME_MAX || name[0] == '/' || strstr(name, "//"))
 		return false;
 	for (size_t i = 0; i < ARRAY_LEN(timezone_aliases); i++)
 		if (strncmp(name, timezone_aliases[i], strlen(timezone_aliases[i])) == 0)
@@ -60,26 +59,29 @@ static const char *timezone_tail(const char *path)
 	return at ? at + strlen("zoneinfo/") : path;
 }
 
-/* The system's zone in name, or "" if it has none. */
-static void timezone_of_system(char *name, size_t size)
+void timezone_of_system(const char *etc, char *name, size_t size)
 {
-	char link[PATH_MAX] = "";
+	char path[PATH_MAX], link[PATH_MAX] = "";
 	cleanup_free char *text = NULL;
 	size_t len;
 
 	name[0] = '\0';
-	if (readlink("/etc/localtime", link, sizeof(link) - 1) > 0 &&
-	    timezone_exists(timezone_tail(link))) {
+	snprintf(path, sizeof(path), "%s/localtime", etc);
+	if (readlink(path, link, sizeof(link) - 1) > 0 && timezone_exists(timezone_tail(link))) {
 		snprintf(name, size, "%s", timezone_tail(link));
 		return;
 	}
-	if (fd_read_file("/etc/timezone", TIMEZONE_FILE_MAX, &text, &len, NULL) == 0)
-		snprintf(name, size, "%.*s", (int)strcspn(text, " \t\r\n#"), text);
+	snprintf(path, sizeof(path), "%s/timezone", etc);
+	if (fd_read_file(path, TIMEZONE_FILE_MAX, &text, &len, NULL) < 0)
+		return;
+	text[strcspn(text, " \t\r\n#")] = '\0';
+	if (timezone_exists(text))
+		snprintf(name, size, "%s", text);
 }
 
 const char *timezone_init(void)
 {
-	char system[PATH_MAX];
+	char system[TIMEZONE_SIZE], chosen[TIMEZONE_SIZE] = "UTC";
 	const char *name = getenv("TZ");
 
 	if (name && name[0]) {
@@ -89,14 +91,15 @@ const char *timezone_init(void)
 		if (strncmp(name, TIMEZONE_DATABASE, strlen(TIMEZONE_DATABASE)) == 0)
 			name += strlen(TIMEZONE_DATABASE);
 	} else {
-		timezone_of_system(system, sizeof(system));
+		timezone_of_system("/etc", system, sizeof(system));
 		name = system;
 	}
 	/* "Etc/UTC" is what Debian calls the zone that everybody calls UTC. */
-	if (!timezone_exists(name) || strcmp(name, "Etc/UTC") == 0)
-		name = "UTC";
-	if (name != getenv("TZ"))
-		setenv("TZ", name, 1);
+	if (timezone_exists(name) && strcmp(name, "Etc/UTC") != 0)
+		snprintf(chosen, sizeof(chosen), "%s", name);
+	setenv("TZ", chosen, 1);
+	/* The C library would look there instead, and take UTC for what it does not find. */
+	unsetenv("TZDIR");
 	tzset();
 	name = getenv("TZ");
 	return name ? name : "UTC";
@@ -175,10 +178,13 @@ static int timezone_parse_offset(const char **p, int *ret_minutes)
 	(*p)++;
 	if (timezone_digits(p, 2, 2, &hours) < 0)
 		return -EINVAL;
-	if (**p == ':')
+	if (**p == ':') {
 		(*p)++;
-	if (**p && timezone_digits(p, 2, 2, &minutes) < 0)
+		if (timezone_digits(p, 2, 2, &minutes) < 0)
+			return -EINVAL;
+	} else if (**p && timezone_digits(p, 2, 2, &minutes) < 0) {
 		return -EINVAL;
+	}
 	if (hours > 23 || minutes > 59)
 		return -EINVAL;
 	*ret_minutes = sign * (hours * 60 + minutes);

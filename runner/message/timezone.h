@@ -5,16 +5,26 @@
  * (/usr/share/zoneinfo), because the agent and the host see it too. Timestamps without a zone are
  * UTC, as hosts write them.
  */
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/strbuf.h"
 
+/* Room for the longest name and its NUL. */
+#define TIMEZONE_SIZE 64
+
 /*
- * Chooses the zone: TZ if it is set, else the system's (/etc/localtime, /etc/timezone). What names
- * no zone of the database is UTC. Applies it to the process (TZ and tzset(3)), so call it once,
- * before the first time is formatted. Returns the zone's name, owned by the environment.
+ * Chooses the zone: TZ if it is set, else the system's. What names no zone of the database is UTC.
+ * Applies it to the process (TZ and tzset(3)), so call it once, before the first time is formatted.
+ * Returns the zone's name, owned by the environment.
  */
 const char *timezone_init(void);
+
+/*
+ * The zone that the system's folder etc ("/etc") names: by the link localtime, else by the file
+ * timezone. "" if neither names a zone of the database.
+ */
+void timezone_of_system(const char *etc, char *name, size_t size);
 
 /*
  * Appends the time as "Feb 4, 2026, 1:30 PM" in the process's zone, or "Invalid Date" if
