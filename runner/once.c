@@ -3,7 +3,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,75 +19,89 @@
 #include "runner/io/json.h"
 #include "runner/notice.h"
 #include "runner/provider/registry.h"
+#include "runner/request.h"
+#include "runner/task/script.h"
 
-#define ONCE_START	   "---NANOCLAW_OUTPUT_START---\n"
-#define ONCE_END	   "\n---NANOCLAW_OUTPUT_END---\n"
+#define ONCE_START	"---NANOCLAW_OUTPUT_START---\n"
+#define ONCE_END	"\n---NANOCLAW_OUTPUT_END---\n"
 
-#define ONCE_FAILED	   1
-#define ONCE_SECRETS_MAX   128
-#define ONCE_GLOBAL_MAX	   (256 * 1024)
-#define ONCE_STOP_MS	   500
-#define ONCE_FIRST_PUSH_ID 1
-
-static const char once_scheduled[] =
-	"[SCHEDULED TASK - this was sent by the schedule, not by a person]\n\n";
+#define ONCE_FAILED	1
+#define ONCE_GLOBAL_MAX (256 * 1024)
+/* The agent may still write its transcript, which a later request resumes. */
+#define ONCE_STOP_MS 5000
+#define ONCE_PUSH_ID 1
 
 struct once {
 	const struct runner_options *options;
-	json_t *request;
+	struct request *request;
 	struct config *config;
 	struct loop *loop;
 	struct children *children;
-	struct loop_timer *kill_timer;
+	struct loop_timer *give_up; /* the agent does not end */
+	struct script *script;
+	json_t *script_output;
 	const struct provider_type *type;
 	struct provider *provider;
-	char *session; /* the conversation's id; NULL: not known yet */
+	char *session;	 /* the conversation's id; NULL: not known */
+	bool is_resumed; /* the agent goes on with an earlier conversation */
+	bool restarts;	 /* it is ending, to be started in a fresh one */
 	bool answered;
 	bool failed;
 };
 
 /* Frames */
 
-static void once_add_member(json_t *object, const char *name, const char *text)
+static void once_append_or_null(struct strbuf *out, const char *text, size_t len)
 {
-	json_object_set_new(object, name, text ? json_string(text) : json_null());
+	if (text)
+		json_append_string(out, text, len);
+	else
+		strbuf_puts(out, "null");
 }
 
 /* Prints one frame. result and error may be NULL. */
-static void once_frame(struct once *once, const char *result, const char *error)
+static void once_frame(struct once *once, const char *result, size_t len, const char *error)
 {
-	cleanup_json json_t *frame = json_object();
-	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
+	cleanup_strbuf struct strbuf frame = STRBUF_EMPTY;
 
-	once_add_member(frame, "status", error ? "error" : "success");
-	once_add_member(frame, "result", result);
-	if (once->session)
-		once_add_member(frame, "newSessionId", once->session);
-	if (error)
-		once_add_member(frame, "error", error);
-	strbuf_puts(&text, ONCE_START);
-	if (!frame || json_append_compact(&text, frame) < 0 || strbuf_puts(&text, ONCE_END) < 0) {
-		log_error("out of memory");
-		return;
+	strbuf_puts(&frame, ONCE_START "{\"status\":");
+	strbuf_puts(&frame, error ? "\"error\"" : "\"success\"");
+	strbuf_puts(&frame, ",\"result\":");
+	once_append_or_null(&frame, result, len);
+	if (once->session) {
+		strbuf_puts(&frame, ",\"newSessionId\":");
+		json_append_string(&frame, once->session, strlen(once->session));
 	}
-	if (fd_write_all(STDOUT_FILENO, text.data, text.len) < 0)
+	if (error) {
+		strbuf_puts(&frame, ",\"error\":");
+		json_append_string(&frame, error, strlen(error));
+		once->failed = true;
+	}
+	strbuf_puts(&frame, "}" ONCE_END);
+	if (frame.error) {
+		log_error("out of memory");
+		once->failed = true;
+	} else if (fd_write_all(STDOUT_FILENO, frame.data, frame.len) < 0) {
 		log_warning("nobody reads the answer");
-	once->failed |= error != NULL;
+	}
+}
+
+static void once_fail(struct once *once, const char *error)
+{
+	log_error("%s", error);
+	once_frame(once, NULL, 0, error);
+	loop_stop(once->loop, 0);
 }
 
 /* The agent's events */
 
-static void once_on_ready(void *userdata)
-{
-	(void)userdata;
-}
-
 static void once_on_init(void *userdata, const char *continuation)
 {
 	struct once *once = userdata;
-	char *copy = strdup(continuation);
+	char *copy;
 
-	if (!copy)
+	/* One that is being replaced speaks of a conversation that is given up. */
+	if (once->restarts || !(copy = strdup(continuation)))
 		return;
 	free(once->session);
 	once->session = copy;
@@ -121,30 +134,42 @@ static void once_on_nothing(void *userdata)
 	(void)userdata;
 }
 
-static void once_on_kill_timer(void *userdata)
+static void once_on_give_up(void *userdata)
 {
 	struct once *once = userdata;
 
+	log_warning("the agent does not end: leaving it behind");
+	if (once->restarts)
+		once_fail(once, "the agent does not end");
 	loop_stop(once->loop, 0);
 }
 
-static void once_stop(struct once *once)
+static void once_stop_agent(struct once *once)
 {
-	once->answered = true;
 	once->type->stop(once->provider, ONCE_STOP_MS);
 	/* Twice what it gets: its end is noticed, or given up on. */
-	loop_timer_arm(once->kill_timer, 2 * ONCE_STOP_MS);
+	loop_timer_arm(once->give_up, 2 * ONCE_STOP_MS);
 }
 
-static void once_fail(struct once *once, enum provider_error error, const char *detail,
-		      int64_t retry_at_ms)
+/* Says what went wrong in words that need no knowledge of what runs behind it. */
+static void once_report(struct once *once, enum provider_error error, const char *detail,
+			int64_t retry_at_ms)
 {
 	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
 
-	log_warning("the agent failed (%s): %s", provider_error_name(error), detail);
-	if (notice_compose(error, detail, retry_at_ms, &text) == 0)
-		once_frame(once, NULL, text.data);
+	log_error("the agent failed (%s)%s%s", provider_error_name(error), *detail ? ": " : "",
+		  detail);
+	once->answered = true;
 	once->failed = true;
+	if (notice_compose(error, detail, retry_at_ms, &text) == 0)
+		once_frame(once, NULL, 0, text.data);
+}
+
+/* Is this a failure of an earlier conversation, which a fresh one may not have? */
+static bool once_is_worth_a_fresh_start(const struct once *once, enum provider_error error)
+{
+	return once->is_resumed &&
+	       (error == PROVIDER_INVALID_SESSION || error == PROVIDER_TOO_LONG);
 }
 
 static void once_on_result(void *userdata, const struct provider_result *result)
@@ -152,26 +177,45 @@ static void once_on_result(void *userdata, const struct provider_result *result)
 	struct once *once = userdata;
 
 	/* Words about background work are not the answer to the prompt. */
-	if (once->answered || (result->answered == 0 && result->error == PROVIDER_OK))
+	if (once->answered || once->restarts ||
+	    (result->answered == 0 && result->error == PROVIDER_OK))
 		return;
-	if (result->error != PROVIDER_OK)
-		once_fail(once, result->error, result->text, result->retry_at_ms);
-	else
-		once_frame(once, result->text_len > 0 ? result->text : NULL, NULL);
-	once_stop(once);
+	if (once_is_worth_a_fresh_start(once, result->error)) {
+		once->restarts = true;
+	} else if (result->error != PROVIDER_OK) {
+		once_report(once, result->error, result->text, result->retry_at_ms);
+	} else {
+		once->answered = true;
+		once_frame(once, result->text_len > 0 ? result->text : NULL, result->text_len,
+			   NULL);
+	}
+	once_stop_agent(once);
 }
+
+static void once_start_fresh(struct once *once);
 
 static void once_on_exited(void *userdata, enum provider_error error, const char *detail)
 {
 	struct once *once = userdata;
+	struct provider *provider = steal_ptr(once->provider);
 
-	if (!once->answered)
-		once_fail(once, error == PROVIDER_OK ? PROVIDER_CRASHED : error, detail, 0);
-	loop_stop(once->loop, 0);
+	loop_timer_disarm(once->give_up);
+	/* What its tools left running must not outlive it. */
+	(void)children_kill_orphans(once->children);
+	if (once->restarts || (!once->answered && once_is_worth_a_fresh_start(once, error))) {
+		once_start_fresh(once);
+	} else {
+		if (!once->answered)
+			once_report(once, error == PROVIDER_OK ? PROVIDER_CRASHED : error, detail,
+				    0);
+		loop_stop(once->loop, 0);
+	}
+	/* Last: detail may live in it. */
+	once->type->free(provider);
 }
 
 static const struct provider_events once_events = {
-	.ready = once_on_ready,
+	.ready = once_on_nothing,
 	.init = once_on_init,
 	.text = once_on_text,
 	.tool_start = once_on_tool_start,
@@ -182,83 +226,27 @@ static const struct provider_events once_events = {
 	.exited = once_on_exited,
 };
 
-/* The request */
-
-/* Keeps a copy for inspection, without the secrets. It is a help, never a reason to fail. */
-static void once_keep_copy(const json_t *request)
-{
-	cleanup_json json_t *copy = json_copy((json_t *)(uintptr_t)request);
-	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
-	cleanup_close int fd = -1;
-
-	if (!copy)
-		return;
-	json_object_del(copy, "secrets");
-	if (json_append_compact(&text, copy) < 0)
-		return;
-	/* Made anew: a file that somebody else prepared there keeps its rights. */
-	(void)unlink(ONCE_COPY_PATH);
-	fd = open(ONCE_COPY_PATH, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0 || fd_write_all(fd, text.data, text.len) < 0)
-		log_warning("cannot keep a copy of the request in %s: %s", ONCE_COPY_PATH,
-			    strerror(errno));
-}
-
-static int once_parse(struct once *once, const char *text, size_t len, struct err *err)
-{
-	const char *prompt;
-	int r;
-
-	r = json_parse(text, len, &once->request, err);
-	if (r < 0)
-		return err_prefix(err, r, "the request on stdin");
-	prompt = json_member_string(once->request, "prompt");
-	if (!prompt || *prompt == '\0')
-		return err_set(err, -EINVAL,
-			       "the request on stdin must be a JSON object with a \"prompt\"");
-	once_keep_copy(once->request);
-	return 0;
-}
-
-/* "NAME=value" for each secret, owned by the list; the environment is the only place they reach. */
-static int once_list_secrets(const json_t *request, char *ret_env[ONCE_SECRETS_MAX + 1])
-{
-	json_t *secrets = json_member(request, "secrets"), *value;
-	const char *name;
-	size_t count = 0;
-
-	ret_env[0] = NULL;
-	json_object_foreach(secrets, name, value)
-	{
-		if (!json_is_string(value) || !*name || strchr(name, '='))
-			continue;
-		if (count == ONCE_SECRETS_MAX) {
-			log_warning("more than %d secrets: the rest is left out", ONCE_SECRETS_MAX);
-			break;
-		}
-		if (asprintf(&ret_env[count], "%s=%s", name, json_string_value(value)) < 0) {
-			ret_env[count] = NULL;
-			return -ENOMEM;
-		}
-		ret_env[++count] = NULL;
-	}
-	return 0;
-}
+/* The agent */
 
 /* global/CLAUDE.md is told to every group but the main one. NULL: nothing to tell. */
 static char *once_instructions(const struct once *once)
 {
 	cleanup_free char *path = NULL;
+	struct err err;
 	char *text = NULL;
 	size_t len;
+	int r;
 
-	if (json_member_bool(once->request, "isMain", false))
+	if (once->request->is_main)
 		return NULL;
 	if (asprintf(&path, "%s/global/CLAUDE.md", once->options->workspace) < 0) {
 		path = NULL;
 		return NULL;
 	}
-	return fd_read_file(path, ONCE_GLOBAL_MAX, &text, &len, NULL) == 0 ? text : NULL;
+	r = fd_read_file(path, ONCE_GLOBAL_MAX, &text, &len, &err);
+	if (r < 0 && r != -ENOENT)
+		log_warning("%s: the agent is not told of it", err.text);
+	return r == 0 ? text : NULL;
 }
 
 static const char *once_or_null(const char *text)
@@ -266,50 +254,101 @@ static const char *once_or_null(const char *text)
 	return text && *text ? text : NULL;
 }
 
-static int once_start_agent(struct once *once, struct err *err)
+static int once_push(struct once *once)
 {
-	const char *name = json_member_string(once->request, "assistantName");
+	cleanup_strbuf struct strbuf prompt = STRBUF_EMPTY;
+	int r = request_append_prompt(once->request, once->script_output, &prompt);
+
+	return r < 0 ? r
+		     : once->type->push(once->provider, ONCE_PUSH_ID, prompt.data, prompt.len,
+					false);
+}
+
+/* Starts the agent and hands it the prompt. */
+static int once_start_agent(struct once *once, const char *continuation, struct err *err)
+{
+	const struct request *request = once->request;
 	cleanup_free char *cwd = folders_find_working(once->options->workspace, "group");
 	cleanup_free char *instructions = once_instructions(once);
-	char *env[ONCE_SECRETS_MAX + 1];
-	const struct provider_query query = {
+	cleanup_free char *archive = NULL;
+	char **extra = folders_list_extra(once->options->workspace);
+	struct provider_query query = {
 		.loop = once->loop,
 		.children = once->children,
 		.cwd = cwd,
-		.continuation = once_or_null(json_member_string(once->request, "sessionId")),
-		.instructions = instructions,
+		.continuation = continuation,
+		.instructions = once_or_null(instructions),
 		.model = once_or_null(once->config->model),
 		.effort = once_or_null(once->config->effort),
-		.assistant_name = once_or_null(name),
-		.env = (const char *const *)env,
+		.assistant_name = request->assistant_name
+					  ? request->assistant_name
+					  : once_or_null(once->config->assistant_name),
+		.directories = (const char *const *)extra,
+		.env = (const char *const *)request->env,
 	};
-	int r = once_list_secrets(once->request, env);
+	int r = 0;
 
-	if (r == 0 && !cwd)
+	once->is_resumed = continuation != NULL;
+	if (!cwd || !extra || asprintf(&archive, "%s/conversations", cwd) < 0) {
+		archive = NULL;
 		r = -ENOMEM;
-	if (r < 0)
-		err_sys(err, r, "cannot start the agent");
-	else
-		r = once->type->start(&query, &once_events, once, &once->provider, err);
-	for (char **secret = env; *secret; secret++) {
-		explicit_bzero(*secret, strlen(*secret));
-		free(*secret);
 	}
-	return r;
+	query.archive_dir = archive;
+	if (r == 0)
+		r = once->type->start(&query, &once_events, once, &once->provider, err);
+	else
+		err_sys(err, r, "cannot start the agent");
+	folders_free(extra);
+	if (r < 0)
+		return r;
+	r = once_push(once);
+	return r < 0 ? err_sys(err, r, "cannot hand the prompt to the agent") : 0;
 }
 
-static int once_push(struct once *once, struct err *err)
+/* The earlier conversation is unknown, or too long: the request is answered without it. */
+static void once_start_fresh(struct once *once)
 {
-	cleanup_strbuf struct strbuf prompt = STRBUF_EMPTY;
-	int r;
+	struct err err;
 
-	if (json_member_bool(once->request, "isScheduledTask", false))
-		strbuf_puts(&prompt, once_scheduled);
-	r = strbuf_puts(&prompt, json_member_string(once->request, "prompt"));
-	if (r == 0)
-		r = once->type->push(once->provider, ONCE_FIRST_PUSH_ID, prompt.data, prompt.len,
-				     false);
-	return r < 0 ? err_sys(err, r, "cannot hand the prompt to the agent") : 0;
+	log_warning("the conversation %s cannot be resumed: starting a fresh one",
+		    once->request->session);
+	once->restarts = false;
+	free(steal_ptr(once->session));
+	if (once_start_agent(once, NULL, &err) < 0)
+		once_fail(once, err.text);
+}
+
+/* A script that decides whether a scheduled task wakes the agent */
+
+static void once_on_script(void *userdata, const struct script_outcome *outcome)
+{
+	struct once *once = userdata;
+	struct err err;
+
+	if (outcome->problem)
+		log_warning("the task's script: %s: the agent is not woken", outcome->problem);
+	once->script_output = json_incref(outcome->data);
+	if (!outcome->wake)
+		loop_stop(once->loop, 0);
+	else if (once_start_agent(once, once->request->session, &err) < 0)
+		once_fail(once, err.text);
+}
+
+/* The way of a request */
+
+static int once_begin(struct once *once, struct err *err)
+{
+	cleanup_free char *cwd = NULL;
+	struct script_spec spec = { .text = once->request->script };
+
+	if (!spec.text || !once->request->is_scheduled)
+		return once_start_agent(once, once->request->session, err);
+	cwd = folders_find_working(once->options->workspace, "group");
+	if (!cwd)
+		return err_sys(err, -ENOMEM, "cannot start the script");
+	spec.cwd = cwd;
+	return script_start(once->loop, once->children, &spec, once_on_script, once, &once->script,
+			    err);
 }
 
 static int once_find_provider(struct once *once, struct err *err)
@@ -333,14 +372,16 @@ static int once_find_provider(struct once *once, struct err *err)
 		       once->config->provider, names);
 }
 
-/* The end */
-
 static void once_on_terminate(void *userdata, const struct signalfd_siginfo *info)
 {
 	struct once *once = userdata;
+	struct err err;
 
 	log_info("ending on signal %u", info->ssi_signo);
-	once->failed = true;
+	if (!once->answered) {
+		err_set(&err, 0, "ended by signal %u before there was an answer", info->ssi_signo);
+		once_frame(once, NULL, 0, err.text);
+	}
 	loop_stop(once->loop, 0);
 }
 
@@ -354,26 +395,26 @@ static int once_setup(struct once *once, struct err *err)
 		r = loop_add_signal(once->loop, SIGINT, once_on_terminate, once, err);
 	if (r == 0)
 		r = children_new(once->loop, once->options->self, &once->children, err);
-	if (r == 0 && loop_timer_new(once->loop, once_on_kill_timer, once, &once->kill_timer) < 0)
+	if (r == 0 && loop_timer_new(once->loop, once_on_give_up, once, &once->give_up) < 0)
 		r = err_sys(err, -ENOMEM, "cannot start the agent");
 	if (r == 0)
 		r = once_find_provider(once, err);
-	if (r == 0)
-		r = once_start_agent(once, err);
-	return r < 0 ? r : once_push(once, err);
+	return r < 0 ? r : once_begin(once, err);
 }
 
 static void once_teardown(struct once *once)
 {
+	script_free(once->script);
 	if (once->provider)
 		once->type->free(once->provider);
 	if (once->children)
 		(void)children_kill_orphans(once->children);
 	children_free(once->children);
-	loop_timer_free(once->kill_timer);
+	loop_timer_free(once->give_up);
 	loop_free(once->loop);
 	config_free(once->config);
-	json_decref(once->request);
+	json_decref(once->script_output);
+	request_free(once->request);
 	free(once->session);
 }
 
@@ -385,33 +426,50 @@ static bool once_is_blank(const char *text, size_t len)
 	return true;
 }
 
-int once_run(const struct runner_options *options, int fd)
+/* Reads the request. -ENODATA: there is none. */
+static int once_read(struct once *once, int fd, const char *copy_path, struct err *err)
 {
-	struct once once = { .options = options };
 	cleanup_free char *text = NULL;
-	struct err err = { "" };
+	struct err copy;
 	size_t len;
 	int r;
 
-	r = fd_read_all(fd, ONCE_REQUEST_MAX, &text, &len, &err);
-	if (r < 0) {
-		err_prefix(&err, r, "the request on stdin");
-	} else {
-		if (once_is_blank(text, len))
-			return -ENODATA;
-		r = once_parse(&once, text, len, &err);
-		explicit_bzero(text, len);
-	}
+	r = fd_read_all(fd, ONCE_REQUEST_MAX, &text, &len, err);
+	if (r < 0)
+		return err_prefix(err, r, "the request on stdin");
+	if (once_is_blank(text, len))
+		return -ENODATA;
+	r = request_parse(text, len, &once->request, err);
+	explicit_bzero(text, len);
+	if (r < 0)
+		return r;
+	/* A help, never a reason to fail. */
+	if (request_keep_copy(once->request, copy_path, &copy) < 0)
+		log_warning("the request is not kept for inspection: %s", copy.text);
+	if (once->request->session && !(once->session = strdup(once->request->session)))
+		return err_sys(err, -ENOMEM, "the request on stdin");
+	return 0;
+}
+
+int once_run(const struct runner_options *options, int fd, const char *copy_path)
+{
+	struct once once = { .options = options };
+	struct err err = { "" };
+	int r;
+
+	r = once_read(&once, fd, copy_path, &err);
+	if (r == -ENODATA)
+		return r;
 	if (r == 0)
 		r = once_setup(&once, &err);
 	if (r == 0)
 		r = loop_run(once.loop, &err);
 	if (r < 0) {
 		log_error("%s", err.text);
-		once_frame(&once, NULL, err.text);
+		once_frame(&once, NULL, 0, err.text);
 	} else if (!once.failed) {
-		/* The query ended: where it can be taken up again. */
-		once_frame(&once, NULL, NULL);
+		/* The end of the query, and where it can be taken up again. */
+		once_frame(&once, NULL, 0, NULL);
 	}
 	once_teardown(&once);
 	return once.failed ? ONCE_FAILED : EXIT_CODE_OK;

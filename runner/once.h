@@ -12,5 +12,5 @@
 /* Where a copy of the request is kept for inspection: mode 0600, without its secrets. */
 #define ONCE_COPY_PATH "/tmp/input.json"
 
-/* See runner_once(). */
-int once_run(const struct runner_options *options, int fd);
+/* See runner_once(). copy_path: ONCE_COPY_PATH, but for tests. */
+int once_run(const struct runner_options *options, int fd, const char *copy_path);

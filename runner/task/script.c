@@ -111,11 +111,11 @@ static void script_blame(struct script *script, int status)
 
 	line = line ? line + 1 : text;
 	if (WIFSIGNALED(status))
-		err_set(&script->problem, 0, "killed by signal %d: %.*s", WTERMSIG(status),
-			SCRIPT_STDERR_SHOWN, line);
+		err_set(&script->problem, 0, "killed by signal %d%s%.*s", WTERMSIG(status),
+			*line ? ": " : "", SCRIPT_STDERR_SHOWN, line);
 	else
-		err_set(&script->problem, 0, "exit status %d: %.*s", WEXITSTATUS(status),
-			SCRIPT_STDERR_SHOWN, line);
+		err_set(&script->problem, 0, "exit status %d%s%.*s", WEXITSTATUS(status),
+			*line ? ": " : "", SCRIPT_STDERR_SHOWN, line);
 }
 
 /* Reads the last line. Returns wakeAgent; what is wrong goes to .problem. */
