@@ -314,6 +314,7 @@ class Session:
                 db = sqlite3.connect(f"file:{self.outbound}?mode=ro", uri=True, timeout=5)
                 try:
                     db.row_factory = sqlite3.Row
+                    db.text_factory = lambda text: text.decode(errors="replace")
                     return True, [dict(row) for row in db.execute(query, parameters)]
                 finally:
                     db.close()
@@ -359,7 +360,9 @@ class Session:
     def explain(self):
         """All there is to say about a session in which something did not happen."""
         try:
-            rows = "\n".join(f"  {answer}" for answer in self.answers())
+            answers = self.answers()
+            rows = "\n".join(f"  {answer}" for answer in answers[-10:])
+            rows = f"  ({len(answers)}, the last ones:)\n{rows}"
             state = f"acks: {self.acks()}\nstate: {self.state()}\n"
         except AssertionError as error:
             rows, state = f"  {error}", ""

@@ -23,6 +23,12 @@ def complaints(session):
             session.lines("agent-runner: error:") if "unknown destination" not in line]
 
 
+def line_of_a_failed_start(session, code):
+    assert session.start().wait_exit() == code
+    line, = complaints(session)
+    return line
+
+
 # container.json
 
 
@@ -253,21 +259,24 @@ def test_inbound_with_a_hot_journal_waits_for_the_host(make_session):
 
 def test_inbound_that_may_not_be_read(session):
     session.inbound.chmod(0)
-    message = None
-    session.start()
+    line = line_of_a_failed_start(session, 77)
+    assert "inbound.db" in line and str(sessions.UID) in line
+
+
+def test_inbound_that_may_not_be_read_for_a_while(session):
+    session.start().wait_ack(session.add_chat("first"))
+    session.inbound.chmod(0)
     session.wait(lambda: complaints(session), "a complaint")
     session.inbound.chmod(0o644)
-    message = session.add_chat("hello")
-    session.wait_ack(message)
+    session.wait_ack(session.add_chat("second"))
     assert len(complaints(session)) == 1
 
 
 def test_inbound_is_a_folder(session):
     session.inbound.unlink()
     session.inbound.mkdir()
-    session.start()
-    session.wait(lambda: complaints(session), "a complaint")
-    assert "inbound.db" in complaints(session)[0]
+    line = line_of_a_failed_start(session, 66)
+    assert "inbound.db" in line and "regular file" in line
 
 
 # outbound.db
@@ -290,9 +299,8 @@ def test_outbound_that_is_damaged(session):
 def test_outbound_that_is_a_folder(session):
     session.outbound.unlink()
     session.outbound.mkdir()
-    assert session.start().wait_exit() == 73
-    line, = complaints(session)
-    assert "outbound.db" in line
+    line = line_of_a_failed_start(session, 66)
+    assert "outbound.db" in line and "regular file" in line
 
 
 def test_outbound_that_cannot_be_written_for_a_while(make_session):
@@ -314,6 +322,33 @@ def test_outbound_that_cannot_be_written_for_a_while(make_session):
 
 
 # The workspace
+
+
+def test_a_workspace_that_is_missing(session):
+    session.workspace = session.base / "nowhere"
+    line = line_of_a_failed_start(session, 66)
+    assert str(session.workspace) in line
+
+
+def test_a_workspace_that_is_a_file(session):
+    session.workspace = session.base / "file"
+    session.workspace.write_text("")
+    line = line_of_a_failed_start(session, 66)
+    assert str(session.workspace) in line and "is not a folder" in line
+
+
+@AS_ROOT
+def test_a_workspace_of_somebody_else(session):
+    session.start(user=(4321, 4321))
+    assert session.wait_exit() == 77
+    line, = complaints(session)
+    assert str(session.workspace) in line and "4321" in line
+
+
+def test_a_workspace_that_cannot_be_written(session):
+    session.workspace.chmod(0o555)
+    line = line_of_a_failed_start(session, 77)
+    assert str(session.workspace) in line and str(sessions.UID) in line
 
 
 @AS_ROOT
@@ -431,6 +466,15 @@ def test_a_malformed_column_costs_no_other_message(session, column, value):
     assert odd == (session.acks()[bad] == "completed")
     assert len(complaints(session)) == (session.acks()[bad] == "failed")
     session.wait_ack(session.add_chat("and on", seq=2 ** 62 + 2))
+
+
+@pytest.mark.parametrize("value", [b"\xff\xfe", b"before\x00behind", b"\x00"])
+def test_an_id_of_odd_bytes_is_not_answered_for_ever(session, value):
+    session.add_rows([{"content": {"text": "odd"}, "id": value}])
+    message = session.add_chat("good")
+    session.start().wait_ack(message)
+    assert sessions.stays(lambda: session.texts().count("echo: odd") <= 1, 0.7)
+    session.wait_ack(session.add_chat("and on"))
 
 
 def test_a_row_without_an_id_is_left_alone(session):

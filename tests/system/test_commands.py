@@ -139,6 +139,15 @@ def test_stop_ends_the_follow_ups_too(session):
     assert session.texts() == ["Stopped."]
 
 
+def test_after_a_stop_the_session_goes_on(make_session):
+    session = make_session(env={"AGENT_MOCK_DELAY_MS": "1000"})
+    first = session.add_chat("first")
+    session.start().wait_turn(first)
+    kept = session.add_chats(["/stop", "next"])
+    session.wait_ack([first, *kept])
+    assert session.texts() == ["Stopped.", "echo: next"]
+
+
 def test_stop_keeps_what_was_finished(make_session):
     session = make_session(env={"AGENT_MOCK_DELAY_MS": "500"})
     first = session.add_chat("first")

@@ -160,6 +160,13 @@ def test_on_wake_rows_belong_to_the_first_look(session):
     session.start().wait_ack(late)
 
 
+def test_an_on_wake_row_behind_a_full_prompt_is_not_lost(make_session):
+    session = make_session(config={"maxMessagesPerPrompt": 2})
+    ids = session.add_chats([f"{i}" for i in range(5)])
+    last = session.add_chat("woken", on_wake=1)
+    session.start().wait_ack([*ids, last])
+
+
 def test_system_rows_never_start_or_join_a_turn(session):
     answer = session.add({"questionId": "q", "answer": "yes"}, kind="system")
     message = session.add_chat("hello")

@@ -97,7 +97,8 @@ def test_right_after_the_start(session):
         assert "processing" not in session.acks().values()
 
 
-def test_while_answers_are_written(session):
+def test_while_answers_are_written(make_session):
+    session = make_session(env={"AGENT_MOCK_DELAY_MS": "20"})
     ids = session.add_chats([f"{i}" for i in range(300)])
     for _ in range(3):
         session.start().wait_answers(len(session.answers()) + 20)
@@ -141,6 +142,15 @@ def test_while_the_host_reads_outbound(session):
     db.close()
     session.start().wait_ack(message)
     assert session.texts() == ["echo: hello"]
+
+
+def test_a_killed_loop_is_started_again_and_takes_its_message_up(session):
+    message = session.add_chat("hello")
+    session.start({"AGENT_MOCK_DELAY_MS": "700"}).wait_turn(message)
+    os.kill(session.loop_pid(), signal.SIGKILL)
+    session.wait_ack(message)
+    assert session.texts() == ["echo: hello"]
+    assert session.stop() == 0
 
 
 def test_nothing_is_left_in_the_folder(session):

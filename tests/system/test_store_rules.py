@@ -101,7 +101,8 @@ def test_no_lock_is_held_between_commits(session):
     message = session.add_chat("hello")
     session.start(SLOW).wait_turn(message)
     for path in (session.inbound, session.outbound):
-        with sqlite3.connect(path, timeout=0, isolation_level=None) as db:
+        # The moment in which it reads may be now; a lock that is kept would outlast any wait.
+        with sqlite3.connect(path, timeout=5, isolation_level=None) as db:
             db.execute("BEGIN EXCLUSIVE")
             db.execute("ROLLBACK")
         db.close()
