@@ -52,7 +52,7 @@ static int command_text(const struct inbound_row *row, struct strbuf *out)
 	return strbuf_append(out, trimmed, len);
 }
 
-/* Copies the first word in lower case. false: it is too long, or holds a NUL, to be a command. */
+/* Copies the first word. false: it is too long, or holds a NUL, to be a command. */
 static bool command_word(const struct strbuf *text, char *word)
 {
 	size_t n = 0;
@@ -60,19 +60,33 @@ static bool command_word(const struct strbuf *text, char *word)
 	while (n < text->len && blank_length(text->data + n, text->len - n) == 0) {
 		if (n == COMMAND_WORD_MAX || text->data[n] == '\0')
 			return false;
-		word[n] = (char)tolower((unsigned char)text->data[n]);
+		word[n] = text->data[n];
 		n++;
 	}
 	word[n] = '\0';
 	return n > 1;
 }
 
-static enum command command_of_word(const char *word, command_known_fn *known, void *userdata)
+/* Which command is it? Spells the word as who carries it out does. */
+static enum command command_of_word(char *word, command_known_fn *known, void *userdata)
 {
+	char lower[COMMAND_WORD_MAX + 1];
+	enum command command = COMMAND_NONE;
+	size_t n = strlen(word);
+
+	for (size_t i = 0; i <= n; i++)
+		lower[i] = (char)tolower((unsigned char)word[i]);
 	for (size_t i = 0; i < ARRAY_LEN(command_table); i++)
-		if (strcmp(word, command_table[i].word) == 0)
-			return command_table[i].command;
-	return known && known(userdata, word) ? COMMAND_AGENT : COMMAND_NONE;
+		if (strcmp(lower, command_table[i].word) == 0)
+			command = command_table[i].command;
+	/* Commands that people add may have capitals; agents tell them apart. */
+	if (command == COMMAND_NONE && known && known(userdata, word))
+		return COMMAND_AGENT;
+	if (command == COMMAND_NONE && known && known(userdata, lower))
+		command = COMMAND_AGENT;
+	if (command != COMMAND_NONE)
+		memcpy(word, lower, n);
+	return command;
 }
 
 int command_classify(const struct inbound_row *row, command_known_fn *known, void *userdata,
@@ -90,6 +104,7 @@ int command_classify(const struct inbound_row *row, command_known_fn *known, voi
 	if (text.len > 0 && command_word(&text, word))
 		command = command_of_word(word, known, userdata);
 	if (command == COMMAND_AGENT && ret_text) {
+		memcpy(text.data, word, strlen(word));
 		/* A string for the caller: what stands behind a NUL would be lost. */
 		for (size_t i = 0; i < text.len; i++)
 			if (text.data[i] == '\0')

@@ -2,7 +2,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Slash commands: which chat rows are one, and who carries it out. The first word counts, as a
- * whole and with case ignored: "/clear now" is a command, "/clearly not" is a sentence.
+ * whole and with case ignored: "/clear now" and "/Clear" are commands, "/clearly not" is a sentence.
  */
 #include <stdbool.h>
 
@@ -15,7 +15,10 @@ enum command {
 	COMMAND_AGENT, /* goes raw to the agent, alone in its turn */
 };
 
-/* Does the agent itself know this command? word is lower case, with its slash. */
+/*
+ * Does the agent itself know this command? word has its slash, and is asked for as it was typed and
+ * then in lower case.
+ */
 typedef bool command_known_fn(void *userdata, const char *word);
 
 /*
@@ -24,7 +27,8 @@ typedef bool command_known_fn(void *userdata, const char *word);
  * and what known() confirms (NULL: nothing more).
  *
  * 0 with the command, and for COMMAND_AGENT the trimmed text as a heap string owned by the caller
- * in *ret_text (left alone otherwise; ret_text may be NULL); -ENOMEM.
+ * in *ret_text (left alone otherwise; ret_text may be NULL), its first word spelled as the agent
+ * knows it; -ENOMEM.
  */
 int command_classify(const struct inbound_row *row, command_known_fn *known, void *userdata,
 		     enum command *ret_command, char **ret_text);
