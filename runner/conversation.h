@@ -61,7 +61,7 @@ void conversation_interrupt(struct conversation *c, const struct inbound_row *ro
 
 /* A turn runs. */
 bool conversation_is_active(const struct conversation *c);
-/* It takes no more messages for now. */
+/* It takes no more messages at present. */
 bool conversation_is_full(const struct conversation *c);
 /* A failed turn waits for its next try. */
 bool conversation_is_waiting(const struct conversation *c);

@@ -18,7 +18,7 @@ struct inbox_view {
 	size_t limit;	     /* rows in one prompt */
 	bool first_look;     /* of this container */
 	bool turn_is_active; /* commands wait, /stop does not */
-	bool turn_is_full;   /* it takes nothing more for now; /stop is still seen */
+	bool turn_is_full;   /* it takes nothing more yet; /stop is still seen */
 	bool commands_known; /* the agent has announced its commands, or never will */
 	command_known_fn *known;
 	void *userdata; /* of known */

@@ -37,7 +37,7 @@ void outbox_add_failed(struct outbox *outbox, const char *id);
 /* One key a transaction, the last one counts; value NULL deletes it. */
 void outbox_set_state(struct outbox *outbox, const char *key, const char *value);
 
-/* True: written, or nothing was there. False: refused for now; it is tried again by itself. */
+/* True: written, or nothing was there. False: refused; it is tried again by itself. */
 bool outbox_commit(struct outbox *outbox);
 
 /* Nothing waits to be written. */

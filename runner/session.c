@@ -175,7 +175,7 @@ static int session_digest(struct session *s, struct inbox_look *look, struct err
 		r = session_set_aside(s, &look->batch.aside[i], err);
 	/* A stop or a failed row must be on disk before what follows it. */
 	if (!outbox_commit(s->outbox))
-		return err_set(err, -EAGAIN, "outbound.db cannot be written for now");
+		return err_set(err, -EAGAIN, "outbound.db cannot be written yet");
 	if (r < 0 || look->batch.count == 0)
 		return r;
 	return session_take(s, look, err);

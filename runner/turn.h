@@ -42,7 +42,7 @@ void turn_free(struct turn *turn);
 
 /* Something is claimed and not yet answered. */
 bool turn_is_active(const struct turn *turn);
-/* It takes no more for now. */
+/* It takes no more at present. */
 bool turn_is_full(const struct turn *turn);
 
 /* Messages to be handed to the agent as one text. */

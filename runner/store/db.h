@@ -5,7 +5,7 @@
  * connection, values bound by name, one mapper from SQLite's result codes to errno.
  *
  * Result codes (https://www.sqlite.org/rescode.html) become
- *   -EAGAIN   locked, replaced, hot journal, cannot be read for now: try again later
+ *   -EAGAIN   locked, replaced, hot journal, cannot be read yet: try again later
  *   -ENOENT   cannot be opened: missing, or no permission
  *   -EBADMSG  not a database, or damaged
  *   -ENOSPC   disk or quota full		-EROFS  not writable

@@ -236,7 +236,7 @@ static void test_new_destination_is_found(void **state)
 	assert_string_equal(exchange_sent(&w->x), "m1|c|NULL|one\n");
 }
 
-/* A file that cannot be read for now must not make known destinations unknown. */
+/* A file that cannot be read at the moment must not make known destinations unknown. */
 static void test_known_destinations_need_no_file(void **state)
 {
 	struct world *w = *state;

@@ -150,7 +150,7 @@ static void test_rule(void **state)
 		{ "aaaw", 1, "d / a b c / " },
 		{ "waw", 1, "a /  /  +" },
 		{ "caw", 1, "c / b / a" },
-		/* left for now */
+		/* left until later */
 		{ "l", 10, " /  /  +" },
 		{ "wlc", 10, "a /  /  +" },
 		{ "clw", 10, "a c /  /  +" },
