@@ -223,7 +223,7 @@ static void test_commands_of_the_agent(void **state)
 	receive(w, "c", "/etc/hosts is broken");
 	receive(w, "d", "/clearly not");
 	assert_string_equal(look(w), "agent:a|more");
-	assert_string_equal(w->look.command_text, "/Compact  keep the plan");
+	assert_string_equal(w->look.command_text, "/compact  keep the plan");
 	acknowledge(w);
 	assert_string_equal(look(w), "agent:b|more");
 	assert_string_equal(w->look.command_text, "/mine");
