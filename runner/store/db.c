@@ -58,8 +58,8 @@ static int db_fail(struct db *db, struct err *err)
 {
 	int code = sqlite3_extended_errcode(db->handle), reason = 0;
 
-	/* Of other failures SQLite may still know the errno of something that it dealt with. */
-	if ((code & 0xff) == SQLITE_CANTOPEN || (code & 0xff) == SQLITE_IOERR)
+	/* Of other failures SQLite may know the errno of something else. */
+	if ((code & 0xff) == SQLITE_CANTOPEN)
 		reason = sqlite3_system_errno(db->handle);
 	return err_set(err, db_map(code), "%s%s%s (SQLite %d)", sqlite3_errmsg(db->handle),
 		       reason ? ": " : "", reason ? strerror(reason) : "", code);

@@ -49,7 +49,7 @@ static const char *const outbound_sql[] = {
 			 " ON CONFLICT (message_id) DO UPDATE SET status = excluded.status,"
 			 " status_changed = excluded.status_changed",
 	[OUTBOUND_RELEASE] = "DELETE FROM processing_ack WHERE status = 'processing'",
-	[OUTBOUND_MAX_SEQ] = "SELECT max(seq) FROM messages_out",
+	[OUTBOUND_MAX_SEQ] = "SELECT max(seq) FROM messages_out WHERE seq BETWEEN 0 AND :max",
 	[OUTBOUND_INSERT] = "INSERT INTO messages_out (id, seq, in_reply_to, timestamp, kind,"
 			    " platform_id, channel_type, thread_id, content)"
 			    " VALUES (:id, :seq, :in_reply_to, datetime('now'), :kind,"
@@ -67,7 +67,8 @@ static const char *const outbound_sql[] = {
 	[OUTBOUND_CLEAR_TOOL] = "UPDATE container_state SET current_tool = NULL,"
 				" tool_declared_timeout_ms = NULL, tool_started_at = NULL,"
 				" updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
-				" WHERE current_tool IS NOT NULL",
+				" WHERE coalesce(current_tool, tool_declared_timeout_ms,"
+				" tool_started_at) IS NOT NULL",
 	[OUTBOUND_OLDEST_CLAIM] = "SELECT count(*),"
 				  " min(CAST(strftime('%s', status_changed) AS INTEGER)),"
 				  " (SELECT tool_declared_timeout_ms FROM container_state"
@@ -103,6 +104,9 @@ static const struct {
 #define OUTBOUND_LEGACY_KEY "sdk_session_id"
 #define OUTBOUND_SEQ_TRIES  5
 
+/* As in inbound.db: what is above the largest integer of JavaScript is no seq. */
+#define OUTBOUND_SEQ_MAX 9007199254740991
+
 struct outbound {
 	struct db *db;
 	char *inbound_path;
@@ -128,6 +132,17 @@ static int outbound_add_columns(struct db *db, struct err *err)
 			return r;
 	}
 	return 0;
+}
+
+/* Reads inbound.db's largest seq; while it cannot be read the last one known counts. */
+static void outbound_look_at_inbound(struct outbound *outbound)
+{
+	cleanup_inbound struct inbound *inbound = NULL;
+	int64_t seq;
+
+	if (inbound_open(outbound->inbound_path, &inbound, NULL) == 0 &&
+	    inbound_max_seq(inbound, &seq, NULL) == 0 && seq > outbound->inbound_seq)
+		outbound->inbound_seq = seq;
 }
 
 int outbound_open(const char *path, const char *inbound_path, struct outbound **ret_outbound,
@@ -158,6 +173,7 @@ int outbound_open(const char *path, const char *inbound_path, struct outbound **
 		outbound_close(outbound);
 		return r;
 	}
+	outbound_look_at_inbound(outbound);
 	*ret_outbound = outbound;
 	return 0;
 }
@@ -289,61 +305,57 @@ static void outbound_make_id(char id[48])
 /* The next odd number above both databases' largest seq. */
 static int outbound_next_seq(struct outbound *outbound, int64_t *ret_seq, struct err *err)
 {
+	int64_t largest = outbound->inbound_seq;
 	sqlite3_stmt *s;
-	int64_t own = 0;
 	int r = db_statement(outbound->db, OUTBOUND_MAX_SEQ, &s, err);
 
 	if (r < 0)
 		return r;
+	db_bind_int(s, ":max", OUTBOUND_SEQ_MAX);
 	r = db_step(outbound->db, s, err);
 	if (r < 0)
 		return r;
-	if (r > 0)
-		own = sqlite3_column_int64(s, 0);
+	if (r > 0 && sqlite3_column_int64(s, 0) > largest)
+		largest = sqlite3_column_int64(s, 0);
 	sqlite3_reset(s);
-	if (own < outbound->inbound_seq)
-		own = outbound->inbound_seq;
-	*ret_seq = own < 0 ? 1 : (own + 1) | 1;
+	*ret_seq = (largest + 1) | 1;
 	return 0;
 }
 
-/* Reads inbound.db's largest seq; while it cannot be read the last one known counts. */
-static void outbound_look_at_inbound(struct outbound *outbound)
+static int outbound_insert_as(struct outbound *outbound, const struct outbound_message *message,
+			      int64_t seq, struct err *err)
 {
-	cleanup_inbound struct inbound *inbound = NULL;
-	int64_t seq;
+	sqlite3_stmt *s;
+	char id[48];
+	int r = db_statement(outbound->db, OUTBOUND_INSERT, &s, err);
 
-	if (inbound_open(outbound->inbound_path, &inbound, NULL) == 0 &&
-	    inbound_max_seq(inbound, &seq, NULL) == 0 && seq > outbound->inbound_seq)
-		outbound->inbound_seq = seq;
+	if (r < 0)
+		return r;
+	outbound_make_id(id);
+	db_bind_text(s, ":id", id);
+	db_bind_int(s, ":seq", seq);
+	db_bind_text(s, ":in_reply_to", message->in_reply_to);
+	db_bind_text(s, ":kind", message->kind);
+	db_bind_text(s, ":platform_id", message->platform_id);
+	db_bind_text(s, ":channel_type", message->channel_type);
+	db_bind_text(s, ":thread_id", message->thread_id);
+	db_bind_text(s, ":content", message->content);
+	return db_run(outbound->db, s, err);
 }
 
 static int outbound_insert(struct outbound *outbound, const struct outbound_message *message,
 			   struct err *err)
 {
-	int r = -EEXIST;
+	int64_t seq;
+	int r = outbound_next_seq(outbound, &seq, err);
 
-	/* The host writes rows of its own now and then: a collision is tried again. */
-	for (int i = 0; r == -EEXIST && i < OUTBOUND_SEQ_TRIES; i++) {
-		sqlite3_stmt *s;
-		char id[48];
-		int64_t seq;
-
-		outbound_make_id(id);
-		r = outbound_next_seq(outbound, &seq, err);
-		if (r == 0)
-			r = db_statement(outbound->db, OUTBOUND_INSERT, &s, err);
-		if (r < 0)
-			return r;
-		db_bind_text(s, ":id", id);
-		db_bind_int(s, ":seq", seq);
-		db_bind_text(s, ":in_reply_to", message->in_reply_to);
-		db_bind_text(s, ":kind", message->kind);
-		db_bind_text(s, ":platform_id", message->platform_id);
-		db_bind_text(s, ":channel_type", message->channel_type);
-		db_bind_text(s, ":thread_id", message->thread_id);
-		db_bind_text(s, ":content", message->content);
-		r = db_run(outbound->db, s, err);
+	if (r < 0)
+		return r;
+	/* The host writes rows of its own now and then: with a collision the next number is tried. */
+	for (int i = 0; i < OUTBOUND_SEQ_TRIES; i++, seq += 2) {
+		r = outbound_insert_as(outbound, message, seq, err);
+		if (r != -EEXIST)
+			break;
 	}
 	return r;
 }
@@ -462,6 +474,7 @@ int outbound_continuation(struct outbound *outbound, const char *provider, char 
 	cleanup_free char *legacy = NULL, *value = NULL;
 	char key[OUTBOUND_KEY_MAX];
 	int has_legacy, has_value, r;
+	bool own, adopt;
 
 	outbound_continuation_key(provider, key);
 	has_legacy = outbound_get_state(outbound, OUTBOUND_LEGACY_KEY, &legacy, err);
@@ -470,9 +483,12 @@ int outbound_continuation(struct outbound *outbound, const char *provider, char 
 	has_value = outbound_get_state(outbound, key, &value, err);
 	if (has_value < 0)
 		return has_value;
+	/* A continuation without a character is none. */
+	own = has_value && value[0];
+	adopt = !own && has_legacy && legacy[0];
 	if (has_legacy) {
 		r = outbound_run(outbound, OUTBOUND_BEGIN, err);
-		if (r == 0 && !has_value)
+		if (r == 0 && adopt)
 			r = outbound_write_state(outbound, key, legacy, err);
 		if (r == 0)
 			r = outbound_write_state(outbound, OUTBOUND_LEGACY_KEY, NULL, err);
@@ -480,8 +496,8 @@ int outbound_continuation(struct outbound *outbound, const char *provider, char 
 		if (r < 0)
 			return r;
 	}
-	if (!has_value && !has_legacy)
+	if (!own && !adopt)
 		return 0;
-	*ret_value = has_value ? steal_ptr(value) : steal_ptr(legacy);
+	*ret_value = own ? steal_ptr(value) : steal_ptr(legacy);
 	return 1;
 }

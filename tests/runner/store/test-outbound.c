@@ -1,0 +1,659 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/store/outbound.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "common/cleanup.h"
+#include "common/table.h"
+#include "schema/inbound.h"
+#include "schema/outbound.h"
+#include "tests/folder.h"
+#include "tests/runner/store/fault.h"
+#include "tests/sqlite.h"
+#include "tests/test.h"
+
+struct world {
+	struct folder folder;
+	char inbound[128], path[128];
+	struct outbound *outbound;
+};
+
+static struct world world;
+static struct sqlite_result result;
+
+static int setup_folder(void **state)
+{
+	(void)state;
+	world = (struct world){ .outbound = NULL };
+	fault_order(FAULT_NONE, 0);
+	fault.waited_us = 0;
+	folder_make(&world.folder);
+	strcpy(world.inbound, folder_file(&world.folder, "inbound.db"));
+	strcpy(world.path, folder_file(&world.folder, "outbound.db"));
+	sqlite_run(world.inbound, schema_inbound);
+	return 0;
+}
+
+static void reopen(void)
+{
+	struct err err = { "" };
+
+	outbound_close(steal_ptr(world.outbound));
+	if (outbound_open(world.path, world.inbound, &world.outbound, &err) < 0)
+		fail_msg("%s", err.text);
+}
+
+static int setup(void **state)
+{
+	setup_folder(state);
+	reopen();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	fault_order(FAULT_NONE, 0);
+	outbound_close(world.outbound);
+	folder_remove(&world.folder);
+	return 0;
+}
+
+static void assert_rows(const char *sql, const char *rows)
+{
+	assert_string_equal(sqlite_query(world.path, sql, &result), rows);
+}
+
+#define ACKS   "SELECT message_id, status FROM processing_ack ORDER BY message_id"
+#define STATES "SELECT key, value FROM session_state ORDER BY key"
+#define SEQS   "SELECT seq FROM messages_out ORDER BY seq"
+
+/* Opening */
+
+static void test_new_file(void **state)
+{
+	char schema[8192];
+
+	(void)state;
+	assert_rows("PRAGMA journal_mode", "delete\n");
+	strcpy(schema,
+	       sqlite_query(world.path, "SELECT sql FROM sqlite_schema ORDER BY name", &result));
+	sqlite_run(folder_file(&world.folder, "other.db"), schema_outbound);
+	assert_string_equal(sqlite_query(folder_file(&world.folder, "other.db"),
+					 "SELECT sql FROM sqlite_schema ORDER BY name", &result),
+			    schema);
+	/* A file that has all is not written to. */
+	fault_order(FAULT_KILL, 1);
+	reopen();
+}
+
+static void test_older_file(void **state)
+{
+	(void)state;
+	sqlite_run(world.path,
+		   "CREATE TABLE messages_out (id TEXT PRIMARY KEY, timestamp TEXT NOT NULL,"
+		   " kind TEXT NOT NULL, content TEXT NOT NULL, extra TEXT);"
+		   "CREATE TABLE session_state (key TEXT PRIMARY KEY, value TEXT NOT NULL);"
+		   "INSERT INTO messages_out VALUES ('a', 't', 'chat', '{}', 'kept');"
+		   "INSERT INTO session_state VALUES ('k', 'v');");
+	reopen();
+	assert_rows("SELECT * FROM messages_out",
+		    "a|t|chat|{}|kept|null|null|null|null|null|null|null\n");
+	assert_rows("SELECT * FROM session_state", "k|v|\n");
+	assert_rows("SELECT name FROM pragma_table_info('messages_out')",
+		    "id\ntimestamp\nkind\ncontent\nextra\nseq\nin_reply_to\ndeliver_after\n"
+		    "recurrence\nplatform_id\nchannel_type\nthread_id\n");
+}
+
+/* Opening fails with this; the text of err stands behind the path. */
+static void assert_refused(int code, const char *text)
+{
+	struct outbound *outbound = NULL;
+	struct err err = { "" };
+
+	assert_int_equal(outbound_open(world.path, world.inbound, &outbound, &err), code);
+	assert_null(outbound);
+	assert_memory_equal(err.text, world.path, strlen(world.path));
+	assert_string_equal(err.text + strlen(world.path), text);
+}
+
+static void test_refused(void **state)
+{
+	sqlite3 *host;
+
+	(void)state;
+	assert_int_equal(mkdir(world.path, 0755), 0);
+	assert_refused(-ENOENT, ": unable to open database file: Is a directory (SQLite 14)");
+	assert_int_equal(rmdir(world.path), 0);
+	folder_write(&world.folder, "outbound.db",
+		     "This is no database, though it is long enough to be taken for one: a header "
+		     "has a hundred bytes, and so has this text.");
+	assert_refused(-EBADMSG, ": file is not a database (SQLite 26)");
+	assert_int_equal(unlink(world.path), 0);
+	host = sqlite_open(world.path);
+	sqlite_exec(host, "BEGIN EXCLUSIVE");
+	assert_refused(-EAGAIN, ": database is locked (SQLite 5)");
+	assert_int_equal(fault.waited_us, OUTBOUND_BUSY_MS * 1000);
+	sqlite3_close(host);
+	for (int n = 1; n <= 3; n++) {
+		assert_int_equal(unlink(world.path), 0);
+		fault_order(FAULT_FULL, n);
+		assert_refused(n == 2 ? -EAGAIN : -ENOSPC,
+			       n == 2 ? ": disk I/O error (SQLite 1034)"
+				      : ": database or disk is full (SQLite 13)");
+		fault_order(FAULT_NONE, 0);
+	}
+	assert_int_equal(unlink(world.path), 0);
+	strcpy(world.path, folder_file(&world.folder, "no/outbound.db"));
+	assert_refused(-ENOENT,
+		       ": unable to open database file: No such file or directory (SQLite 14)");
+}
+
+/* Run in a process of its own, as a user that may only read. */
+static int open_read_only(void)
+{
+	struct outbound *outbound;
+	struct err err;
+	int r;
+
+	if (geteuid() == 0 && setreuid(65534, 65534) < 0)
+		return 1;
+	r = outbound_open(world.path, world.inbound, &outbound, &err);
+	return r == -EROFS && strcmp(err.text + strlen(world.path), ": it may only be read") == 0
+		       ? 0
+		       : 2;
+}
+
+static void test_read_only(void **state)
+{
+	pid_t pid;
+	int status;
+
+	(void)state;
+	assert_int_equal(chmod(world.path, 0444), 0);
+	assert_int_equal(chmod(world.folder.path, 0755), 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(open_read_only());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+/* Acknowledgements */
+
+static const char *const ids_ab[] = { "a", "b" };
+static const char *const ids_c[] = { "c" };
+
+static void claim(const char *in_reply_to)
+{
+	assert_int_equal(outbound_claim(world.outbound, &(struct outbound_ids){ ids_ab, 2 },
+					in_reply_to, NULL),
+			 0);
+}
+
+static void test_claims(void **state)
+{
+	(void)state;
+	assert_int_equal(outbound_has_ack(world.outbound, "a", NULL), 0);
+	claim("a");
+	assert_int_equal(outbound_has_ack(world.outbound, "a", NULL), 1);
+	assert_int_equal(outbound_has_ack(world.outbound, "c", NULL), 0);
+	assert_rows(ACKS, "a|processing\nb|processing\n");
+	assert_rows("SELECT count(*) FROM processing_ack WHERE status_changed GLOB"
+		    " '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-5][0-9]'"
+		    " AND abs(julianday(status_changed) - julianday('now')) < 0.01",
+		    "2\n");
+	assert_rows(STATES, "in_reply_to|a\n");
+	/* Follow-ups leave the turn's in_reply_to alone. */
+	assert_int_equal(
+		outbound_claim(world.outbound, &(struct outbound_ids){ ids_c, 1 }, NULL, NULL), 0);
+	assert_rows(STATES, "in_reply_to|a\n");
+	/* No statement is left open: the host can write. */
+	sqlite_run(world.path, "DELETE FROM processing_ack WHERE message_id = 'a'");
+	assert_int_equal(outbound_has_ack(world.outbound, "a", NULL), 0);
+}
+
+static void test_release(void **state)
+{
+	const struct outbound_commit done = { .completed = { ids_c, 1 } };
+
+	(void)state;
+	assert_int_equal(outbound_commit(world.outbound, &done, NULL), 0);
+	claim(NULL);
+	assert_int_equal(outbound_set_tool(world.outbound, "Bash", 600000, 0, NULL), 0);
+	assert_int_equal(outbound_release(world.outbound, NULL), 0);
+	assert_rows(ACKS, "c|completed\n");
+	assert_rows("SELECT id, current_tool, tool_declared_timeout_ms, tool_started_at"
+		    " FROM container_state",
+		    "1|null|null|null\n");
+	/* What is left of a tool whose name is gone. */
+	sqlite_run(world.path, "UPDATE container_state SET tool_declared_timeout_ms = 9");
+	assert_int_equal(outbound_release(world.outbound, NULL), 0);
+	assert_rows("SELECT tool_declared_timeout_ms FROM container_state", "null\n");
+	/* With nothing to release nothing is written. */
+	fault_order(FAULT_KILL, 1);
+	assert_int_equal(outbound_release(world.outbound, NULL), 0);
+}
+
+/* Messages */
+
+static const struct outbound_message messages[] = {
+	{ "chat", "a", "slack", "C1", "t1", "{\"text\":\"one\"}" },
+	{ "chat", NULL, NULL, NULL, NULL, "{\"text\":\"two\"}" },
+};
+
+static const struct outbound_commit whole = {
+	.messages = messages,
+	.message_count = 2,
+	.completed = { ids_ab, 2 },
+	.failed = { ids_c, 1 },
+	.state_key = "continuation:mock",
+	.state_value = "next",
+};
+
+static void test_commit(void **state)
+{
+	(void)state;
+	claim("a");
+	assert_int_equal(outbound_commit(world.outbound, &whole, NULL), 0);
+	assert_rows("SELECT seq, in_reply_to, deliver_after, recurrence, kind, platform_id,"
+		    " channel_type, thread_id, content FROM messages_out ORDER BY seq",
+		    "1|a|null|null|chat|C1|slack|t1|{\"text\":\"one\"}\n"
+		    "3|null|null|null|chat|null|null|null|{\"text\":\"two\"}\n");
+	assert_rows("SELECT count(DISTINCT id) FROM messages_out WHERE id GLOB 'msg-1[0-9][0-9]"
+		    "[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]-[a-z0-9][a-z0-9][a-z0-9]"
+		    "[a-z0-9][a-z0-9][a-z0-9]' AND abs(substr(id, 5, 13) / 1000"
+		    " - strftime('%s', 'now')) < 600 AND timestamp GLOB '2[0-9][0-9][0-9]-[01]"
+		    "[0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-5][0-9]'",
+		    "2\n");
+	assert_rows(ACKS, "a|completed\nb|completed\nc|failed\n");
+	assert_rows(STATES, "continuation:mock|next\nin_reply_to|a\n");
+	assert_rows("SELECT count(*) FROM session_state WHERE updated_at GLOB '2[0-9][0-9][0-9]-"
+		    "[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z'",
+		    "2\n");
+}
+
+static void test_empty_commit(void **state)
+{
+	const struct outbound_commit forget = { .state_key = "continuation:mock" };
+
+	(void)state;
+	assert_int_equal(outbound_commit(world.outbound, &(struct outbound_commit){ NULL }, NULL),
+			 0);
+	assert_int_equal(outbound_commit(world.outbound, &whole, NULL), 0);
+	assert_int_equal(outbound_commit(world.outbound, &forget, NULL), 0);
+	assert_rows(STATES, "");
+	assert_rows("SELECT count(*) FROM messages_out", "2\n");
+}
+
+static void send(size_t count)
+{
+	const struct outbound_commit commit = { .messages = messages, .message_count = count };
+
+	assert_int_equal(outbound_commit(world.outbound, &commit, NULL), 0);
+}
+
+static void set_inbound_seq(const char *value)
+{
+	char sql[128];
+
+	(void)snprintf(sql, sizeof(sql),
+		       "INSERT OR REPLACE INTO messages_in (id, seq, kind, timestamp, content)"
+		       " VALUES ('x', %s, '', '', '')",
+		       value);
+	sqlite_run(world.inbound, sql);
+}
+
+static void test_seq(void **state)
+{
+	sqlite3 *host;
+
+	(void)state;
+	set_inbound_seq("10");
+	send(2);
+	assert_rows(SEQS, "11\n13\n");
+	set_inbound_seq("12");
+	send(1);
+	assert_rows(SEQS, "11\n13\n15\n");
+	/* A host that writes here itself, and a seq that is odd where it should be even. */
+	sqlite_run(world.path, "INSERT INTO messages_out (id, seq, timestamp, kind, content)"
+			       " VALUES ('host', 20, '', '', '')");
+	send(1);
+	set_inbound_seq("33");
+	send(1);
+	assert_rows(SEQS, "11\n13\n15\n20\n21\n35\n");
+	/* While inbound.db cannot be read, what was seen there last counts. */
+	set_inbound_seq("100");
+	reopen();
+	set_inbound_seq("200");
+	host = sqlite_open(world.inbound);
+	sqlite_exec(host, "BEGIN EXCLUSIVE");
+	send(1);
+	sqlite3_close(host);
+	assert_rows("SELECT max(seq) FROM messages_out", "101\n");
+}
+
+static void test_odd_seq(void **state)
+{
+	static const char *const values[] = { "-7", "'abc'", "9223372036854775807", "1e300",
+					      "x'07'" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
+		char sql[128];
+
+		sqlite_run(world.path, "DELETE FROM messages_out");
+		set_inbound_seq(values[i]);
+		(void)snprintf(sql, sizeof(sql),
+			       "INSERT INTO messages_out (id, seq, timestamp, kind, content)"
+			       " VALUES ('host', %s, '', '', '')",
+			       values[i]);
+		sqlite_run(world.path, sql);
+		reopen();
+		send(2);
+		assert_rows("SELECT seq FROM messages_out WHERE id <> 'host' ORDER BY seq",
+			    "1\n3\n");
+	}
+}
+
+static void test_collision(void **state)
+{
+	const struct outbound_commit commit = { .messages = messages, .message_count = 1 };
+	struct err err;
+
+	(void)state;
+	/* An index of a host's under which 3 and 5 stand for 1. */
+	send(1);
+	sqlite_run(world.path, "CREATE UNIQUE INDEX own ON messages_out (seq / 6)");
+	send(1);
+	assert_rows(SEQS, "1\n7\n");
+	sqlite_run(world.path, "DROP INDEX own; DELETE FROM messages_out;"
+			       "CREATE UNIQUE INDEX own ON messages_out (kind)");
+	send(1);
+	assert_int_equal(outbound_commit(world.outbound, &commit, &err), -EEXIST);
+	assert_string_equal(err.text, "cannot write outbound.db: UNIQUE constraint failed: "
+				      "messages_out.kind (SQLite 2067)");
+	assert_rows(SEQS, "1\n");
+}
+
+/* All or nothing */
+
+#define ALL_OF_IT                                                                         \
+	"SELECT (SELECT group_concat(message_id || status) FROM processing_ack), (SELECT" \
+	" count(*) FROM messages_out), (SELECT group_concat(value) FROM session_state)"
+#define NOTHING_OF_IT_TEXT "aprocessing,bprocessing|0|a\n"
+#define ALL_OF_IT_TEXT	   "acompleted,bcompleted,cfailed|2|a,next\n"
+
+static void test_refused_row_takes_all_back(void **state)
+{
+	const struct outbound_message broken[] = { messages[0], { .kind = "chat" } };
+	struct outbound_commit commit = whole;
+	struct err err;
+
+	(void)state;
+	claim("a");
+	commit.messages = broken;
+	assert_int_equal(outbound_commit(world.outbound, &commit, &err), -EIO);
+	assert_string_equal(err.text, "cannot write outbound.db: NOT NULL constraint failed: "
+				      "messages_out.content (SQLite 1299)");
+	assert_rows(ALL_OF_IT, NOTHING_OF_IT_TEXT);
+	assert_int_equal(outbound_commit(world.outbound, &whole, NULL), 0);
+	assert_rows(ALL_OF_IT, ALL_OF_IT_TEXT);
+}
+
+static void test_locked(void **state)
+{
+	sqlite3 *host = sqlite_open(world.path);
+	struct err err;
+
+	(void)state;
+	claim("a");
+	/* A reader does not let us commit, a writer not even begin. */
+	for (int i = 0; i < 2; i++) {
+		fault.waited_us = 0;
+		sqlite_exec(host, i ? "BEGIN IMMEDIATE" : "BEGIN; SELECT * FROM messages_out");
+		assert_int_equal(outbound_commit(world.outbound, &whole, &err), -EAGAIN);
+		assert_string_equal(err.text,
+				    "cannot write outbound.db: database is locked (SQLite 5)");
+		assert_int_equal(fault.waited_us, OUTBOUND_BUSY_MS * 1000);
+		sqlite_exec(host, "COMMIT");
+		assert_rows(ALL_OF_IT, NOTHING_OF_IT_TEXT);
+	}
+	sqlite3_close(host);
+	assert_int_equal(outbound_commit(world.outbound, &whole, NULL), 0);
+	assert_rows(ALL_OF_IT, ALL_OF_IT_TEXT);
+}
+
+/* Sets everything back to what it was before the commit. */
+static void start_over(void)
+{
+	fault_order(FAULT_NONE, 0);
+	sqlite_run(world.path, "DELETE FROM messages_out; DELETE FROM processing_ack;"
+			       "DELETE FROM session_state");
+	claim("a");
+}
+
+/* A disk that refuses at any point: nothing is written, and the next try writes all, once. */
+static void test_disk_refuses(void **state)
+{
+	static const enum fault_action actions[] = { FAULT_FULL, FAULT_ERROR };
+	static const char *const texts[] = {
+		"cannot write outbound.db: database or disk is full (SQLite 13)",
+		"cannot write outbound.db: disk I/O error (SQLite ",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(actions); i++) {
+		int n = 0, r;
+
+		do {
+			struct err err = { "" };
+
+			start_over();
+			fault_order(actions[i], ++n);
+			r = outbound_commit(world.outbound, &whole, &err);
+			fault_order(FAULT_NONE, 0);
+			if (r == 0)
+				break;
+			assert_true(r == -EAGAIN || (i == 0 && r == -ENOSPC));
+			assert_memory_equal(err.text, texts[r == -EAGAIN],
+					    strlen(texts[r == -EAGAIN]));
+			assert_rows(ALL_OF_IT, NOTHING_OF_IT_TEXT);
+			assert_int_equal(outbound_commit(world.outbound, &whole, NULL), 0);
+			assert_rows(ALL_OF_IT, ALL_OF_IT_TEXT);
+		} while (true);
+		assert_rows(ALL_OF_IT, ALL_OF_IT_TEXT);
+		assert_true(n > 10);
+	}
+}
+
+/* Commits in a process of its own, which ends in the midst of it. true: it did not. */
+static bool commit_and_die(enum fault_action action, int n)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		struct outbound *outbound;
+		int r = outbound_open(world.path, world.inbound, &outbound, NULL);
+
+		fault_order(action, n);
+		if (r == 0)
+			r = outbound_commit(outbound, &whole, NULL);
+		_exit(r == 0 ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_true(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == FAULT_KILLED);
+	return WEXITSTATUS(status) == 0;
+}
+
+static void test_killed_at_any_point(void **state)
+{
+	static const enum fault_action actions[] = { FAULT_KILL, FAULT_TEAR };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(actions); i++) {
+		bool finished, nothing = true;
+		int n = 0;
+
+		do {
+			const char *found;
+
+			start_over();
+			outbound_close(steal_ptr(world.outbound));
+			finished = commit_and_die(actions[i], ++n);
+			/* The next container: plays back what is to be played back. */
+			reopen();
+			found = sqlite_query(world.path, ALL_OF_IT, &result);
+			/* From one instant on it is all there, and before it nothing. */
+			nothing = nothing && strcmp(found, NOTHING_OF_IT_TEXT) == 0;
+			if (!nothing)
+				assert_string_equal(found, ALL_OF_IT_TEXT);
+			assert_rows("PRAGMA integrity_check", "ok\n");
+		} while (!finished);
+		assert_false(nothing);
+		assert_true(n > 10);
+	}
+}
+
+/* State */
+
+static void test_state(void **state)
+{
+	const struct outbound_commit commit = { .state_key = "k", .state_value = "caf\xc3\xa9" };
+	char *value = NULL;
+
+	(void)state;
+	assert_int_equal(outbound_get_state(world.outbound, "k", &value, NULL), 0);
+	assert_null(value);
+	assert_int_equal(outbound_commit(world.outbound, &commit, NULL), 0);
+	assert_int_equal(outbound_get_state(world.outbound, "k", &value, NULL), 1);
+	assert_string_equal(value, "caf\xc3\xa9");
+	free(value);
+}
+
+static void test_continuation(void **state)
+{
+	static const struct {
+		const char *legacy; /* NULL: no such key */
+		const char *own;
+		const char *found; /* NULL: none */
+		const char *states;
+	} rows[] = {
+		{ NULL, NULL, NULL, "" },
+		{ NULL, "new", "new", "continuation:claude|new\n" },
+		{ "old", NULL, "old", "continuation:claude|old\n" },
+		{ "old", "new", "new", "continuation:claude|new\n" },
+		{ "old", "", "old", "continuation:claude|old\n" },
+		{ "", NULL, NULL, "" },
+		{ "", "new", "new", "continuation:claude|new\n" },
+		{ NULL, "", NULL, "continuation:claude|\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct outbound_commit legacy = { .state_key = "sdk_session_id",
+							.state_value = rows[i].legacy };
+		const struct outbound_commit own = { .state_key = "continuation:claude",
+						     .state_value = rows[i].own };
+		cleanup_free char *value = NULL;
+
+		assert_int_equal(outbound_commit(world.outbound, &legacy, NULL), 0);
+		assert_int_equal(outbound_commit(world.outbound, &own, NULL), 0);
+		assert_int_equal(outbound_continuation(world.outbound, "Claude", &value, NULL),
+				 rows[i].found != NULL);
+		if (rows[i].found)
+			assert_string_equal(value, rows[i].found);
+		assert_rows(STATES, rows[i].states);
+	}
+}
+
+#define TOOL \
+	"SELECT id, current_tool, tool_declared_timeout_ms, tool_started_at FROM container_state"
+
+static void test_tool(void **state)
+{
+	(void)state;
+	assert_int_equal(outbound_set_tool(world.outbound, NULL, 0, 0, NULL), 0);
+	assert_rows(TOOL, "");
+	assert_int_equal(outbound_set_tool(world.outbound, "Bash", 600000, 1770211800042, NULL), 0);
+	assert_rows(TOOL, "1|Bash|600000|2026-02-04T13:30:00.042Z\n");
+	assert_rows("SELECT updated_at GLOB '2[0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:"
+		    "[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9]Z' FROM container_state",
+		    "1\n");
+	assert_int_equal(outbound_set_tool(world.outbound, "Read", -1, -1, NULL), 0);
+	assert_rows(TOOL, "1|Read|null|null\n");
+	assert_int_equal(outbound_set_tool(world.outbound, NULL, 0, 0, NULL), 0);
+	assert_rows(TOOL, "1|null|null|null\n");
+}
+
+static void test_oldest_claim(void **state)
+{
+	struct outbound_claim_age age = { .count = 9 };
+	sqlite3 *host;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(outbound_oldest_claim(world.path, &age, NULL), 0);
+	assert_int_equal(age.count, 0);
+	assert_int_equal(age.oldest_s, 0);
+	assert_int_equal(age.tool_timeout_ms, 0);
+	assert_int_equal(outbound_commit(world.outbound, &whole, NULL), 0);
+	sqlite_run(world.path, "INSERT INTO processing_ack VALUES"
+			       " ('x', 'processing', '2026-02-04 13:30:00'),"
+			       " ('y', 'processing', '2026-02-04 13:29:00');"
+			       "UPDATE processing_ack SET status_changed = '2020-01-01'"
+			       " WHERE status <> 'processing'");
+	assert_int_equal(outbound_set_tool(world.outbound, "Bash", 600000, 0, NULL), 0);
+	assert_int_equal(outbound_oldest_claim(world.path, &age, NULL), 0);
+	assert_int_equal(age.count, 2);
+	assert_int_equal(age.oldest_s, 1770211740);
+	assert_int_equal(age.tool_timeout_ms, 600000);
+	assert_int_equal(outbound_oldest_claim(world.path, NULL, NULL), 0);
+	/* It waits for nobody. */
+	host = sqlite_open(world.path);
+	sqlite_exec(host, "BEGIN EXCLUSIVE");
+	fault.waited_us = 0;
+	assert_int_equal(outbound_oldest_claim(world.path, &age, &err), -EAGAIN);
+	assert_int_equal(fault.waited_us, 0);
+	sqlite3_close(host);
+}
+
+static void test_null(void **state)
+{
+	(void)state;
+	outbound_close(NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_new_file, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_older_file, setup_folder, teardown),
+		cmocka_unit_test_setup_teardown(test_refused, setup_folder, teardown),
+		cmocka_unit_test_setup_teardown(test_read_only, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_claims, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_release, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_commit, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_empty_commit, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_seq, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_odd_seq, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_collision, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refused_row_takes_all_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_locked, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_disk_refuses, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_killed_at_any_point, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_state, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_continuation, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_tool, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_oldest_claim, setup, teardown),
+		cmocka_unit_test(test_null),
+	};
+
+	fault_install();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
