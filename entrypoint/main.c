@@ -166,8 +166,9 @@ static int main_prepare_workspace(const struct main_context *context, struct err
 	if (geteuid() == 0 && context->has_user && cli->chown != CLI_CHOWN_NO)
 		r = workspace_give(cli->workspace, &context->user,
 				   cli->chown == CLI_CHOWN_RECURSIVE, err);
-	if (r == 0)
-		r = main_check_workspace(context, cli->mode == CLI_SESSION, err);
+	if (r != 0)
+		return r;
+	r = main_check_workspace(context, cli->mode == CLI_SESSION, err);
 	if (r == 0 || !is_optional)
 		return r;
 	/* A command may not need it; an image without the default one is nothing to talk about. */
