@@ -87,12 +87,9 @@ static void claude_process_on_exited(void *userdata, int status)
 static void claude_process_on_start_timer(void *userdata)
 {
 	struct claude_process *process = userdata;
-	struct err words;
 
 	if (process->child) {
-		err_set(&words, 0, "it did not become ready within %d s",
-			CLAUDE_PROCESS_START_MS / 1000);
-		claude_process_note(process, words.text);
+		claude_process_note(process, "it did not become ready in time");
 		claude_process_give_up(process, PROVIDER_CRASHED);
 	} else if (process->is_stopping) {
 		process->events.exited(process->userdata, PROVIDER_OK, "ended as asked");
@@ -192,6 +189,12 @@ int claude_process_write(struct claude_process *process, const struct strbuf *te
 	return r;
 }
 
+void claude_process_expect_ready(struct claude_process *process, int64_t within_ms)
+{
+	if (process->child)
+		loop_timer_arm(process->start, within_ms);
+}
+
 void claude_process_is_ready(struct claude_process *process)
 {
 	process->is_ready = true;
@@ -222,8 +225,6 @@ static int claude_process_spawn(struct claude_process *process, const char *path
 	else
 		err_sys(err, r, "cannot start Claude Code");
 	claude_launch_deinit(&launch);
-	if (r == 0)
-		loop_timer_arm(process->start, CLAUDE_PROCESS_START_MS);
 	return r;
 }
 

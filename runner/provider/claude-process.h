@@ -27,7 +27,8 @@ void claude_process_free(struct claude_process *process);
 /* Writes what was composed. 0, or <0 and the process is given up. */
 int claude_process_write(struct claude_process *process, const struct strbuf *text);
 
-/* It answers: a start that takes too long is no question any more. */
+/* It is given up unless it is ready within so long. */
+void claude_process_expect_ready(struct claude_process *process, int64_t within_ms);
 void claude_process_is_ready(struct claude_process *process);
 
 /* Words that explain an end that is about to come. */

@@ -18,6 +18,8 @@
 #include "runner/provider/claude-wire.h"
 #include "runner/provider/transcript.h"
 
+/* From the start to the answer to `initialize`; it takes half a second. */
+#define CLAUDE_START_MS (60 * 1000)
 /* How long an idle CLI may owe a result before nobody waits for it any more. */
 #define CLAUDE_SETTLE_MS (15 * 1000)
 
@@ -34,6 +36,7 @@ struct claude {
 	struct claude_wire *wire;
 	struct claude_queue queue;
 	struct loop_timer *settle;
+	int64_t settle_ms;
 	char *conversation; /* its id, as last told */
 	char *config_dir;
 	char *archive_dir;
@@ -295,7 +298,7 @@ static void claude_on_idle(void *userdata, bool is_idle)
 
 	claude->is_idle = is_idle;
 	if (is_idle && claude_queue_in_flight(&claude->queue))
-		loop_timer_arm(claude->settle, CLAUDE_SETTLE_MS);
+		loop_timer_arm(claude->settle, claude->settle_ms);
 	else
 		loop_timer_disarm(claude->settle);
 }
@@ -400,6 +403,7 @@ static int claude_start(const struct provider_query *query, const struct provide
 	claude->base.type = &claude_provider;
 	claude->events = *events;
 	claude->userdata = userdata;
+	claude->settle_ms = CLAUDE_SETTLE_MS;
 	r = claude_make_parts(claude, query);
 	if (r < 0)
 		err_sys(err, r, "cannot start Claude Code");
@@ -409,6 +413,7 @@ static int claude_start(const struct provider_query *query, const struct provide
 		claude_free(&claude->base);
 		return r;
 	}
+	claude_process_expect_ready(claude->process, CLAUDE_START_MS);
 	claude_line_initialize(&line, CLAUDE_INITIALIZE, query->instructions);
 	(void)claude_process_write(claude->process, &line);
 	*ret_provider = &claude->base;
@@ -455,6 +460,11 @@ static void claude_stop(struct provider *provider, int64_t kill_after_ms)
 	    (!claude->is_idle || claude_queue_in_flight(&claude->queue)))
 		claude_send_interrupt(claude);
 	claude_process_stop(claude->process, kill_after_ms);
+}
+
+void claude_set_settle_ms(struct provider *provider, int64_t settle_ms)
+{
+	claude_of(provider)->settle_ms = settle_ms;
 }
 
 static bool claude_has_command(const struct provider *provider, const char *word)

@@ -8,3 +8,6 @@
 #include "runner/provider/provider.h"
 
 extern const struct provider_type claude_provider;
+
+/* How long it may be idle and owe a result, so that a test does not wait for it. */
+void claude_set_settle_ms(struct provider *provider, int64_t settle_ms);

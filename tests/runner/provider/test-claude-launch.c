@@ -11,6 +11,8 @@
 #include "common/cleanup.h"
 #include "tests/test.h"
 
+#define IMAGE_PATH "/pnpm/claude"
+
 struct world {
 	char folder[64];
 	char cli[80]; /* an executable file named claude in it */
@@ -97,12 +99,11 @@ static void test_found_in_path(void **state)
 	char folders[256];
 	struct err err;
 
-	if (access("/pnpm/claude", X_OK) == 0)
-		skip();
 	snprintf(folders, sizeof(folders), "/nonexistent::%s:/usr", w->folder);
 	setenv("PATH", folders, 1);
 	assert_int_equal(claude_launch_find(&path, &err), 0);
-	assert_string_equal(path, w->cli);
+	/* The path in session images comes first; elsewhere it does not exist. */
+	assert_string_equal(path, access(IMAGE_PATH, X_OK) == 0 ? IMAGE_PATH : w->cli);
 }
 
 static void test_found_nowhere(void **state)
@@ -111,8 +112,10 @@ static void test_found_nowhere(void **state)
 	struct err err;
 
 	(void)state;
-	if (access("/pnpm/claude", X_OK) == 0)
-		skip();
+	if (access(IMAGE_PATH, X_OK) == 0) {
+		assert_int_equal(claude_launch_find(&path, &err), 0);
+		return;
+	}
 	assert_int_equal(claude_launch_find(&path, &err), -ENOENT);
 	assert_string_equal(err.text,
 			    "Claude Code is not installed: looked for /pnpm/claude, then for "

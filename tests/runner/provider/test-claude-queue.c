@@ -89,7 +89,8 @@ static void test_command_is_alone(void **state)
 	add(2, "/cost", true);
 	add(3, "after", false);
 	send_all();
-	assert_null(queue.first->next->text ? NULL : "sent too early");
+	assert_true(queue.first->is_sent);
+	assert_non_null(queue.first->next->text);
 	claude_queue_answered(&queue, 1);
 	send_all();
 	assert_true(queue.first->is_sent);
