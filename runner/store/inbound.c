@@ -55,8 +55,8 @@ static const char *const inbound_sql[] = {
 				 " ELSE channel_type END, CASE type WHEN 'agent'"
 				 " THEN agent_group_id ELSE platform_id END"
 				 " FROM @destinations WHERE name IS NOT NULL ORDER BY name",
-	[INBOUND_SESSION] = "SELECT channel_type, platform_id, thread_id"
-			    " FROM @session_routing WHERE id = 1",
+	[INBOUND_SESSION] = ("SELECT channel_type, platform_id, thread_id"
+			     " FROM @session_routing WHERE id = 1"),
 };
 TABLE_COVERS(inbound_sql, INBOUND_QUERIES);
 

@@ -478,8 +478,9 @@ static void test_odd_lines_are_ignored(void **state)
 		"{\"type\":\"assistant\"}",
 		"{\"type\":\"assistant\",\"message\":{\"content\":\"words\"}}",
 		"{\"type\":\"assistant\",\"message\":{\"content\":[5,{\"type\":\"tool_use\"}]}}",
-		"{\"type\":\"assistant\",\"message\":{\"content\":[{\"type\":\"text\",\"text\":5}]}"
-		"}",
+		("{\"type\":\"assistant\",\"message\":{\"content\":[{\"type\":\"text\",\"text\":5}]"
+		 "}"
+		 "}"),
 		"{\"type\":\"user\",\"isReplay\":true}",
 		"{\"type\":\"user\",\"message\":{\"content\":[{\"type\":\"tool_result\"}]}}",
 		"{\"type\":\"stream_event\"}",
