@@ -2,7 +2,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The processes around us, found through /proc without heap: our descendants, the members of a
- * group. Where /proc is missing none is found.
+ * group. Where /proc is missing none is found. The caller is PID 1 or a child subreaper, else who
+ * loses its parent is no descendant any more.
  */
 #include <stdbool.h>
 #include <stddef.h>

@@ -33,6 +33,8 @@
 /* Of processes that are not our children nobody tells us the end. Only while we end. */
 #define INIT_LOOK_MS 10
 /* A call failed that should not: the next look does not depend on a signal that may be lost. */
+/* In one go: a fork bomb must not keep us from our signals. */
+#define INIT_REAP_MAX 4096
 #define INIT_RETRY_MS 50
 
 enum init_phase {
@@ -265,16 +267,17 @@ static void init_on_main_end(struct init *init, const struct reap *end)
 static void init_reap(struct init *init)
 {
 	struct reap end;
-	bool reaped = false;
-	int r;
+	int reaped = 0, r;
 
-	while ((r = reap_next(&end)) > 0) {
-		reaped = true;
-		if (end.pid == init->child)
+	while (reaped < INIT_REAP_MAX && (r = reap_next(&end)) > 0) {
+		reaped++;
+		if (r != REAP_ALIVE && end.pid == init->child)
 			init_on_main_end(init, &end);
 	}
+	if (reaped == INIT_REAP_MAX)
+		init_arm(init, INIT_TIMER_LOOK, 0);
 	/* Whoever was being made while we looked for victims has become our child by now. */
-	if (reaped && r == 0 && init->phase == INIT_KILLING)
+	if (reaped > 0 && r >= 0 && init->phase == INIT_KILLING)
 		family_signal_all(SIGKILL);
 	if (r == -ECHILD) {
 		/* Others are killed when we exit; those of "docker exec" may have a moment, too. */

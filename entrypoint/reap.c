@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 
 #include "common/exit-code.h"
@@ -21,23 +22,44 @@ static int reap_wait(idtype_t type, pid_t pid, int options, siginfo_t *ret_info)
 	}
 }
 
+/*
+ * A process made us its tracer: PTRACE_TRACEME asks nobody, and whoever is orphaned afterwards
+ * keeps it. It would wait for us for ever. Let go, with the signal that it was about to get; but
+ * SIGTRAP only told us of an exec.
+ */
+static void reap_detach(const siginfo_t *info)
+{
+	long signo = info->si_status == SIGTRAP ? 0 : info->si_status & 0x7f;
+
+	(void)ptrace(PTRACE_DETACH, info->si_pid, NULL, signo);
+}
+
 int reap_next(struct reap *ret_reap)
 {
 	siginfo_t info;
-	/*
-	 * WEXITED alone: waitpid(2) would also report the stops of a child that we happen to trace
-	 * or that is traced in our name, which is no end.
-	 */
-	int r = reap_wait(P_ALL, 0, WEXITED, &info);
+	int r;
 
+	/* WEXITED alone: a stop is no end. Those of processes that we trace come all the same. */
+	r = reap_wait(P_ALL, 0, WEXITED, &info);
 	if (r < 0)
 		return r;
 	if (info.si_pid == 0)
 		return 0;
 	ret_reap->pid = info.si_pid;
-	ret_reap->signo = info.si_code == CLD_EXITED ? 0 : info.si_status;
-	ret_reap->code = ret_reap->signo ? EXIT_CODE_SIGNAL_BASE + ret_reap->signo : info.si_status;
-	return 1;
+	switch (info.si_code) {
+	case CLD_EXITED:
+		ret_reap->signo = 0;
+		ret_reap->code = info.si_status;
+		return 1;
+	case CLD_KILLED:
+	case CLD_DUMPED:
+		ret_reap->signo = info.si_status;
+		ret_reap->code = EXIT_CODE_SIGNAL_BASE + info.si_status;
+		return 1;
+	default:
+		reap_detach(&info);
+		return REAP_ALIVE;
+	}
 }
 
 bool reap_is_suspended(pid_t pid)

@@ -12,8 +12,10 @@ struct reap {
 
 /*
  * The next dead child. A child that is stopped or traced is not dead. Never waits.
- * 1: *ret_reap holds it; 0: none is dead now; -ECHILD: there is no child at all; or -errno.
+ * 1: *ret_reap holds it; REAP_ALIVE: one stopped since we trace it without knowing, and goes on
+ * now; 0: none is dead now; -ECHILD: there is no child at all; or -errno.
  */
+#define REAP_ALIVE 2
 int reap_next(struct reap *ret_reap);
 
 /*

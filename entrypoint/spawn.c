@@ -69,6 +69,8 @@ static bool spawn_exists(const char *name)
 	const char *path = getenv("PATH");
 	char file[PATH_MAX];
 
+	if (!*name)
+		return false;
 	if (strchr(name, '/'))
 		return access(name, F_OK) == 0;
 	while (path && *path) {
