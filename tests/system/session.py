@@ -106,12 +106,17 @@ def is_alive(pid):
     return fields is not None and fields[1] not in "ZX"
 
 
-def kill_all(pids):
+def signal_all(pids, signo):
+    """Those that are gone already don't matter."""
     for pid in pids:
         try:
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, signo)
         except ProcessLookupError:
             pass
+
+
+def kill_all(pids):
+    signal_all(pids, signal.SIGKILL)
 
 
 # The binary under test
@@ -470,13 +475,13 @@ class Session:
         """As the end of a container: nothing of it gets another instruction in."""
         if self.process is None:
             return
-        pids = [self.process.pid, *descendants(self.process.pid)]
-        # Stopped first, so that none of them sees another die and says or does something about it.
-        for pid in pids:
-            try:
-                os.kill(pid, signal.SIGSTOP)
-            except ProcessLookupError:
-                pass
+        # Stopped first, until no new one shows up: none may see another die and do something about
+        # it, and a fork may be under way.
+        pids, todo = [], [self.process.pid]
+        while todo:
+            signal_all(todo, signal.SIGSTOP)
+            pids += todo
+            todo = [pid for pid in descendants(self.process.pid) if pid not in pids]
         kill_all(pids)
         self.process.wait()
         wait_until(lambda: not any(is_alive(pid) for pid in pids), "the death of all processes")
