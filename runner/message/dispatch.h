@@ -5,9 +5,9 @@
  * by a model, so nothing is refused, and where it can be read in two ways nothing is lost.
  *
  * Tags: <message to="name">…</message> and <internal>…</internal>, with case, blanks, line breaks,
- * single or missing quotes and further attributes tolerated. A <message> without `to` is text. In a
- * name &amp; &lt; &gt; &quot; are read as what they stand for, since the prompt writes names so;
- * a body is taken as it is.
+ * single or missing quotes and further attributes tolerated. A <message> without `to`, or with a
+ * blank one, is text. In a name &amp; &lt; &gt; &quot; are read as what they stand for, since the
+ * prompt writes names so; a body is taken as it is.
  *
  *  1. Quoted tags are text: one that stands directly behind the backticks (one or two) of a code
  *     span that ends on the same line, and whatever else is in that span.

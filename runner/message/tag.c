@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "common/cleanup.h"
+#include "runner/message/blank.h"
 
 /* Longer runs of backticks are fences: an answer may stand in one as a whole. */
 #define TAG_TICKS_MAX 2
@@ -73,9 +74,11 @@ static size_t tag_attribute(const struct tag_scanner *s, size_t at, struct tag *
 	while (!tag_stops(s, at, " \t\n\v\f\r=/<>"))
 		at++;
 	name_length = at - name;
+	if (name_length == 0)
+		return at + 1; /* a '/' or '=' by itself */
 	at = tag_skip_blanks(s, at);
 	if (tag_char(s, at) != '=')
-		return name_length ? at : at + 1;
+		return at;
 	value = tag_skip_blanks(s, at + 1);
 	quote = tag_char(s, value);
 	is_to = name_length == 2 && strncasecmp(s->text + name, "to", 2) == 0;
@@ -89,8 +92,11 @@ static size_t tag_attribute(const struct tag_scanner *s, size_t at, struct tag *
 		at = end;
 	}
 	if (is_to && tag->to_length == 0) {
-		tag->to = value;
+		const char *to = s->text + value;
+
 		tag->to_length = end - value;
+		blank_trim(&to, &tag->to_length);
+		tag->to = (size_t)(to - s->text);
 	}
 	return at;
 }
@@ -121,6 +127,8 @@ static bool tag_read(const struct tag_scanner *s, size_t start, struct tag *ret)
 		at = tag_attribute(s, at, &tag);
 	}
 	tag.end = at + 1;
+	if (tag.end - start > TAG_SIZE_MAX)
+		return false;
 	if (which == 0)
 		tag.type = is_close ? TAG_MESSAGE_CLOSE : TAG_MESSAGE_OPEN;
 	else

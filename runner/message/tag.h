@@ -11,7 +11,7 @@
 
 #define TAG_NONE ((size_t)-1)
 
-/* The longest tag, in bytes. */
+/* The longest tag, in bytes: what is longer is text. */
 #define TAG_SIZE_MAX 1024
 
 enum tag_type { TAG_MESSAGE_OPEN, TAG_MESSAGE_CLOSE, TAG_INTERNAL_OPEN, TAG_INTERNAL_CLOSE };
@@ -19,7 +19,7 @@ enum tag_type { TAG_MESSAGE_OPEN, TAG_MESSAGE_CLOSE, TAG_INTERNAL_OPEN, TAG_INTE
 struct tag {
 	enum tag_type type;
 	size_t start, end;    /* offsets of its '<' and behind its '>' */
-	size_t to, to_length; /* where the value of `to` stands; length 0: it has none */
+	size_t to, to_length; /* where the value of `to` stands, trimmed; length 0: it has none */
 	size_t partner;	      /* index of the tag that it belongs to, or TAG_NONE */
 };
 
