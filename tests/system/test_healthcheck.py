@@ -116,8 +116,11 @@ def test_a_crashed_loop_comes_back(session):
     start(session)
     first = session.loop_pid()
     os.kill(first, signal.SIGKILL)
-    sessions.wait_until(lambda: probe(session)[0] == 0, "health after the restart")
-    assert session.loop_pid() != first
+
+    def is_healthy_again():
+        code, checks = probe(session)
+        return code == 0 and checks["loop"][1] != f"the session loop is process {first}"
+    sessions.wait_until(is_healthy_again, "health after the restart", explain=session.stderr)
 
 
 @pytest.mark.parametrize("damage, check", [
