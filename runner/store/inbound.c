@@ -6,154 +6,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/strbuf.h"
 #include "common/table.h"
 #include "runner/store/db.h"
+#include "runner/store/inbound-sql.h"
+#include "runner/store/seq.h"
 #include "runner/store/watch.h"
-
-enum inbound_query {
-	INBOUND_BEGIN,
-	INBOUND_DUE,
-	INBOUND_NEXT_DUE,
-	INBOUND_ROW,
-	INBOUND_FROM,
-	INBOUND_MAX_SEQ,
-	INBOUND_DESTINATIONS,
-	INBOUND_SESSION,
-	INBOUND_QUERIES,
-};
-
-/* @table stands for the table with every column that we know: inbound_append_source(). */
-static const char *const inbound_sql[] = {
-	[INBOUND_BEGIN] = "BEGIN",
-	[INBOUND_DUE] =
-		"SELECT rid, id, coalesce(\"trigger\", 1) != 0,"
-		" process_after IS NOT NULL AND datetime(process_after) IS NULL"
-		" FROM @messages_in WHERE status = 'pending' AND kind IS NOT 'system'"
-		" AND id IS NOT NULL AND (process_after IS NULL OR datetime(process_after) IS NULL"
-		" OR datetime(process_after) <= datetime('now'))"
-		" AND (coalesce(on_wake, 0) = 0 OR :first)"
-		" ORDER BY seq IS NULL, seq, rid",
-	[INBOUND_NEXT_DUE] = "SELECT min(CAST(strftime('%s', process_after) AS INTEGER))"
-			     " FROM @messages_in WHERE status = 'pending'"
-			     " AND kind IS NOT 'system' AND id IS NOT NULL"
-			     " AND coalesce(\"trigger\", 1) != 0"
-			     " AND datetime(process_after) > datetime('now')",
-	[INBOUND_ROW] = "SELECT rid, iif(seq BETWEEN 0 AND :max_seq, seq, NULL),"
-			" coalesce(\"trigger\", 1) != 0, id, kind, timestamp, platform_id,"
-			" channel_type, thread_id,"
-			" CASE WHEN length(CAST(content AS BLOB)) <= :max THEN content END,"
-			" length(CAST(content AS BLOB)) > :max"
-			" FROM @messages_in WHERE rid = :rid",
-	[INBOUND_FROM] = "SELECT rid, id FROM @messages_in"
-			 " WHERE channel_type = :channel_type AND platform_id = :platform_id"
-			 " AND id IS NOT NULL"
-			 " ORDER BY seq IS NOT NULL, seq DESC, rid DESC",
-	[INBOUND_MAX_SEQ] = "SELECT max(seq) FROM @messages_in WHERE seq BETWEEN 0 AND :max_seq",
-	[INBOUND_DESTINATIONS] = "SELECT name, coalesce(nullif(display_name, ''), name),"
-				 " type IS 'agent', CASE type WHEN 'agent' THEN 'agent'"
-				 " ELSE channel_type END, CASE type WHEN 'agent'"
-				 " THEN agent_group_id ELSE platform_id END"
-				 " FROM @destinations WHERE name IS NOT NULL ORDER BY name",
-	[INBOUND_SESSION] = ("SELECT channel_type, platform_id, thread_id"
-			     " FROM @session_routing WHERE id = 1"),
-};
-TABLE_COVERS(inbound_sql, INBOUND_QUERIES);
-
-/* The largest integer that JavaScript, and so a host, can count with. What is above is no seq. */
-#define INBOUND_SEQ_MAX 9007199254740991
-
-/* The tables with what stands in for a column that an older host lacks; NULL: none lacks it. */
-static const struct inbound_table {
-	const char *name;
-	struct {
-		const char *name;
-		const char *fallback;
-	} columns[12];
-} inbound_tables[] = {
-	{ "messages_in",
-	  { { "id", NULL },
-	    { "content", NULL },
-	    { "seq", "NULL" },
-	    { "kind", "'chat'" },
-	    { "timestamp", "NULL" },
-	    { "status", "'pending'" },
-	    { "process_after", "NULL" },
-	    { "trigger", "1" },
-	    { "on_wake", "0" },
-	    { "platform_id", "NULL" },
-	    { "channel_type", "NULL" },
-	    { "thread_id", "NULL" } } },
-	{ "destinations",
-	  { { "name", "NULL" },
-	    { "display_name", "NULL" },
-	    { "type", "'channel'" },
-	    { "channel_type", "NULL" },
-	    { "platform_id", "NULL" },
-	    { "agent_group_id", "NULL" } } },
-	{ "session_routing",
-	  { { "id", "1" },
-	    { "channel_type", "NULL" },
-	    { "platform_id", "NULL" },
-	    { "thread_id", "NULL" } } },
-};
 
 struct inbound {
 	struct db *db;
-	char *sql[INBOUND_QUERIES];
+	char *sql[INBOUND_SQL_QUERIES];
 	sqlite3_stmt *due; /* the walk over the due rows */
 	char *due_id;
 };
 
 /* Opening */
-
-/* Appends the subquery behind @table. SQLite flattens it, so it costs nothing. */
-static int inbound_append_source(struct inbound *inbound, const struct inbound_table *table,
-				 struct strbuf *sql, struct err *err)
-{
-	int has_table = db_has(inbound->db, table->name, NULL, err);
-
-	if (has_table < 0)
-		return has_table;
-	strbuf_puts(sql, "(SELECT rowid AS rid");
-	for (size_t i = 0; i < ARRAY_LEN(table->columns) && table->columns[i].name; i++) {
-		const char *name = table->columns[i].name, *fallback = table->columns[i].fallback;
-		int r = has_table ? db_has(inbound->db, table->name, name, err) : 0;
-
-		if (r < 0)
-			return r;
-		if (r > 0 || !fallback)
-			/* Qualified: a bare name in quotes that is no column would be a string. */
-			strbuf_printf(sql, ", %s.\"%s\" AS \"%s\"", table->name, name, name);
-		else
-			strbuf_printf(sql, ", %s AS \"%s\"", fallback, name);
-	}
-	if (has_table)
-		return strbuf_printf(sql, " FROM %s)", table->name);
-	return strbuf_puts(sql, " FROM (SELECT 0 AS rowid) WHERE 0)");
-}
-
-static int inbound_compose(struct inbound *inbound, enum inbound_query query, struct err *err)
-{
-	cleanup_strbuf struct strbuf sql = STRBUF_EMPTY;
-	const char *text = inbound_sql[query], *place = strchr(text, '@');
-	size_t len;
-	int r;
-
-	strbuf_append(&sql, text, place ? (size_t)(place - text) : strlen(text));
-	for (size_t i = 0; place && i < ARRAY_LEN(inbound_tables); i++) {
-		len = strlen(inbound_tables[i].name);
-		if (strncmp(place + 1, inbound_tables[i].name, len) != 0)
-			continue;
-		r = inbound_append_source(inbound, &inbound_tables[i], &sql, err);
-		if (r < 0)
-			return r;
-		strbuf_puts(&sql, place + 1 + len);
-		break;
-	}
-	inbound->sql[query] = strbuf_steal(&sql);
-	return inbound->sql[query] ? 0 : err_sys(err, -ENOMEM, "cannot read messages");
-}
 
 /* A file that is no database, or one that we may not look into: the host can mend either. */
 static int inbound_refuse(const char *path, struct err *err)
@@ -193,11 +59,11 @@ static int inbound_set_up(struct inbound *inbound, struct err *err)
 
 	if (r == 0)
 		r = err_set(err, -EAGAIN, "there is no table messages_in: the host has to make it");
-	for (enum inbound_query query = 0; r >= 0 && query < INBOUND_QUERIES; query++)
-		r = inbound_compose(inbound, query, err);
+	for (enum inbound_sql query = 0; r >= 0 && query < INBOUND_SQL_QUERIES; query++)
+		r = inbound_sql_compose(inbound->db, query, &inbound->sql[query], err);
 	/* The first query takes the shared lock; from there on everything is of one moment. */
 	if (r >= 0)
-		r = db_statement(inbound->db, INBOUND_BEGIN, &begin, err);
+		r = db_statement(inbound->db, INBOUND_SQL_BEGIN, &begin, err);
 	return r < 0 ? r : db_run(inbound->db, begin, err);
 }
 
@@ -208,7 +74,7 @@ static int inbound_open_waiting(const char *path, int busy_ms, struct inbound **
 	struct db_options options = {
 		.mode = DB_READ,
 		.busy_timeout_ms = busy_ms,
-		.sql_count = INBOUND_QUERIES,
+		.sql_count = INBOUND_SQL_QUERIES,
 	};
 	int r;
 
@@ -247,7 +113,7 @@ void inbound_close(struct inbound *inbound)
 	if (!inbound)
 		return;
 	db_close(inbound->db);
-	for (size_t i = 0; i < INBOUND_QUERIES; i++)
+	for (size_t i = 0; i < INBOUND_SQL_QUERIES; i++)
 		free(inbound->sql[i]);
 	free(inbound->due_id);
 	free(inbound);
@@ -266,7 +132,7 @@ void inbound_row_deinit(struct inbound_row *row)
 	*row = (struct inbound_row){ .seq = -1 };
 }
 
-/* Copies the columns of INBOUND_ROW into row. */
+/* Copies the columns of INBOUND_SQL_ROW into row. */
 static int inbound_copy_row(sqlite3_stmt *s, struct inbound_row *row)
 {
 	struct {
@@ -304,12 +170,12 @@ int inbound_read_row(struct inbound *inbound, int64_t rowid, struct inbound_row 
 	sqlite3_stmt *s;
 	int r;
 
-	r = db_statement(inbound->db, INBOUND_ROW, &s, err);
+	r = db_statement(inbound->db, INBOUND_SQL_ROW, &s, err);
 	if (r < 0)
 		return r;
 	db_bind_int(s, ":rid", rowid);
 	db_bind_int(s, ":max", INBOUND_CONTENT_MAX);
-	db_bind_int(s, ":max_seq", INBOUND_SEQ_MAX);
+	db_bind_int(s, ":max_seq", SEQ_MAX);
 	r = db_step(inbound->db, s, err);
 	if (r <= 0)
 		return r < 0 ? r : err_set(err, -EAGAIN, "a row vanished while it was read");
@@ -325,7 +191,7 @@ int inbound_read_row(struct inbound *inbound, int64_t rowid, struct inbound_row 
 
 int inbound_due_start(struct inbound *inbound, bool first_look, struct err *err)
 {
-	int r = db_statement(inbound->db, INBOUND_DUE, &inbound->due, err);
+	int r = db_statement(inbound->db, INBOUND_SQL_DUE, &inbound->due, err);
 
 	if (r == 0)
 		db_bind_int(inbound->due, ":first", first_look);
@@ -373,7 +239,7 @@ int inbound_next_due_ms(struct inbound *inbound, int64_t *ret_ms, struct err *er
 	sqlite3_stmt *s;
 	int r;
 
-	r = db_statement(inbound->db, INBOUND_NEXT_DUE, &s, err);
+	r = db_statement(inbound->db, INBOUND_SQL_NEXT_DUE, &s, err);
 	if (r == 0)
 		r = inbound_read_integer(inbound, s, -1, &seconds, err);
 	if (r == 0)
@@ -386,10 +252,10 @@ int inbound_max_seq(struct inbound *inbound, int64_t *ret_seq, struct err *err)
 	sqlite3_stmt *s;
 	int r;
 
-	r = db_statement(inbound->db, INBOUND_MAX_SEQ, &s, err);
+	r = db_statement(inbound->db, INBOUND_SQL_MAX_SEQ, &s, err);
 	if (r < 0)
 		return r;
-	db_bind_int(s, ":max_seq", INBOUND_SEQ_MAX);
+	db_bind_int(s, ":max_seq", SEQ_MAX);
 	return inbound_read_integer(inbound, s, 0, ret_seq, err);
 }
 
@@ -400,7 +266,7 @@ int inbound_newest_from(struct inbound *inbound, const char *channel_type, const
 	sqlite3_stmt *s;
 	int r;
 
-	r = db_statement(inbound->db, INBOUND_FROM, &s, err);
+	r = db_statement(inbound->db, INBOUND_SQL_FROM, &s, err);
 	if (r < 0)
 		return r;
 	db_bind_text(s, ":channel_type", channel_type);
@@ -466,7 +332,7 @@ int inbound_destinations(struct inbound *inbound, struct inbound_destinations *r
 	sqlite3_stmt *s;
 	int r;
 
-	r = db_statement(inbound->db, INBOUND_DESTINATIONS, &s, err);
+	r = db_statement(inbound->db, INBOUND_SQL_DESTINATIONS, &s, err);
 	while (r >= 0 && (r = db_step(inbound->db, s, err)) > 0)
 		if (inbound_add_destination(&list, s) < 0)
 			r = err_sys(err, -ENOMEM, "cannot read destinations");
@@ -485,7 +351,7 @@ int inbound_session_address(struct inbound *inbound, struct inbound_address *ret
 	sqlite3_stmt *s;
 	int r;
 
-	r = db_statement(inbound->db, INBOUND_SESSION, &s, err);
+	r = db_statement(inbound->db, INBOUND_SQL_SESSION, &s, err);
 	if (r < 0)
 		return r;
 	r = db_step(inbound->db, s, err);

@@ -12,127 +12,19 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
-#include "common/log.h"
-#include "common/table.h"
 #include "runner/store/db.h"
 #include "runner/store/inbound.h"
-#include "schema/outbound.h"
-
-enum outbound_query {
-	OUTBOUND_BEGIN,
-	OUTBOUND_BEGIN_READS,
-	OUTBOUND_COMMIT,
-	OUTBOUND_ROLLBACK,
-	OUTBOUND_HAS_ACK,
-	OUTBOUND_ACK,
-	OUTBOUND_RELEASE,
-	OUTBOUND_MAX_SEQ,
-	OUTBOUND_INSERT,
-	OUTBOUND_GET_STATE,
-	OUTBOUND_SET_STATE,
-	OUTBOUND_DELETE_STATE,
-	OUTBOUND_SET_TOOL,
-	OUTBOUND_CLEAR_TOOL,
-	OUTBOUND_OLDEST_CLAIM,
-	OUTBOUND_QUERIES,
-};
-
-static const char *const outbound_sql[] = {
-	/* IMMEDIATE: the lock is taken before seq is computed, so that nobody comes between. */
-	[OUTBOUND_BEGIN] = "BEGIN IMMEDIATE",
-	[OUTBOUND_BEGIN_READS] = "BEGIN",
-	[OUTBOUND_COMMIT] = "COMMIT",
-	[OUTBOUND_ROLLBACK] = "ROLLBACK",
-	[OUTBOUND_HAS_ACK] = "SELECT 1 FROM processing_ack WHERE message_id = :id",
-	[OUTBOUND_ACK] = "INSERT INTO processing_ack (message_id, status, status_changed)"
-			 " VALUES (:id, :status, datetime('now'))"
-			 " ON CONFLICT (message_id) DO UPDATE SET status = excluded.status,"
-			 " status_changed = excluded.status_changed",
-	[OUTBOUND_RELEASE] = "DELETE FROM processing_ack WHERE status = 'processing'",
-	[OUTBOUND_MAX_SEQ] = "SELECT max(seq) FROM messages_out WHERE seq BETWEEN 0 AND :max",
-	[OUTBOUND_INSERT] = "INSERT INTO messages_out (id, seq, in_reply_to, timestamp, kind,"
-			    " platform_id, channel_type, thread_id, content)"
-			    " VALUES (:id, :seq, :in_reply_to, datetime('now'), :kind,"
-			    " :platform_id, :channel_type, :thread_id, :content)",
-	[OUTBOUND_GET_STATE] = "SELECT value FROM session_state WHERE key = :key",
-	[OUTBOUND_SET_STATE] = "INSERT INTO session_state (key, value, updated_at)"
-			       " VALUES (:key, :value, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))"
-			       " ON CONFLICT (key) DO UPDATE SET value = excluded.value,"
-			       " updated_at = excluded.updated_at",
-	[OUTBOUND_DELETE_STATE] = "DELETE FROM session_state WHERE key = :key",
-	[OUTBOUND_SET_TOOL] = "INSERT OR REPLACE INTO container_state (id, current_tool,"
-			      " tool_declared_timeout_ms, tool_started_at, updated_at)"
-			      " VALUES (1, :tool, :timeout, :started,"
-			      " strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))",
-	[OUTBOUND_CLEAR_TOOL] = "UPDATE container_state SET current_tool = NULL,"
-				" tool_declared_timeout_ms = NULL, tool_started_at = NULL,"
-				" updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
-				" WHERE coalesce(current_tool, tool_declared_timeout_ms,"
-				" tool_started_at) IS NOT NULL",
-	[OUTBOUND_OLDEST_CLAIM] = "SELECT count(*),"
-				  " min(CAST(strftime('%s', status_changed) AS INTEGER)),"
-				  " (SELECT tool_declared_timeout_ms FROM container_state"
-				  " WHERE id = 1)"
-				  " FROM processing_ack WHERE status = 'processing'",
-};
-TABLE_COVERS(outbound_sql, OUTBOUND_QUERIES);
-
-/*
- * Columns that a file made by an older host may lack. A NOT NULL column can only be added with a
- * default (https://www.sqlite.org/lang_altertable.html).
- */
-static const struct {
-	const char *table;
-	const char *column;
-	const char *declaration;
-} outbound_columns[] = {
-	{ "messages_out", "seq", "INTEGER" },
-	{ "messages_out", "in_reply_to", "TEXT" },
-	{ "messages_out", "deliver_after", "TEXT" },
-	{ "messages_out", "recurrence", "TEXT" },
-	{ "messages_out", "platform_id", "TEXT" },
-	{ "messages_out", "channel_type", "TEXT" },
-	{ "messages_out", "thread_id", "TEXT" },
-	{ "processing_ack", "status_changed", "TEXT NOT NULL DEFAULT ''" },
-	{ "session_state", "updated_at", "TEXT NOT NULL DEFAULT ''" },
-	{ "container_state", "current_tool", "TEXT" },
-	{ "container_state", "tool_declared_timeout_ms", "INTEGER" },
-	{ "container_state", "tool_started_at", "TEXT" },
-	{ "container_state", "updated_at", "TEXT NOT NULL DEFAULT ''" },
-};
+#include "runner/store/outbound-sql.h"
+#include "runner/store/seq.h"
 
 #define OUTBOUND_LEGACY_KEY "sdk_session_id"
 #define OUTBOUND_SEQ_TRIES  5
-
-/* As in inbound.db: what is above the largest integer of JavaScript is no seq. */
-#define OUTBOUND_SEQ_MAX 9007199254740991
 
 struct outbound {
 	struct db *db;
 	char *inbound_path;
 	int64_t inbound_seq; /* the largest seen there: what counts while it cannot be read */
 };
-
-static int outbound_add_columns(struct db *db, struct err *err)
-{
-	for (size_t i = 0; i < ARRAY_LEN(outbound_columns); i++) {
-		char sql[160];
-		int r;
-
-		r = db_has(db, outbound_columns[i].table, outbound_columns[i].column, err);
-		if (r < 0)
-			return r;
-		if (r > 0)
-			continue;
-		(void)snprintf(sql, sizeof(sql), "ALTER TABLE %s ADD COLUMN %s %s",
-			       outbound_columns[i].table, outbound_columns[i].column,
-			       outbound_columns[i].declaration);
-		r = db_exec(db, sql, err);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
 
 /* Reads inbound.db's largest seq; while it cannot be read the last one known counts. */
 static void outbound_look_at_inbound(struct outbound *outbound)
@@ -151,8 +43,8 @@ int outbound_open(const char *path, const char *inbound_path, struct outbound **
 	const struct db_options options = {
 		.mode = DB_WRITE,
 		.busy_timeout_ms = OUTBOUND_BUSY_MS,
-		.sql = outbound_sql,
-		.sql_count = OUTBOUND_QUERIES,
+		.sql = outbound_sql_texts(),
+		.sql_count = OUTBOUND_SQL_QUERIES,
 	};
 	struct outbound *outbound = calloc(1, sizeof(*outbound));
 	int r = -ENOMEM;
@@ -163,9 +55,7 @@ int outbound_open(const char *path, const char *inbound_path, struct outbound **
 	}
 	r = db_open(path, &options, &outbound->db, err);
 	if (r == 0) {
-		r = db_exec(outbound->db, schema_outbound, err);
-		if (r == 0)
-			r = outbound_add_columns(outbound->db, err);
+		r = outbound_sql_set_up(outbound->db, err);
 		if (r < 0)
 			err_prefix(err, r, "%s", path);
 	}
@@ -187,7 +77,7 @@ void outbound_close(struct outbound *outbound)
 	free(outbound);
 }
 
-static int outbound_run(struct outbound *outbound, enum outbound_query query, struct err *err)
+static int outbound_run(struct outbound *outbound, enum outbound_sql query, struct err *err)
 {
 	sqlite3_stmt *s;
 	int r = db_statement(outbound->db, query, &s, err);
@@ -199,10 +89,10 @@ static int outbound_run(struct outbound *outbound, enum outbound_query query, st
 static int outbound_end(struct outbound *outbound, int r, struct err *err)
 {
 	if (r == 0)
-		r = outbound_run(outbound, OUTBOUND_COMMIT, err);
+		r = outbound_run(outbound, OUTBOUND_SQL_COMMIT, err);
 	/* After some failures SQLite has rolled back by itself. */
 	if (r < 0 && !sqlite3_get_autocommit(db_handle(outbound->db)))
-		(void)outbound_run(outbound, OUTBOUND_ROLLBACK, NULL);
+		(void)outbound_run(outbound, OUTBOUND_SQL_ROLLBACK, NULL);
 	return r < 0 ? err_prefix(err, r, "cannot write outbound.db") : 0;
 }
 
@@ -211,7 +101,7 @@ static int outbound_ack(struct outbound *outbound, const struct outbound_ids *id
 {
 	for (size_t i = 0; i < ids->count; i++) {
 		sqlite3_stmt *s;
-		int r = db_statement(outbound->db, OUTBOUND_ACK, &s, err);
+		int r = db_statement(outbound->db, OUTBOUND_SQL_ACK, &s, err);
 
 		if (r < 0)
 			return r;
@@ -230,7 +120,8 @@ static int outbound_write_state(struct outbound *outbound, const char *key, cons
 	sqlite3_stmt *s;
 	int r;
 
-	r = db_statement(outbound->db, value ? OUTBOUND_SET_STATE : OUTBOUND_DELETE_STATE, &s, err);
+	r = db_statement(outbound->db, value ? OUTBOUND_SQL_SET_STATE : OUTBOUND_SQL_DELETE_STATE,
+			 &s, err);
 	if (r < 0)
 		return r;
 	db_bind_text(s, ":key", key);
@@ -241,19 +132,19 @@ static int outbound_write_state(struct outbound *outbound, const char *key, cons
 
 void outbound_begin_reads(struct outbound *outbound)
 {
-	(void)outbound_run(outbound, OUTBOUND_BEGIN_READS, NULL);
+	(void)outbound_run(outbound, OUTBOUND_SQL_BEGIN_READS, NULL);
 }
 
 void outbound_end_reads(struct outbound *outbound)
 {
 	if (!sqlite3_get_autocommit(db_handle(outbound->db)))
-		(void)outbound_run(outbound, OUTBOUND_COMMIT, NULL);
+		(void)outbound_run(outbound, OUTBOUND_SQL_COMMIT, NULL);
 }
 
 int outbound_has_ack(struct outbound *outbound, const char *id, struct err *err)
 {
 	sqlite3_stmt *s;
-	int r = db_statement(outbound->db, OUTBOUND_HAS_ACK, &s, err);
+	int r = db_statement(outbound->db, OUTBOUND_SQL_HAS_ACK, &s, err);
 
 	if (r < 0)
 		return r;
@@ -267,7 +158,7 @@ int outbound_has_ack(struct outbound *outbound, const char *id, struct err *err)
 int outbound_claim(struct outbound *outbound, const struct outbound_ids *ids,
 		   const char *in_reply_to, struct err *err)
 {
-	int r = outbound_run(outbound, OUTBOUND_BEGIN, err);
+	int r = outbound_run(outbound, OUTBOUND_SQL_BEGIN, err);
 
 	if (r == 0)
 		r = outbound_ack(outbound, ids, "processing", err);
@@ -278,12 +169,12 @@ int outbound_claim(struct outbound *outbound, const struct outbound_ids *ids,
 
 int outbound_release(struct outbound *outbound, struct err *err)
 {
-	int r = outbound_run(outbound, OUTBOUND_BEGIN, err);
+	int r = outbound_run(outbound, OUTBOUND_SQL_BEGIN, err);
 
 	if (r == 0)
-		r = outbound_run(outbound, OUTBOUND_RELEASE, err);
+		r = outbound_run(outbound, OUTBOUND_SQL_RELEASE, err);
 	if (r == 0)
-		r = outbound_run(outbound, OUTBOUND_CLEAR_TOOL, err);
+		r = outbound_run(outbound, OUTBOUND_SQL_CLEAR_TOOL, err);
 	return outbound_end(outbound, r, err);
 }
 
@@ -307,11 +198,11 @@ static int outbound_next_seq(struct outbound *outbound, int64_t *ret_seq, struct
 {
 	int64_t largest = outbound->inbound_seq;
 	sqlite3_stmt *s;
-	int r = db_statement(outbound->db, OUTBOUND_MAX_SEQ, &s, err);
+	int r = db_statement(outbound->db, OUTBOUND_SQL_MAX_SEQ, &s, err);
 
 	if (r < 0)
 		return r;
-	db_bind_int(s, ":max", OUTBOUND_SEQ_MAX);
+	db_bind_int(s, ":max", SEQ_MAX);
 	r = db_step(outbound->db, s, err);
 	if (r < 0)
 		return r;
@@ -327,7 +218,7 @@ static int outbound_insert_as(struct outbound *outbound, const struct outbound_m
 {
 	sqlite3_stmt *s;
 	char id[48];
-	int r = db_statement(outbound->db, OUTBOUND_INSERT, &s, err);
+	int r = db_statement(outbound->db, OUTBOUND_SQL_INSERT, &s, err);
 
 	if (r < 0)
 		return r;
@@ -363,7 +254,7 @@ static int outbound_insert(struct outbound *outbound, const struct outbound_mess
 int outbound_commit(struct outbound *outbound, const struct outbound_commit *commit,
 		    struct err *err)
 {
-	int r = outbound_run(outbound, OUTBOUND_BEGIN, err);
+	int r = outbound_run(outbound, OUTBOUND_SQL_BEGIN, err);
 
 	if (r == 0 && commit->message_count > 0)
 		outbound_look_at_inbound(outbound);
@@ -383,7 +274,7 @@ int outbound_get_state(struct outbound *outbound, const char *key, char **ret_va
 {
 	sqlite3_stmt *s;
 	char *value;
-	int r = db_statement(outbound->db, OUTBOUND_GET_STATE, &s, err);
+	int r = db_statement(outbound->db, OUTBOUND_SQL_GET_STATE, &s, err);
 
 	if (r < 0)
 		return r;
@@ -411,14 +302,14 @@ int outbound_set_tool(struct outbound *outbound, const char *tool, int64_t timeo
 	int r;
 
 	if (!tool) {
-		r = outbound_run(outbound, OUTBOUND_BEGIN, err);
+		r = outbound_run(outbound, OUTBOUND_SQL_BEGIN, err);
 		if (r == 0)
-			r = outbound_run(outbound, OUTBOUND_CLEAR_TOOL, err);
+			r = outbound_run(outbound, OUTBOUND_SQL_CLEAR_TOOL, err);
 		return outbound_end(outbound, r, err);
 	}
-	r = outbound_run(outbound, OUTBOUND_BEGIN, err);
+	r = outbound_run(outbound, OUTBOUND_SQL_BEGIN, err);
 	if (r == 0)
-		r = db_statement(outbound->db, OUTBOUND_SET_TOOL, &s, err);
+		r = db_statement(outbound->db, OUTBOUND_SQL_SET_TOOL, &s, err);
 	if (r == 0) {
 		db_bind_text(s, ":tool", tool);
 		if (timeout_ms >= 0)
@@ -439,8 +330,8 @@ int outbound_oldest_claim(const char *path, struct outbound_claim_age *ret_age, 
 {
 	const struct db_options options = {
 		.mode = DB_READ,
-		.sql = outbound_sql,
-		.sql_count = OUTBOUND_QUERIES,
+		.sql = outbound_sql_texts(),
+		.sql_count = OUTBOUND_SQL_QUERIES,
 	};
 	struct db *db;
 	sqlite3_stmt *s;
@@ -448,7 +339,7 @@ int outbound_oldest_claim(const char *path, struct outbound_claim_age *ret_age, 
 
 	if (r < 0)
 		return r;
-	r = db_statement(db, OUTBOUND_OLDEST_CLAIM, &s, err);
+	r = db_statement(db, OUTBOUND_SQL_OLDEST_CLAIM, &s, err);
 	if (r == 0)
 		r = db_step(db, s, err);
 	if (r > 0 && ret_age)
@@ -487,7 +378,7 @@ int outbound_continuation(struct outbound *outbound, const char *provider, char 
 	own = has_value && value[0];
 	adopt = !own && has_legacy && legacy[0];
 	if (has_legacy) {
-		r = outbound_run(outbound, OUTBOUND_BEGIN, err);
+		r = outbound_run(outbound, OUTBOUND_SQL_BEGIN, err);
 		if (r == 0 && adopt)
 			r = outbound_write_state(outbound, key, legacy, err);
 		if (r == 0)

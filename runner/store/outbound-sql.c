@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/store/outbound-sql.h"
+
+#include <stdio.h>
+
+#include "common/table.h"
+#include "schema/outbound.h"
+
+static const char *const outbound_sql_table[] = {
+	/* IMMEDIATE: the lock is taken before seq is computed, so that nobody comes between. */
+	[OUTBOUND_SQL_BEGIN] = "BEGIN IMMEDIATE",
+	[OUTBOUND_SQL_BEGIN_READS] = "BEGIN",
+	[OUTBOUND_SQL_COMMIT] = "COMMIT",
+	[OUTBOUND_SQL_ROLLBACK] = "ROLLBACK",
+	[OUTBOUND_SQL_HAS_ACK] = "SELECT 1 FROM processing_ack WHERE message_id = :id",
+	[OUTBOUND_SQL_ACK] = "INSERT INTO processing_ack (message_id, status, status_changed)"
+			     " VALUES (:id, :status, datetime('now'))"
+			     " ON CONFLICT (message_id) DO UPDATE SET status = excluded.status,"
+			     " status_changed = excluded.status_changed",
+	[OUTBOUND_SQL_RELEASE] = "DELETE FROM processing_ack WHERE status = 'processing'",
+	[OUTBOUND_SQL_MAX_SEQ] = "SELECT max(seq) FROM messages_out WHERE seq BETWEEN 0 AND :max",
+	[OUTBOUND_SQL_INSERT] = "INSERT INTO messages_out (id, seq, in_reply_to, timestamp, kind,"
+				" platform_id, channel_type, thread_id, content)"
+				" VALUES (:id, :seq, :in_reply_to, datetime('now'), :kind,"
+				" :platform_id, :channel_type, :thread_id, :content)",
+	[OUTBOUND_SQL_GET_STATE] = "SELECT value FROM session_state WHERE key = :key",
+	[OUTBOUND_SQL_SET_STATE] = "INSERT INTO session_state (key, value, updated_at)"
+				   " VALUES (:key, :value, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))"
+				   " ON CONFLICT (key) DO UPDATE SET value = excluded.value,"
+				   " updated_at = excluded.updated_at",
+	[OUTBOUND_SQL_DELETE_STATE] = "DELETE FROM session_state WHERE key = :key",
+	[OUTBOUND_SQL_SET_TOOL] = "INSERT OR REPLACE INTO container_state (id, current_tool,"
+				  " tool_declared_timeout_ms, tool_started_at, updated_at)"
+				  " VALUES (1, :tool, :timeout, :started,"
+				  " strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))",
+	[OUTBOUND_SQL_CLEAR_TOOL] = "UPDATE container_state SET current_tool = NULL,"
+				    " tool_declared_timeout_ms = NULL, tool_started_at = NULL,"
+				    " updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
+				    " WHERE coalesce(current_tool, tool_declared_timeout_ms,"
+				    " tool_started_at) IS NOT NULL",
+	[OUTBOUND_SQL_OLDEST_CLAIM] = "SELECT count(*),"
+				      " min(CAST(strftime('%s', status_changed) AS INTEGER)),"
+				      " (SELECT tool_declared_timeout_ms FROM container_state"
+				      " WHERE id = 1)"
+				      " FROM processing_ack WHERE status = 'processing'",
+};
+TABLE_COVERS(outbound_sql_table, OUTBOUND_SQL_QUERIES);
+
+/*
+ * Columns that a file made by an older host may lack. A NOT NULL column can only be added with a
+ * default (https://www.sqlite.org/lang_altertable.html).
+ */
+static const struct {
+	const char *table;
+	const char *column;
+	const char *declaration;
+} outbound_sql_columns[] = {
+	{ "messages_out", "seq", "INTEGER" },
+	{ "messages_out", "in_reply_to", "TEXT" },
+	{ "messages_out", "deliver_after", "TEXT" },
+	{ "messages_out", "recurrence", "TEXT" },
+	{ "messages_out", "platform_id", "TEXT" },
+	{ "messages_out", "channel_type", "TEXT" },
+	{ "messages_out", "thread_id", "TEXT" },
+	{ "processing_ack", "status_changed", "TEXT NOT NULL DEFAULT ''" },
+	{ "session_state", "updated_at", "TEXT NOT NULL DEFAULT ''" },
+	{ "container_state", "current_tool", "TEXT" },
+	{ "container_state", "tool_declared_timeout_ms", "INTEGER" },
+	{ "container_state", "tool_started_at", "TEXT" },
+	{ "container_state", "updated_at", "TEXT NOT NULL DEFAULT ''" },
+};
+
+const char *const *outbound_sql_texts(void)
+{
+	return outbound_sql_table;
+}
+
+static int outbound_sql_add_columns(struct db *db, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_LEN(outbound_sql_columns); i++) {
+		char sql[160];
+		int r;
+
+		r = db_has(db, outbound_sql_columns[i].table, outbound_sql_columns[i].column, err);
+		if (r < 0)
+			return r;
+		if (r > 0)
+			continue;
+		(void)snprintf(sql, sizeof(sql), "ALTER TABLE %s ADD COLUMN %s %s",
+			       outbound_sql_columns[i].table, outbound_sql_columns[i].column,
+			       outbound_sql_columns[i].declaration);
+		r = db_exec(db, sql, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int outbound_sql_set_up(struct db *db, struct err *err)
+{
+	int r = db_exec(db, schema_outbound, err);
+
+	return r < 0 ? r : outbound_sql_add_columns(db, err);
+}

@@ -1,0 +1,30 @@
+#pragma once
+/* SPDX-License-Identifier: MIT */
+/* Every statement that is run on outbound.db, and what a file needs so that they can be. */
+#include "common/err.h"
+#include "runner/store/db.h"
+
+enum outbound_sql {
+	OUTBOUND_SQL_BEGIN,
+	OUTBOUND_SQL_BEGIN_READS,
+	OUTBOUND_SQL_COMMIT,
+	OUTBOUND_SQL_ROLLBACK,
+	OUTBOUND_SQL_HAS_ACK,
+	OUTBOUND_SQL_ACK,
+	OUTBOUND_SQL_RELEASE,
+	OUTBOUND_SQL_MAX_SEQ,
+	OUTBOUND_SQL_INSERT,
+	OUTBOUND_SQL_GET_STATE,
+	OUTBOUND_SQL_SET_STATE,
+	OUTBOUND_SQL_DELETE_STATE,
+	OUTBOUND_SQL_SET_TOOL,
+	OUTBOUND_SQL_CLEAR_TOOL,
+	OUTBOUND_SQL_OLDEST_CLAIM,
+	OUTBOUND_SQL_QUERIES,
+};
+
+/* The statements, indexed by the enum. */
+const char *const *outbound_sql_texts(void);
+
+/* Creates the tables and columns that are missing; what is there stays. 0 or of db_exec(). */
+int outbound_sql_set_up(struct db *db, struct err *err);
