@@ -60,6 +60,9 @@ static void format_escape(struct strbuf *out, const char *text, size_t len)
 			entity = "&gt;";
 		else if (text[i] == '"')
 			entity = "&quot;";
+		else if (text[i] == '\0')
+			/* An agent may take the prompt for a C string, and lose the rest of it. */
+			entity = "\xef\xbf\xbd";
 		else
 			continue;
 		strbuf_append(out, text + start, i - start);

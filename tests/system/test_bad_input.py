@@ -395,6 +395,8 @@ CONTENTS = {
     "invalid UTF-8": b'{"text": "caf\xe9 \xff\xfe \xc0\x80 \xed\xa0\x80", "prompt": "\xff"}',
     "only invalid UTF-8": b"\xff\xfe\xfd",
     "a NUL byte": b'{"text": "before\x00behind", "prompt": "before\x00behind"}',
+    "an escaped NUL": {"text": "before\x00behind", "sender": "a\x00b", "prompt": "before\x00behind",
+                       "source": "a\x00b"},
     "lone surrogates": '{"text": "\\ud800 \\udc00\\ud800", "prompt": "\\ud800"}',
     "deep": '{"text": "x", "payload": ' + DEEP + ', "prompt": ' + DEEP + "}",
     "duplicate keys": '{"text": "one", "text": "two", "prompt": "one", "prompt": "two"}',
