@@ -2,6 +2,7 @@
 #include "runner/config.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +53,21 @@ static void *config_at(struct config *config, size_t offset)
 	return (char *)config + offset;
 }
 
+/* Notes what was odd; config_load() logs it. */
+static void config_warn(struct config *config, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void config_warn(struct config *config, const char *format, ...)
+{
+	struct err text;
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(text.text, sizeof(text.text), format, args);
+	va_end(args);
+	(void)strbuf_append(&config->warnings, text.text, strlen(text.text) + 1);
+}
+
 static const char *config_type_name(const json_t *value)
 {
 	switch (json_typeof(value)) {
@@ -98,7 +114,8 @@ static void config_apply_integer(struct config *config, size_t i, const char *pa
 		number = found;
 	} else if (value) {
 		config_show_number(value, shown, sizeof(shown));
-		log_warning("%s: \"%s\" must be an integer from %lld to %lld, found %s: using %lld",
+		config_warn(config,
+			    "%s: \"%s\" must be an integer from %lld to %lld, found %s: using %lld",
 			    path, config_keys[i].key, (long long)min, (long long)max, shown,
 			    (long long)number);
 	}
@@ -113,10 +130,11 @@ static int config_apply_string(struct config *config, size_t i, const char *path
 	char *copy;
 
 	if (found && strlen(found) < json_string_length(value))
-		log_warning("%s: \"%s\" must be a text without NUL characters: using \"%s\"", path,
+		config_warn(config,
+			    "%s: \"%s\" must be a text without NUL characters: using \"%s\"", path,
 			    config_keys[i].key, text);
 	else if (value && !found)
-		log_warning("%s: \"%s\" must be a string, found %s: using \"%s\"", path,
+		config_warn(config, "%s: \"%s\" must be a string, found %s: using \"%s\"", path,
 			    config_keys[i].key, config_type_name(value), text);
 	else if (found && *found != '\0')
 		text = found;
@@ -161,7 +179,8 @@ static void config_apply_variables(struct config *config)
 
 		if (text && number_parse_int(text, config_variables[i].min, config_variables[i].max,
 					     &number) < 0)
-			log_warning("%s must be milliseconds from %lld to %lld, found \"%s\": "
+			config_warn(config,
+				    "%s must be milliseconds from %lld to %lld, found \"%s\": "
 				    "using %lld",
 				    config_variables[i].name, (long long)config_variables[i].min,
 				    (long long)config_variables[i].max, text, (long long)number);
@@ -171,7 +190,8 @@ static void config_apply_variables(struct config *config)
 		config->retry_ms[i] = config->retry_ms[0] * config_retry_factors[i];
 	config->use_inotify = !watch || strcmp(watch, "poll") != 0;
 	if (watch && config->use_inotify && strcmp(watch, "inotify") != 0)
-		log_warning("AGENT_WATCH must be inotify or poll, found \"%s\": using inotify",
+		config_warn(config,
+			    "AGENT_WATCH must be inotify or poll, found \"%s\": using inotify",
 			    watch);
 }
 
@@ -216,7 +236,7 @@ static int config_parse(const char *path, json_t **ret_root, struct err *err)
 	return 0;
 }
 
-int config_load(const char *path, struct config **ret_config, struct err *err)
+int config_read(const char *path, struct config **ret_config, struct err *err)
 {
 	cleanup_config struct config *config = calloc(1, sizeof(*config));
 	cleanup_json json_t *root = NULL;
@@ -235,6 +255,25 @@ int config_load(const char *path, struct config **ret_config, struct err *err)
 	return 0;
 }
 
+int config_load(const char *path, struct config **ret_config, struct err *err)
+{
+	int r = config_read(path, ret_config, err);
+
+	if (r < 0)
+		return r;
+	for (const char *text = config_warning(*ret_config, NULL); text;
+	     text = config_warning(*ret_config, text))
+		log_warning("%s", text);
+	return 0;
+}
+
+const char *config_warning(const struct config *config, const char *previous)
+{
+	const char *next = previous ? previous + strlen(previous) + 1 : config->warnings.data;
+
+	return next && next < config->warnings.data + config->warnings.len ? next : NULL;
+}
+
 void config_free(struct config *config)
 {
 	if (!config)
@@ -242,5 +281,6 @@ void config_free(struct config *config)
 	for (size_t i = 0; i < ARRAY_LEN(config_keys); i++)
 		if (config_keys[i].type == CONFIG_STRING)
 			free(*(char **)config_at(config, config_keys[i].offset));
+	strbuf_deinit(&config->warnings);
 	free(config);
 }

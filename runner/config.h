@@ -12,6 +12,7 @@
 
 #include "common/cleanup.h"
 #include "common/err.h"
+#include "common/strbuf.h"
 
 #define CONFIG_FILE_MAX (1024 * 1024)
 #define CONFIG_RETRIES	3
@@ -31,10 +32,22 @@ struct config {
 	int64_t poll_idle_ms;	/* AGENT_POLL_IDLE_MS */
 	int64_t poll_active_ms; /* AGENT_POLL_ACTIVE_MS */
 	int64_t retry_ms[CONFIG_RETRIES]; /* AGENT_RETRY_MS is the first; the rest follow from it */
+
+	struct strbuf warnings; /* see config_warning() */
 };
 
-/* 0; -EINVAL: not JSON, err names file, line and column; or -errno of reading it. */
+/*
+ * Reads it and logs what is odd. 0; -EINVAL: not JSON, err names file, line and column; or -errno of
+ * reading it.
+ */
 int config_load(const char *path, struct config **ret_config, struct err *err);
+
+/* The same without a word in the log. */
+int config_read(const char *path, struct config **ret_config, struct err *err);
+
+/* The first warning (previous NULL), or the one after previous; NULL: no more. */
+const char *config_warning(const struct config *config, const char *previous);
+
 void config_free(struct config *config);
 
 CLEANUP_DEFINE(config, struct config *, config_free);

@@ -85,20 +85,26 @@ static enum runner_health health_outbound(const struct runner_options *options, 
 	return health;
 }
 
-static int health_load_config(const struct runner_options *options, struct config **ret_config,
+static int health_read_config(const struct runner_options *options, struct config **ret_config,
 			      struct err *text)
 {
 	char path[HEALTH_PATH_MAX];
 
-	return config_load(health_path(options, "agent/container.json", path), ret_config, text);
+	return config_read(health_path(options, "agent/container.json", path), ret_config, text);
 }
 
 static enum runner_health health_config(const struct runner_options *options, struct err *text)
 {
 	cleanup_config struct config *config = NULL;
+	const char *warning;
 
-	if (health_load_config(options, &config, text) < 0)
+	if (health_read_config(options, &config, text) < 0)
 		return RUNNER_HEALTH_FAIL;
+	warning = config_warning(config, NULL);
+	if (warning) {
+		err_set(text, 0, "%s", warning);
+		return RUNNER_HEALTH_WARN;
+	}
 	err_set(text, 0, "container.json loads; provider %s", config->provider);
 	return RUNNER_HEALTH_OK;
 }
@@ -109,7 +115,7 @@ static enum runner_health health_agent(const struct runner_options *options, str
 	const struct provider_type *type;
 	char names[256];
 
-	if (health_load_config(options, &config, text) < 0)
+	if (health_read_config(options, &config, text) < 0)
 		return RUNNER_HEALTH_FAIL;
 	type = registry_find(config->provider);
 	if (!type) {

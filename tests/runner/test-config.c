@@ -265,6 +265,28 @@ static void test_environment_that_makes_no_sense(void **state)
 	}
 }
 
+static void test_warnings_without_a_log(void **state)
+{
+	cleanup_config struct config *config = NULL;
+	const char *first, *second;
+	char expected[512];
+
+	(void)state;
+	setenv("AGENT_WATCH", "a\nb", 1);
+	folder_write(&folder, "container.json", "{\"model\": 1}");
+	capture_start(&capture, STDERR_FILENO);
+	assert_int_equal(config_read(path(), &config, NULL), 0);
+	assert_string_equal(capture_stop(&capture), "");
+	first = config_warning(config, NULL);
+	snprintf(expected, sizeof(expected),
+		 "%s: \"model\" must be a string, found an integer: using \"\"", path());
+	assert_string_equal(first, expected);
+	second = config_warning(config, first);
+	assert_string_equal(second,
+			    "AGENT_WATCH must be inotify or poll, found \"a\nb\": using inotify");
+	assert_null(config_warning(config, second));
+}
+
 static void test_free_accepts_null(void **state)
 {
 	(void)state;
@@ -286,6 +308,7 @@ int main(void)
 		CASE(test_provider_of_the_environment),
 		CASE(test_environment),
 		CASE(test_environment_that_makes_no_sense),
+		CASE(test_warnings_without_a_log),
 		CASE(test_free_accepts_null),
 	};
 

@@ -405,15 +405,19 @@ static void test_a_tool_may_take_its_time(void **state)
 	assert_int_equal(check("claims"), RUNNER_HEALTH_FAIL);
 }
 
-/* A configuration with a warning loads. */
+/* What is odd is said by the check, and by nobody else. */
 static void test_odd_configuration(void **state)
 {
 	(void)state;
 	folder_mkdir(&folder, "agent");
-	folder_write(&folder, "agent/container.json", "{\"model\": 5}");
+	folder_write(&folder, "agent/container.json", "{\"model\": 5, \"effort\": 6}");
 	capture_start(&capture, STDERR_FILENO);
-	assert_check("config", RUNNER_HEALTH_OK, "container.json loads; provider mock");
-	assert_non_null(strstr(capture_stop(&capture), "\"model\" must be a string"));
+	assert_check("config", RUNNER_HEALTH_WARN,
+		     "%s/agent/container.json: \"model\" must be a string, found an integer: using "
+		     "\"\"",
+		     folder.path);
+	assert_check("agent", RUNNER_HEALTH_OK, "mock: nothing is needed");
+	assert_string_equal(capture_stop(&capture), "");
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
