@@ -110,7 +110,7 @@ static uint64_t claude_answered(const struct claude *claude,
 
 	if (result->is_background)
 		return 0;
-	if (json_array_size(result->answers) == 0)
+	if (json_array_size(result->answers) == 0 && !claude->is_interrupting)
 		return claude_queue_guess(&claude->queue);
 	json_array_foreach(result->answers, i, uuid)
 	{
@@ -161,8 +161,10 @@ static void claude_finish_interrupt(struct claude *claude)
 		.answered = claude->interrupted,
 		.interrupted = true,
 	};
+	const struct claude_push *first = claude->queue.first;
 
-	if (!claude->is_interrupting || claude_queue_in_flight(&claude->queue))
+	if (!claude->is_interrupting ||
+	    (first && first->is_sent && first->id <= claude->interrupted))
 		return;
 	claude->is_interrupting = false;
 	claude_raise(claude, &result);
