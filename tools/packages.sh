@@ -11,7 +11,8 @@ packages_demo="python3"
 packages_test="clang/clang clang-format/clang-format libcmocka-dev python3-pytest
 	mandoc/mandoc strace/strace procps/ps git/git tzdata"
 packages_npm="nodejs/node npm/npm"
-packages_container="podman/podman runc/runc mmdebstrap/mmdebstrap debian-archive-keyring"
+packages_container="podman/podman runc/runc mmdebstrap/mmdebstrap debian-archive-keyring
+	uidmap/newuidmap"
 packages_bench="gcc/cc tini/tini dumb-init/dumb-init catatonit/catatonit strace/strace"
 
 jobs="build demo test npm container bench"

@@ -23,7 +23,8 @@ fail() {
 }
 
 # The sockets of a container lie below runroot, and a socket's path has 107 bytes at most.
-runroot=/tmp/agent-runner-$(id -u)-$(printf %s "$cache" | cksum | cut -d ' ' -f 1)
+[ "$(id -u)" -eq 0 ] && run=/run || run=${XDG_RUNTIME_DIR:-/tmp}
+runroot=$run/agent-runner-test-$(id -u)-$(printf %s "$cache" | cksum | cut -d ' ' -f 1)
 
 write_settings() { # RUNTIME DRIVER
 	cat >"$cache/containers.conf" <<-CONF
