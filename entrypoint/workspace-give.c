@@ -10,6 +10,7 @@
 
 #include "common/cleanup.h"
 #include "common/exit-code.h"
+#include "common/fd.h"
 #include "common/log.h"
 #include "common/table.h"
 #include "entrypoint/workspace.h"
@@ -22,6 +23,9 @@
 
 /* Deeper folders stay as they are; each level holds a descriptor. */
 #define GIVE_DEPTH_MAX 128
+
+/* The kernel allows 340 lines in a uid_map. */
+#define GIVE_MAP_MAX (64 * 1024)
 
 /* The entries known by name. The host's own (inbound.db, inbox) stay the host's. */
 static const char *const give_known[] = {
@@ -59,6 +63,11 @@ static const struct {
 
 struct give {
 	const struct privileges_user *user;
+	/*
+	 * In a rootless container uid 0 is the person who started it. What is theirs is shared
+	 * through its group instead of given away: they would be locked out of their own folder.
+	 */
+	bool is_rootless;
 	size_t given, kept;
 	struct err first; /* of those that were kept */
 };
@@ -115,10 +124,47 @@ static const char *give_refusal(int fd, const struct stat *st)
 	return give_sign(fd);
 }
 
+static bool give_is_rootless(void)
+{
+	cleanup_free char *map = NULL;
+	unsigned int inside, outside;
+	size_t len;
+
+	/* The first line maps uid 0; without the file there are no user namespaces. */
+	if (fd_read_file("/proc/self/uid_map", GIVE_MAP_MAX, &map, &len, NULL) < 0)
+		return false;
+	return sscanf(map, "%u %u", &inside, &outside) == 2 && inside == 0 && outside != 0;
+}
+
+/* 0 or -1 with errno. The owner stays, the user's group may do what the owner may. */
+static int give_share(const struct give *g, int fd, const struct stat *st)
+{
+	/* A file's set-user-ID bit is lost, as with every chown. */
+	mode_t mode = (st->st_mode & (S_ISDIR(st->st_mode) ? 07777 : 0777)) |
+		      (st->st_mode & S_IRWXU) >> 3;
+	char path[32];
+
+	if (fchownat(fd, "", (uid_t)-1, g->user->gid, AT_EMPTY_PATH) < 0)
+		return -1;
+	/* fchmod(2) refuses O_PATH. */
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return chmod(path, mode);
+}
+
+static bool give_is_shared(const struct give *g, const struct stat *st)
+{
+	mode_t owners = (st->st_mode & S_IRWXU) >> 3;
+
+	return st->st_gid == g->user->gid && (st->st_mode & owners) == owners;
+}
+
 /* Gives what fd stands for, if it is a folder or a file with one name. */
 static void give_one(struct give *g, int fd, const char *name, const struct stat *st)
 {
-	if (st->st_uid == g->user->uid && st->st_gid == g->user->gid)
+	bool shares = g->is_rootless && st->st_uid == 0;
+
+	if (shares ? give_is_shared(g, st)
+		   : st->st_uid == g->user->uid && st->st_gid == g->user->gid)
 		return;
 	/*
 	 * A file with a second name may be anything on the same file system: its other name may
@@ -128,7 +174,8 @@ static void give_one(struct give *g, int fd, const char *name, const struct stat
 		give_keep(g, name, st, "neither a folder nor a regular file");
 	else if (S_ISREG(st->st_mode) && st->st_nlink > 1)
 		give_keep(g, name, st, "the file has several names");
-	else if (fchownat(fd, "", g->user->uid, g->user->gid, AT_EMPTY_PATH) == 0)
+	else if ((shares ? give_share(g, fd, st)
+			 : fchownat(fd, "", g->user->uid, g->user->gid, AT_EMPTY_PATH)) == 0)
 		g->given++;
 	else if (errno != EROFS) /* A read-only mount is meant to stay. */
 		give_keep(g, name, st, strerror(errno));
@@ -207,7 +254,7 @@ int workspace_give(const char *path, const struct privileges_user *user, bool re
 		   struct err *err)
 {
 	cleanup_close int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	struct give g = { .user = user };
+	struct give g = { .user = user, .is_rootless = give_is_rootless() };
 	const char *refusal;
 	struct stat st;
 
@@ -233,6 +280,7 @@ int workspace_give(const char *path, const struct privileges_user *user, bool re
 	else if (g.kept > 1)
 		log_warning("%s: %s; and %zu more", path, g.first.text, g.kept - 1);
 	if (g.given > 0)
-		log_info("gave %zu of %s to %u:%u", g.given, path, user->uid, user->gid);
+		log_info("%s %zu of %s %s %u:%u", g.is_rootless ? "shared" : "gave", g.given, path,
+			 g.is_rootless ? "with" : "to", user->uid, user->gid);
 	return 0;
 }

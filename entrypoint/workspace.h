@@ -40,7 +40,8 @@ int workspace_is_mount(const char *path);
  * The chown step, as root: gives the folder itself and the entries known by name (outbox, agent,
  * outbound.db, …) to user; recursive: also what is below them, on the same mount only. Symbolic
  * links are never followed, files with several names never given away, read-only mounts are left
- * as they are. Refuses /, sticky folders, system folders and what is no folder: a log line, not an
+ * as they are. In a rootless container, whose root is the person outside, what is root's is shared
+ * through the user's group instead. Refuses /, sticky folders, system folders and what is no folder: a log line, not an
  * error, since the checks decide afterwards whether the user can work there.
  * 0, or EXIT_CODE_NO_WORKSPACE or EXIT_CODE_NO_PERMISSION with its text.
  */

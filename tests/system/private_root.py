@@ -7,6 +7,7 @@ is mounted read-only. For what a start as root must do and must not do, without 
     with PrivateRoot(setup="chown 4321:20 workspace") as root:
         result = root.run("--", "id", "-u")
 """
+import ctypes
 import os
 import pathlib
 import re
@@ -53,6 +54,8 @@ unset RUNNER
 exec chroot $options . $prefix /agent-runner "$@"
 """
 
+CLONE_NEWUSER = 0x10000000
+
 ENVIRONMENT = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "ASAN_OPTIONS": "detect_leaks=0"}
 
 
@@ -64,6 +67,7 @@ class PrivateRoot:
 
     def __init__(self, setup="", user=None, prefix="", preexec=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="agent-runner-root-"))
+        self.folder.chmod(0o755)
         self.setup = setup
         self.options = f"--userspec={user} --groups=" if user else ""
         self.prefix = prefix
@@ -113,6 +117,33 @@ class PrivateRoot:
             ["nsenter", "--target", str(init), "--mount", "--pid", "--root", "--wd", *identity,
              *command], env=ENVIRONMENT, stdin=subprocess.DEVNULL, capture_output=True, text=True,
             timeout=sessions.PATIENCE, check=False)
+
+
+def rootless():
+    """
+    A preexec function: root of a user namespace, who is uid 5000 outside, as in rootless podman;
+    and 1 to 65535 are 100001 to 165535 there.
+    """
+    def enter():
+        ready, go = os.pipe(), os.pipe()
+        helper = os.fork()
+        if helper == 0:
+            # It stays outside, and may write the maps there.
+            os.read(ready[0], 1)
+            for name in ("uid_map", "gid_map"):
+                pathlib.Path(f"/proc/{os.getppid()}/{name}").write_text(
+                    "0 5000 1\n1 100001 65535\n")
+            os.write(go[1], b"x")
+            os._exit(0)
+        if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWUSER) != 0:
+            raise OSError(ctypes.get_errno(), "unshare")
+        os.write(ready[1], b"x")
+        os.read(go[0], 1)
+        os.waitpid(helper, 0)
+        os.setgroups([])
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
+    return enter
 
 
 def parse_status(text):

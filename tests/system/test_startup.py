@@ -14,7 +14,7 @@ import subprocess
 
 import pytest
 import session as sessions
-from private_root import PrivateRoot, has_root, parse_status, read_status
+from private_root import PrivateRoot, has_root, parse_status, read_status, rootless
 
 pytestmark = pytest.mark.skipif(not has_root(), reason="needs root for namespaces")
 
@@ -505,6 +505,28 @@ mkdir -p host/etc host/usr/bin; : > host/etc/passwd
         assert "gave" not in result.stderr
         if code == 0:
             assert result.stdout == "0:0\n"
+
+
+def test_a_rootless_container_shares(root):
+    """Root is the person who started it: given away, the folder would be lost for them."""
+    root.preexec = rootless()
+    root.setup = TREE + "chmod 600 workspace/outbound.db; chmod 700 workspace/agent"
+    result = root.run("--", "sh", "-c", "touch /workspace/new /workspace/agent/new && "
+                      "echo x >> /workspace/outbound.db && id -u && cat /proc/self/uid_map && "
+                      "stat -c '%n %u:%g %a' /workspace /workspace/* /workspace/.heartbeat")
+    assert result.returncode == 0, result.stderr
+    assert "shared 5 of /workspace with 1000:1000" in result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0] == "1000"
+    assert lines[1].split() == ["0", "5000", "1"]
+    rights = dict(line.split(" ", 1) for line in lines[3:])
+    assert rights == {
+        "/workspace": "0:1000 775", "/workspace/agent": "0:1000 770",
+        "/workspace/outbox": "0:1000 775", "/workspace/outbound.db": "0:1000 660",
+        "/workspace/.heartbeat": "0:1000 664", "/workspace/inbox": "0:0 755",
+        "/workspace/inbound.db": "0:0 644", "/workspace/other": "0:0 755",
+        "/workspace/new": "1000:1000 644"}
+    check_no_rights(status_of(root))
 
 
 # The environment
