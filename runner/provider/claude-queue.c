@@ -81,10 +81,14 @@ void claude_queue_sent(struct claude_push *push)
 	push->text = NULL;
 }
 
-bool claude_queue_in_flight(const struct claude_queue *queue)
+uint64_t claude_queue_in_flight(const struct claude_queue *queue)
 {
-	/* They are sent in order. */
-	return queue->first && queue->first->is_sent;
+	uint64_t newest = 0;
+
+	for (const struct claude_push *push = queue->first; push; push = push->next)
+		if (push->is_sent)
+			newest = push->id;
+	return newest;
 }
 
 static struct claude_push *claude_queue_by_uuid(const struct claude_queue *queue, const char *uuid)
@@ -134,11 +138,21 @@ void claude_queue_drop_unsent(struct claude_queue *queue)
 	}
 }
 
-uint64_t claude_queue_find(const struct claude_queue *queue, const char *uuid)
+uint64_t claude_queue_named(const struct claude_queue *queue, const json_t *uuids)
 {
-	const struct claude_push *push = claude_queue_by_uuid(queue, uuid);
+	const json_t *uuid;
+	uint64_t newest = 0;
+	size_t i;
 
-	return push ? push->id : 0;
+	json_array_foreach(uuids, i, uuid)
+	{
+		const char *text = json_string_value(uuid);
+		const struct claude_push *push = text ? claude_queue_by_uuid(queue, text) : NULL;
+
+		if (push && push->id > newest)
+			newest = push->id;
+	}
+	return newest;
 }
 
 uint64_t claude_queue_guess(const struct claude_queue *queue)
@@ -148,7 +162,7 @@ uint64_t claude_queue_guess(const struct claude_queue *queue)
 	for (const struct claude_push *push = queue->first; push; push = push->next)
 		if (push->is_replayed)
 			replayed = push->id;
-	if (replayed > 0 || !claude_queue_in_flight(queue))
+	if (replayed > 0 || claude_queue_in_flight(queue) == 0)
 		return replayed;
 	return queue->first->id;
 }

@@ -4,6 +4,7 @@
  * The texts given to Claude Code and not answered yet: which may be sent now, and which a result
  * answers. Results cannot be counted: texts pushed while a tool runs fold into that turn.
  */
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -40,8 +41,8 @@ int claude_queue_add(struct claude_queue *queue, uint64_t id, const char *text, 
 struct claude_push *claude_queue_next(const struct claude_queue *queue);
 void claude_queue_sent(struct claude_push *push);
 
-/* Is something sent and not answered? */
-bool claude_queue_in_flight(const struct claude_queue *queue);
+/* Is something sent and not answered? The newest of it, else 0. */
+uint64_t claude_queue_in_flight(const struct claude_queue *queue);
 
 /* The CLI consumed the push of this UUID; others are not ours. */
 void claude_queue_replayed(struct claude_queue *queue, const char *uuid);
@@ -50,8 +51,8 @@ void claude_queue_cancelled(struct claude_queue *queue, const char *uuid);
 /* Forgets what was never sent. */
 void claude_queue_drop_unsent(struct claude_queue *queue);
 
-/* The id of the sent push of this UUID, 0 if there is none. */
-uint64_t claude_queue_find(const struct claude_queue *queue, const char *uuid);
+/* The newest push among these UUIDs (an array of strings), 0 if none of them is ours. */
+uint64_t claude_queue_named(const struct claude_queue *queue, const json_t *uuids);
 
 /*
  * The id up to which a result answers that names no push itself: everything replayed, else the

@@ -7,16 +7,15 @@
 #include <string.h>
 
 #include "common/cleanup.h"
-#include "common/clock.h"
 #include "common/log.h"
 #include "common/strbuf.h"
 #include "runner/io/json.h"
+#include "runner/provider/claude-archive.h"
 #include "runner/provider/claude-launch.h"
 #include "runner/provider/claude-line.h"
 #include "runner/provider/claude-process.h"
 #include "runner/provider/claude-queue.h"
 #include "runner/provider/claude-wire.h"
-#include "runner/provider/transcript.h"
 
 /* From the start to the answer to `initialize`; it takes half a second. */
 #define CLAUDE_START_MS (60 * 1000)
@@ -34,17 +33,16 @@ struct claude {
 	void *userdata;
 	struct claude_process *process;
 	struct claude_wire *wire;
+	struct claude_archive *archive;
 	struct claude_queue queue;
 	struct loop_timer *settle;
 	int64_t settle_ms;
 	char *conversation; /* its id, as last told */
-	char *config_dir;
-	char *archive_dir;
-	char *assistant_name;
 	bool is_ready;
 	bool is_idle;
 	bool is_interrupting;
-	uint64_t interrupted; /* every push up to this id is ended by the interrupt */
+	uint64_t interrupted;	       /* every push up to this id is ended by the interrupt */
+	enum provider_error postponed; /* of a turn whose texts are left to the next one */
 };
 
 static struct claude *claude_of(struct provider *provider)
@@ -96,6 +94,7 @@ static void claude_pump(struct claude *claude)
 static void claude_raise(struct claude *claude, const struct provider_result *result)
 {
 	loop_timer_disarm(claude->settle);
+	claude->postponed = PROVIDER_OK;
 	claude_queue_answered(&claude->queue, result->answered);
 	claude_pump(claude);
 	claude->events.result(claude->userdata, result);
@@ -104,23 +103,26 @@ static void claude_raise(struct claude *claude, const struct provider_result *re
 static uint64_t claude_answered(const struct claude *claude,
 				const struct claude_wire_result *result)
 {
-	const json_t *uuid;
-	uint64_t newest = 0;
-	size_t i;
-
 	if (result->is_background)
 		return 0;
-	if (json_array_size(result->answers) == 0 && !claude->is_interrupting)
-		return claude_queue_guess(&claude->queue);
-	json_array_foreach(result->answers, i, uuid)
-	{
-		uint64_t id = json_is_string(uuid)
-				      ? claude_queue_find(&claude->queue, json_string_value(uuid))
-				      : 0;
+	if (json_array_size(result->answers) > 0 || claude->is_interrupting)
+		return claude_queue_named(&claude->queue, result->answers);
+	return claude_queue_guess(&claude->queue);
+}
 
-		newest = id > newest ? id : newest;
-	}
-	return newest;
+/*
+ * A text whose turn failed stays in the conversation: if another is in the works, the model sees
+ * both, and the next result is about both. Tried again, it would be answered twice.
+ */
+static bool claude_postpones(struct claude *claude, const struct provider_result *result)
+{
+	if (result->error == PROVIDER_OK || result->answered == 0 ||
+	    claude_queue_in_flight(&claude->queue) <= result->answered)
+		return false;
+	log_info("a turn failed (%s), the next one has begun: %s",
+		 provider_error_name(result->error), result->text);
+	claude->postponed = result->error;
+	return true;
 }
 
 static void claude_on_result(void *userdata, const struct claude_wire_result *found)
@@ -150,7 +152,8 @@ static void claude_on_result(void *userdata, const struct claude_wire_result *fo
 			result.text_len = 0;
 		}
 	}
-	claude_raise(claude, &result);
+	if (!claude_postpones(claude, &result))
+		claude_raise(claude, &result);
 }
 
 /* The interrupt was answered, and nothing runs whose result could end what was interrupted. */
@@ -177,10 +180,12 @@ static void claude_finish_interrupt(struct claude *claude)
 static void claude_on_settle_timer(void *userdata)
 {
 	struct claude *claude = userdata;
-	struct provider_result result = { .text = "" };
+	const struct provider_result result = {
+		.error = claude->postponed,
+		.text = "",
+		.answered = claude_queue_in_flight(&claude->queue),
+	};
 
-	for (const struct claude_push *p = claude->queue.first; p && p->is_sent; p = p->next)
-		result.answered = p->id;
 	if (result.answered == 0)
 		return;
 	log_warning("Claude Code is idle and owes an answer: going on without it");
@@ -279,18 +284,9 @@ static void claude_on_replayed(void *userdata, const char *uuid)
 static void claude_on_compacted(void *userdata)
 {
 	struct claude *claude = userdata;
-	const struct transcript transcript = {
-		.config_dir = claude->config_dir,
-		.conversation = claude->conversation,
-		.assistant_name = claude->assistant_name,
-		.archive_dir = claude->archive_dir,
-		.now_ms = clock_realtime_ms(),
-	};
-	struct err err;
 
-	if (claude->archive_dir && claude->conversation &&
-	    transcript_archive(&transcript, &err) < 0)
-		log_warning("the conversation is not archived: %s", err.text);
+	if (claude->conversation)
+		claude_archive_soon(claude->archive, claude->conversation);
 	claude->events.compacted(claude->userdata);
 }
 
@@ -299,7 +295,7 @@ static void claude_on_idle(void *userdata, bool is_idle)
 	struct claude *claude = userdata;
 
 	claude->is_idle = is_idle;
-	if (is_idle && claude_queue_in_flight(&claude->queue))
+	if (is_idle && claude_queue_in_flight(&claude->queue) > 0)
 		loop_timer_arm(claude->settle, claude->settle_ms);
 	else
 		loop_timer_disarm(claude->settle);
@@ -333,6 +329,7 @@ static void claude_on_exited(void *userdata, enum provider_error error, const ch
 	struct claude *claude = userdata;
 
 	loop_timer_disarm(claude->settle);
+	claude_archive_finish(claude->archive);
 	claude->events.exited(claude->userdata, error, detail);
 }
 
@@ -346,43 +343,17 @@ static void claude_free(struct provider *provider)
 		return;
 	claude_process_free(claude->process);
 	claude_wire_free(claude->wire);
+	claude_archive_free(claude->archive);
 	claude_queue_deinit(&claude->queue);
 	loop_timer_free(claude->settle);
 	free(claude->conversation);
-	free(claude->config_dir);
-	free(claude->archive_dir);
-	free(claude->assistant_name);
 	free(claude);
-}
-
-/* Copies text if there is one. */
-static int claude_keep(char **ret_copy, const char *text)
-{
-	*ret_copy = text ? strdup(text) : NULL;
-	return text && !*ret_copy ? -ENOMEM : 0;
-}
-
-/* Where the CLI keeps its transcripts. */
-static int claude_keep_config_dir(struct claude *claude)
-{
-	const char *set = getenv("CLAUDE_CONFIG_DIR"), *home = getenv("HOME");
-
-	if (set)
-		return claude_keep(&claude->config_dir, set);
-	if (asprintf(&claude->config_dir, "%s/.claude", home ? home : "") >= 0)
-		return 0;
-	claude->config_dir = NULL;
-	return -ENOMEM;
 }
 
 static int claude_make_parts(struct claude *claude, const struct provider_query *query)
 {
-	int r = claude_keep_config_dir(claude);
+	int r = claude_archive_new(query, &claude->archive);
 
-	if (r == 0)
-		r = claude_keep(&claude->archive_dir, query->archive_dir);
-	if (r == 0)
-		r = claude_keep(&claude->assistant_name, query->assistant_name);
 	if (r == 0)
 		r = loop_timer_new(query->loop, claude_on_settle_timer, claude, &claude->settle);
 	claude->wire = claude_wire_new(&claude_wire_events, claude);
@@ -459,7 +430,7 @@ static void claude_stop(struct provider *provider, int64_t kill_after_ms)
 	loop_timer_disarm(claude->settle);
 	/* With its input closed it finishes the turn first, and a wait for the API never. */
 	if (claude->is_ready && claude_process_is_wanted(claude->process) &&
-	    (!claude->is_idle || claude_queue_in_flight(&claude->queue)))
+	    (!claude->is_idle || claude_queue_in_flight(&claude->queue) > 0))
 		claude_send_interrupt(claude);
 	claude_process_stop(claude->process, kill_after_ms);
 }

@@ -56,7 +56,7 @@ class Step:
     pace: float = 0           # seconds before each piece of text
     piece: int = 1000         # characters in a piece of text
     cut_after: int = -1       # this many events, then the connection is gone
-    hold: threading.Event = None  # after the first piece of text it waits for this
+    hold: threading.Event = None  # it waits for this: an error at once, a text after a piece
     usage: dict = None
 
 
@@ -196,6 +196,8 @@ class Handler(BaseHTTPRequestHandler):
             step = error(413, "Request exceeds the maximum size")
         if step.delay:
             self.server.model.sleep(step.delay)
+        if step.error and step.hold:
+            self.server.model.wait(step.hold)
         if step.cut_after == 0 or (step.cut_after > 0 and not request.body.get("stream")):
             self.hang_up()
         elif step.error:

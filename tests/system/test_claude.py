@@ -272,15 +272,21 @@ def test_stop_interrupts_the_turn(claude, model):
     assert session.texts() == ["on it", "Stopped.", "echo: now this"]
 
 
+def archived_page(session):
+    folder = session.workspace / "agent" / "conversations"
+    session.wait(lambda: folder.is_dir() and list(folder.glob("*.md")), "an archived conversation")
+    pages = list(folder.iterdir())
+    assert len(pages) == 1
+    return pages[0].read_text()
+
+
 def test_compaction_keeps_the_conversation_readable(claude, model):
     session = claude(config={"assistantName": "Robin"}).start()
     answer(session, "the blue house", "echo: the blue house")
     message = session.add_chat("/compact")
     session.wait_ack(message, timeout=PATIENCE)
     session.wait_stderr("summarised its conversation")
-    archived = list((session.workspace / "agent" / "conversations").iterdir())
-    assert len(archived) == 1 and archived[0].suffix == ".md"
-    page = archived[0].read_text()
+    page = archived_page(session)
     assert "**User**: " in page and "the blue house" in page
     assert "**Robin**: " in page and "echo: the blue house" in page
     assert len(model.of_kind("summary")) == 1
@@ -288,6 +294,19 @@ def test_compaction_keeps_the_conversation_readable(claude, model):
     assert "echo: the blue house" == session.texts()[0]
     answer(session, "and now", "echo: and now")
     assert "The test talked about tests." in model.requests[-1].everything
+
+
+def test_compaction_within_a_turn_is_no_answer(claude, model):
+    session = claude().start()
+    full = say("first")
+    full.usage = {"input_tokens": 190_000}
+    model.script(full, say("second"))
+    session.wait_ack(session.add_chat("the blue house"), timeout=PATIENCE)
+    session.wait_ack(session.add_chat("go on"), timeout=PATIENCE)
+    assert session.texts() == ["first", "second"]
+    assert len(session.lines("summarised its conversation")) == 1
+    assert "the blue house" in archived_page(session)
+    assert "The test talked about tests." in model.requests[1].everything
 
 
 # Conversations
@@ -388,6 +407,34 @@ def test_an_overload_without_end_is_said(claude, model, status):
     session.wait_ack(session.add_chat("hello"), "failed", timeout=PATIENCE)
     assert len(session.texts()) == 1 and "overloaded" in session.texts()[0]
     assert len(session.lines("the agent failed (transient)")) == 4
+
+
+def test_a_failure_while_another_message_waits_answers_both_once(claude, model):
+    session = claude(env=IMPATIENT).start()
+    failure = error(529)
+    gate = failure.hold = threading.Event()
+    model.script(failure)
+    first = session.add_chat("one")
+    model.wait_for_requests(1)
+    second = session.add_chat("two")
+    session.wait_turn(second)
+    gate.set()
+    session.wait_ack([first, second], timeout=PATIENCE)
+    assert session.texts() == ["echo: one", "echo: two"]
+
+
+def test_stop_ends_the_wait_for_an_overloaded_model(claude, model):
+    session = claude(env={"CLAUDE_CODE_MAX_RETRIES": "10"}).start()
+    model.otherwise(error(529, retry_after=30))
+    message = session.add_chat("hello")
+    model.wait_for_requests(1)
+    before = time.monotonic()
+    session.wait_ack([session.add_chat("/stop"), message], timeout=PATIENCE)
+    assert time.monotonic() - before < 4
+    model.otherwise(say("here I am"))
+    answer(session, "again", "here I am")
+    assert session.texts() == ["Stopped.", "here I am"]
+    assert len(session.lines("agent claude started")) == 1
 
 
 def test_the_cli_tries_for_seconds_not_minutes(claude, model):

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "runner/io/json.h"
 #include "tests/test.h"
 
 static struct claude_queue queue;
@@ -49,16 +50,17 @@ static void test_pushes_are_sent_in_order(void **state)
 	add(1, "one", false);
 	add(2, "two", false);
 	assert_int_equal(queue.newest, 2);
-	assert_false(claude_queue_in_flight(&queue));
+	assert_int_equal(claude_queue_in_flight(&queue), 0);
 	push = claude_queue_next(&queue);
 	assert_int_equal(push->id, 1);
 	assert_string_equal(push->text, "one");
 	claude_queue_sent(push);
 	assert_null(push->text);
-	assert_true(claude_queue_in_flight(&queue));
+	assert_int_equal(claude_queue_in_flight(&queue), 1);
 	push = claude_queue_next(&queue);
 	assert_int_equal(push->id, 2);
 	claude_queue_sent(push);
+	assert_int_equal(claude_queue_in_flight(&queue), 2);
 	assert_null(claude_queue_next(&queue));
 }
 
@@ -125,16 +127,23 @@ static void test_result_answers_what_was_replayed(void **state)
 	assert_int_equal(queue.newest, 3);
 }
 
-static void test_find(void **state)
+static void test_named(void **state)
 {
-	const char *uuid;
+	cleanup_json json_t *uuids = json_array();
 
 	(void)state;
 	add(7, "one", false);
-	assert_int_equal(claude_queue_find(&queue, queue.first->uuid), 0);
-	uuid = send_all();
-	assert_int_equal(claude_queue_find(&queue, uuid), 7);
-	assert_int_equal(claude_queue_find(&queue, ""), 0);
+	add(8, "two", false);
+	add(9, "three", false);
+	json_array_append_new(uuids, json_string(queue.first->next->uuid));
+	assert_int_equal(claude_queue_named(&queue, uuids), 0);
+	(void)send_all();
+	assert_int_equal(claude_queue_named(&queue, uuids), 8);
+	json_array_append_new(uuids, json_string(queue.first->uuid));
+	json_array_append_new(uuids, json_string("some other"));
+	json_array_append_new(uuids, json_integer(9));
+	assert_int_equal(claude_queue_named(&queue, uuids), 8);
+	assert_int_equal(claude_queue_named(&queue, NULL), 0);
 }
 
 static void test_cancelled_and_dropped(void **state)
@@ -168,7 +177,7 @@ int main(void)
 		TEST(test_uuids_differ_and_are_uuids),
 		TEST(test_command_is_alone),
 		TEST(test_result_answers_what_was_replayed),
-		TEST(test_find),
+		TEST(test_named),
 		TEST(test_cancelled_and_dropped),
 	};
 

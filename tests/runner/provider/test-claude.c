@@ -337,6 +337,45 @@ static void test_error(void **state)
 	assert_string_equal(w->log.data, "ready|result transient 1 API Error: 529|");
 }
 
+#define FAILED \
+	"say " \
+	"'{\"type\":\"result\",\"is_error\":true,\"api_error_status\":529,\"result\":\"no\"}'; "
+
+/* The failed text is still in the conversation, so the next answer is about both. */
+static void test_failure_before_another_turn_is_left_to_that(void **state)
+{
+	struct world *w = *state;
+
+	start(w, SCRIPT "ready; user; replay $u; user; " FAILED "replay $u; result both; take");
+	push(w, 1, "one");
+	push(w, 2, "two");
+	wait_for(w, "result ");
+	assert_string_equal(w->log.data, "ready|result ok 2 both|");
+}
+
+static void test_failure_of_all_turns_is_one_of_all_texts(void **state)
+{
+	struct world *w = *state;
+
+	start(w, SCRIPT "ready; user; replay $u; user; " FAILED "replay $u; " FAILED "take");
+	push(w, 1, "one");
+	push(w, 2, "two");
+	wait_for(w, "result ");
+	assert_string_equal(w->log.data, "ready|result transient 2 no|");
+}
+
+static void test_failure_is_not_forgotten_if_the_other_turn_never_comes(void **state)
+{
+	struct world *w = *state;
+
+	start(w, SCRIPT "ready; user; replay $u; user; " FAILED "state idle; take");
+	claude_set_settle_ms(w->provider, 1);
+	push(w, 1, "one");
+	push(w, 2, "two");
+	wait_for(w, "result ");
+	assert_string_equal(w->log.data, "ready|result transient 2 |");
+}
+
 static void test_result_that_never_comes_is_not_waited_for(void **state)
 {
 	struct world *w = *state;
@@ -593,14 +632,14 @@ static void test_stop_of_a_missing_one(void **state)
 static void test_compaction_archives_the_conversation(void **state)
 {
 	struct world *w = *state;
-	char archive[128], *list;
+	char archive[128], command[256], *list;
 	struct provider_query query = { .archive_dir = archive };
 
 	fake_cli_make(&w->cli,
 		      SCRIPT "mkdir -p projects/p; echo '{\"type\":\"user\",\"message\":"
 			     "{\"content\":\"remember me\"}}' > projects/p/a-1.jsonl; ready; "
 			     "init a-1; say '{\"type\":\"system\",\"subtype\":"
-			     "\"compact_boundary\"}'; take; cat conversations/*.md > list");
+			     "\"compact_boundary\"}'; take");
 	setenv("CLAUDE_CONFIG_DIR", w->cli.folder, 1);
 	snprintf(archive, sizeof(archive), "%s/conversations", w->cli.folder);
 	start_query(w, &query);
@@ -609,6 +648,8 @@ static void test_compaction_archives_the_conversation(void **state)
 	assert_string_equal(w->log.data, "ready|init a-1|compacted|");
 	claude_provider.stop(w->provider, 8000);
 	wait_for(w, "exited ");
+	snprintf(command, sizeof(command), "cat %s/*.md > %s/list", archive, w->cli.folder);
+	assert_int_equal(system(command), 0);
 	list = fake_cli_read(&w->cli, "list");
 	assert_non_null(strstr(list, "**User**: remember me\n"));
 	free(list);
@@ -629,6 +670,9 @@ int main(void)
 		TEST(test_result_without_a_replay_answers_the_oldest),
 		TEST(test_background_work_answers_nothing),
 		TEST(test_error),
+		TEST(test_failure_before_another_turn_is_left_to_that),
+		TEST(test_failure_of_all_turns_is_one_of_all_texts),
+		TEST(test_failure_is_not_forgotten_if_the_other_turn_never_comes),
 		TEST(test_result_that_never_comes_is_not_waited_for),
 		TEST(test_working_is_not_idle),
 		TEST(test_command_is_alone),
