@@ -2,7 +2,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the agent is told about us, in our words: how its text reaches people, and what went wrong
- * when it did not.
+ * when it did not. Names come from hosts and from strangers (a chat's title): each stays on its line
+ * and between its quotes, written as the agent has to write it.
  */
 #include "common/strbuf.h"
 #include "runner/store/inbound.h"
