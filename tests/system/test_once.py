@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: MIT
 """One JSON request on stdin, framed answers on stdout (v1 hosts, and by hand)."""
 import json
+import os
 import pathlib
+import signal
+import subprocess
 import time
 
 import pytest
+
+import session as sessions
 
 START = "---NANOCLAW_OUTPUT_START---\n"
 END = "\n---NANOCLAW_OUTPUT_END---\n"
@@ -134,15 +139,66 @@ def test_it_ends_at_once(once):
     assert time.monotonic() - before < 3
 
 
+SCRIPTED = {**REQUEST, "isScheduledTask": True}
+WAKE = 'echo \'{"wakeAgent": true, "data": {"n": 1}}\''
+
+
+def test_a_script_that_says_true_lets_the_task_through(once):
+    answer, _ = frames(once({**SCRIPTED, "script": WAKE}))
+    assert "What is 2+2?" in answer["result"] and '"n": 1' in answer["result"]
+
+
+@pytest.mark.parametrize("script", ["echo '{\"wakeAgent\": false}'", "exit 1", "echo nonsense"])
+def test_a_script_that_does_not_answers_nothing(once, script):
+    result = once({**SCRIPTED, "script": script})
+    assert result.returncode == 0, result.stderr
+    frame, = frames(result)
+    assert frame["status"] == "success" and frame["result"] is None
+
+
+def test_a_script_does_not_get_the_secrets(once):
+    """They are for the agent alone."""
+    script = '[[ -z $TOKEN_OF_MINE ]] && ' + WAKE
+    answer, _ = frames(once({**SCRIPTED, "script": script, "secrets": {"TOKEN_OF_MINE": "s"}}))
+    assert "What is 2+2?" in answer["result"]
+
+
+@pytest.mark.parametrize("error", ["invalid_session", "too_long"])
+def test_a_conversation_that_does_not_serve_is_left(once, error):
+    result = once({**REQUEST, "sessionId": "of-yesterday"}, AGENT_MOCK_ERROR=error)
+    assert result.returncode == 0, result.stderr
+    answer, end = frames(result)
+    assert answer["result"] == "echo: What is 2+2?"
+    assert end["newSessionId"] != "of-yesterday"
+
+
+def popen(session, **options):
+    identity = {"user": sessions.UID, "group": sessions.GID, "extra_groups": []} \
+        if os.getuid() == 0 else {}
+    return subprocess.Popen(session.command(), cwd="/", env={**session.env, **MOCK}, text=True,
+                            stdin=subprocess.PIPE, **identity, **options)
+
+
+def test_a_stop_before_the_answer_is_an_error_frame(make_session):
+    session = make_session(provider=None, env={"AGENT_MOCK_DELAY_MS": "60000"})
+    session.process = popen(session, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    session.process.stdin.write(json.dumps(REQUEST))
+    session.process.stdin.close()
+    session.wait(lambda: "agent-once" in map(
+        sessions.process_name, sessions.descendants(session.process.pid)), "the loop")
+    # Its signals are blocked before it says its name, so none is missed.
+    assert session.stop(signal.SIGTERM) == 1
+    text = session.process.stdout.read()
+    session.process.stdout.close()
+    session.process.stderr.close()
+    frame = json.loads(text[len(START):-len(END)])
+    assert frame["status"] == "error" and "signal 15" in frame["error"]
+
+
 def test_an_empty_input_is_a_session(make_session):
     session = make_session()
     message = session.add_chat("hello")
-    import subprocess
-    import session as sessions
-    session.process = subprocess.Popen(
-        session.command(), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL, env=session.env, cwd="/",
-        **({"user": sessions.UID, "group": sessions.GID} if sessions.os.getuid() == 0 else {}))
+    session.process = popen(session, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     session.process.stdin.close()
     session.wait_ack(message)
     assert session.stop() == 0

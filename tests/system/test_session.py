@@ -66,6 +66,11 @@ def test_an_unknown_provider_is_a_configuration_error(make_session):
     assert '"nonsense"' in line and "AGENT_PROVIDER" in line and "mock" in line
 
 
+def test_the_agent_is_started_before_there_is_a_message(session):
+    session.start().wait_stderr("agent mock started")
+    assert session.stop() == 0
+
+
 # Heartbeat
 
 

@@ -208,6 +208,59 @@ def test_destinations_may_change_while_it_runs(session):
     assert session.answers()[-1].route == ("slack", "C2", None)
 
 
+# The prompt
+
+
+def prompt_of(session, content, **columns):
+    """The prompt that a row becomes, line breaks shown as ?."""
+    message = session.add(content, **columns)
+    session.start(says("")).wait_ack(message)
+    prompt, = session.prompts()
+    return prompt
+
+
+def test_a_message_in_a_prompt(session):
+    assert prompt_of(session, {"text": "hello", "sender": "Ann"}) == (
+        '<context timezone="UTC" />?'
+        '<message id="2" from="casa" sender="Ann" time="Feb 4, 2026, 1:30 PM">hello</message>')
+
+
+def test_two_messages_in_a_prompt(session):
+    ids = session.add_rows([{"content": {"text": "a", "sender": "Ann"}},
+                            {"content": {"text": "b", "author": {"userName": "bob"}}}])
+    session.start(says("")).wait_ack(ids)
+    prompt, = session.prompts()
+    assert prompt == (
+        '<context timezone="UTC" />?<messages>?'
+        '<message id="2" from="casa" sender="Ann" time="Feb 4, 2026, 1:30 PM">a</message>?'
+        '<message id="4" from="casa" sender="bob" time="Feb 4, 2026, 1:30 PM">b</message>?'
+        '</messages>')
+
+
+def test_a_reply_and_attachments_in_a_prompt(session):
+    prompt = prompt_of(session, {
+        "text": "see <this>", "author": {"fullName": 'Ann "A" Lee', "userName": "ann"},
+        "replyTo": {"id": "42", "sender": "Bob", "text": "what & why?"},
+        "attachments": [{"type": "image", "name": "a.png", "localPath": "inbox/x/a.png"},
+                        {"filename": "b.pdf", "url": "https://example.org/b.pdf"}, {}]})
+    assert prompt.endswith(
+        'sender="Ann &quot;A&quot; Lee" time="Feb 4, 2026, 1:30 PM" reply_to="42">?'
+        '  <quoted_message from="Bob">what &amp; why?</quoted_message>?see &lt;this&gt;?'
+        f'[image: a.png \u2014 saved to {session.workspace}/inbox/x/a.png]?'
+        '[file: b.pdf (https://example.org/b.pdf)]?[file: attachment]</message>')
+
+
+@pytest.mark.parametrize("zone, shown, when", [
+    ("America/New_York", "America/New_York", "Feb 4, 2026, 8:30 AM"),
+    ("Asia/Tokyo", "Asia/Tokyo", "Feb 4, 2026, 10:30 PM"),
+    ("Nowhere/Land", "UTC", "Feb 4, 2026, 1:30 PM"),
+    ("../../etc/passwd", "UTC", "Feb 4, 2026, 1:30 PM")])
+def test_times_are_in_the_container_s_zone(make_session, zone, shown, when):
+    session = make_session(env={"TZ": zone})
+    prompt = prompt_of(session, {"text": "hello"})
+    assert prompt.startswith(f'<context timezone="{shown}" />?') and f'time="{when}"' in prompt
+
+
 # Where to
 
 
