@@ -8,7 +8,7 @@ set -eu
 packages_build="gcc/cc libc6-dev meson/meson ninja-build/ninja pkg-config/pkg-config python3
 	libsqlite3-dev libjansson-dev libseccomp-dev libcap-dev"
 packages_demo="python3"
-packages_test="clang/clang clang-format/clang-format libcmocka-dev python3-pytest
+packages_test="clang/clang libclang-rt-dev clang-format/clang-format libcmocka-dev python3-pytest
 	mandoc/mandoc strace/strace procps/ps git/git tzdata"
 packages_npm="nodejs/node npm/npm"
 packages_container="podman/podman runc/runc mmdebstrap/mmdebstrap debian-archive-keyring
