@@ -7,12 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/fd.h"
 #include "common/log.h"
 #include "common/table.h"
+
+/* The kernel's set of signals, in bytes. */
+#define PROCESS_SIGNAL_SET_SIZE 8
 
 /* Both ends of each pipe; -1: none, or handed out. */
 struct process_pipes {
@@ -111,10 +115,13 @@ static int process_argv(const struct process_spec *spec, const char *ret_argv[PR
 
 static void process_reset_signals(void)
 {
+	/* All zero is SIG_DFL without flags in the kernel's struct sigaction of every CPU. */
+	static const unsigned char defaults[64];
 	sigset_t none;
 
+	/* Not signal(): it refuses 32 and 33, which glibc's own posix_spawn (make's) sets to ignore. */
 	for (int signo = 1; signo <= SIGRTMAX; signo++)
-		(void)signal(signo, SIG_DFL);
+		(void)syscall(SYS_rt_sigaction, signo, defaults, NULL, PROCESS_SIGNAL_SET_SIZE);
 	sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
