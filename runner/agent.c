@@ -30,6 +30,7 @@ struct agent {
 	char *cwd;
 	char *archive;
 	int64_t last_push;
+	bool fails_to_start; /* the last process ended before it was ready */
 };
 
 static void agent_on_ready(void *userdata)
@@ -39,6 +40,7 @@ static void agent_on_ready(void *userdata)
 	if (agent->state != AGENT_STARTING)
 		return;
 	agent->state = AGENT_READY;
+	agent->fails_to_start = false;
 	agent->options.events->ready(agent->options.userdata);
 }
 
@@ -109,6 +111,8 @@ static void agent_on_exited(void *userdata, enum provider_error error, const cha
 	struct agent *agent = userdata;
 	struct provider *provider = steal_ptr(agent->provider);
 
+	if (agent->state == AGENT_STARTING)
+		agent->fails_to_start = true;
 	agent->state = AGENT_OFF;
 	/* What its tools left running must not outlive it. */
 	(void)children_kill_orphans(agent->options.children);
@@ -146,7 +150,7 @@ int agent_new(const struct agent_options *options, struct agent **ret_agent, str
 			       "or AGENT_PROVIDER to one of %s",
 			       options->config->provider, names);
 	}
-	agent->cwd = folders_find_working(options->workspace, "agent");
+	agent->cwd = folders_find_working(options->workspace, FOLDERS_AGENT);
 	if (options->continuation)
 		agent->continuation = strdup(options->continuation);
 	if (!agent->cwd || (options->continuation && !agent->continuation) ||
@@ -250,6 +254,11 @@ bool agent_is_running(const struct agent *agent)
 bool agent_is_ready(const struct agent *agent)
 {
 	return agent->state == AGENT_READY;
+}
+
+bool agent_knows_commands(const struct agent *agent)
+{
+	return agent_is_ready(agent) || (agent->state == AGENT_OFF && agent->fails_to_start);
 }
 
 int64_t agent_push(struct agent *agent, const char *text, size_t len, bool is_command)

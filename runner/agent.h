@@ -43,8 +43,10 @@ void agent_reset(struct agent *agent);
 
 /* True between a start and the end of the process: agent_push() can be called. */
 bool agent_is_running(const struct agent *agent);
-/* True once the agent said so: its commands are known. */
+/* True once the agent said so. */
 bool agent_is_ready(const struct agent *agent);
+/* Has it announced its commands, or can it not even start? */
+bool agent_knows_commands(const struct agent *agent);
 
 /* >0: the id of this push, higher than any before; <0: -errno. */
 int64_t agent_push(struct agent *agent, const char *text, size_t len, bool is_command);

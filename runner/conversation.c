@@ -207,6 +207,9 @@ static void conversation_on_exited(void *userdata, enum provider_error error, co
 		/* Replaced, or its conversation was unknown before there was a message. */
 		turn_rewind(c->turn);
 		conversation_pump(c, false);
+	} else {
+		/* What may be a command waits to be told apart, and now is. */
+		c->events.look(c->userdata);
 	}
 }
 
@@ -328,7 +331,7 @@ bool conversation_is_waiting(const struct conversation *c)
 
 bool conversation_knows_commands(const struct conversation *c)
 {
-	return c->instructions && (agent_is_ready(c->agent) || !agent_is_running(c->agent));
+	return agent_knows_commands(c->agent);
 }
 
 bool conversation_has_command(void *conversation, const char *word)

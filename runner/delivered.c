@@ -60,6 +60,12 @@ void delivered_expect(struct delivered *delivered)
 		delivered->blocks[i].expected = true;
 }
 
+void delivered_expect_none(struct delivered *delivered)
+{
+	for (size_t i = 0; i < delivered->count; i++)
+		delivered->blocks[i].expected = false;
+}
+
 bool delivered_repeats(struct delivered *delivered, const char *to, const char *body)
 {
 	for (size_t i = 0; i < delivered->count; i++) {

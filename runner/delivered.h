@@ -18,5 +18,8 @@ void delivered_add(struct delivered *delivered, const char *to, const char *body
 /* What follows repeats, as a whole or in part, what was delivered before this call. */
 void delivered_expect(struct delivered *delivered);
 
+/* Nothing is repeated any more. */
+void delivered_expect_none(struct delivered *delivered);
+
 /* Is this block a repetition? Each block from before delivered_expect() is repeated once. */
 bool delivered_repeats(struct delivered *delivered, const char *to, const char *body);

@@ -2,6 +2,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The folders of a workspace that an agent is given: where it works, and what else it may see. */
 
+/* The working folder's name in a session; v1 hosts have another. */
+#define FOLDERS_AGENT "agent"
+
 /* More folders under extra/ than this are not handed to the agent. */
 #define FOLDERS_EXTRA_MAX 64
 

@@ -124,7 +124,7 @@ void lookout_begin(struct lookout *lookout)
 void lookout_done(struct lookout *lookout, int64_t next_due_ms, bool is_busy)
 {
 	if (lookout->complaint[0])
-		log_info("%s can be read again", lookout->path);
+		log_info("the inbox is served again");
 	lookout->complaint[0] = '\0';
 	lookout->damaged_looks = 0;
 	lookout->next_due_ms = next_due_ms;
@@ -161,9 +161,9 @@ int lookout_failed(struct lookout *lookout, int r, const char *text)
 	if (r == -ENOTSUP)
 		return EXIT_CODE_CONFIG;
 	if (lookout_is_lost(lookout, r)) {
-		log_error("%s stays unreadable: ending, so that the host can mount it anew or "
-			  "restore it",
-			  lookout->path);
+		log_error("%s: ending, so that the host can mount the folder anew or restore the "
+			  "file",
+			  text);
 		return EXIT_CODE_TEMPORARY;
 	}
 	/* Damage that a writer is about to mend is not to be counted ten times in a second. */

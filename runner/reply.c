@@ -223,6 +223,8 @@ void reply_final(struct reply *reply, const char *text, size_t len)
 		return;
 	delivered_expect(reply->delivered);
 	reply_dispatch(reply, text, len);
+	/* What it did not repeat may be said again on purpose. */
+	delivered_expect_none(reply->delivered);
 }
 
 /* Words without an address */

@@ -6,11 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/cleanup.h"
 #include "common/exit-code.h"
 #include "common/log.h"
 #include "common/table.h"
 #include "runner/config.h"
 #include "runner/conversation.h"
+#include "runner/folders.h"
 #include "runner/gate.h"
 #include "runner/inbox.h"
 #include "runner/lookout.h"
@@ -25,15 +27,15 @@ enum session_path {
 	SESSION_OUTBOUND,
 	SESSION_HEARTBEAT,
 	SESSION_CONFIG,
-	SESSION_AGENT_DIR,
 	SESSION_PATHS,
 };
 
 /* Below the workspace. */
 static const char *const session_paths[] = {
-	[SESSION_INBOUND] = "inbound.db",   [SESSION_OUTBOUND] = "outbound.db",
-	[SESSION_HEARTBEAT] = ".heartbeat", [SESSION_CONFIG] = "agent/container.json",
-	[SESSION_AGENT_DIR] = "agent",
+	[SESSION_INBOUND] = "inbound.db",
+	[SESSION_OUTBOUND] = "outbound.db",
+	[SESSION_HEARTBEAT] = ".heartbeat",
+	[SESSION_CONFIG] = "agent/container.json",
 };
 TABLE_COVERS(session_paths, SESSION_PATHS);
 
@@ -167,8 +169,11 @@ static int session_digest(struct session *s, struct inbox_look *look, struct err
 		session_start_anew(s);
 		return 0;
 	}
-	if (!s->warmed)
-		/* The agent starts while its first messages are claimed. */
+	/*
+	 * The agent starts while its first messages are claimed; and again, if it ended meanwhile and
+	 * what waits may be a command that only it knows.
+	 */
+	if (!s->warmed || (look->batch.more && !conversation_is_active(s->conversation)))
 		conversation_warm(s->conversation);
 	s->warmed = true;
 	for (size_t i = 0; r == 0 && i < look->batch.aside_count; i++)
@@ -217,7 +222,8 @@ static void session_look(void *userdata, bool changed)
 
 		r = session_digest(s, &look, &err);
 		s->caught_up |= r == 0 && !took && !look.batch.more;
-		lookout_done(s->lookout, look.batch.next_due_ms, session_is_busy(s));
+		if (r == 0)
+			lookout_done(s->lookout, look.batch.next_due_ms, session_is_busy(s));
 		/* There may be more: the host's next commit is not waited for. */
 		if (took)
 			lookout_soon(s->lookout);
@@ -316,6 +322,13 @@ static int session_make_conversation(struct session *s, struct err *err)
 	return conversation_new(&options, &events, s, &s->conversation, err);
 }
 
+static int session_make_gate(struct session *s)
+{
+	cleanup_free char *cwd = folders_find_working(s->options->workspace, FOLDERS_AGENT);
+
+	return cwd ? gate_new(s->loop, s->children, cwd, session_on_gate, s, &s->gate) : -ENOMEM;
+}
+
 static int session_make_parts(struct session *s, struct err *err)
 {
 	static const struct outbox_events outbox_events = {
@@ -331,8 +344,7 @@ static int session_make_parts(struct session *s, struct err *err)
 		r = pulse_new(s->loop, s->outbound, s->paths[SESSION_HEARTBEAT], session_need, s,
 			      &s->pulse);
 	if (r == 0)
-		r = gate_new(s->loop, s->children, s->paths[SESSION_AGENT_DIR], session_on_gate, s,
-			     &s->gate);
+		r = session_make_gate(s);
 	if (r == 0)
 		r = lookout_new(s->loop, s->paths[SESSION_INBOUND], s->config, session_look, s,
 				&s->lookout);

@@ -124,19 +124,21 @@ bool turn_is_active(const struct turn *turn)
 
 bool turn_is_full(const struct turn *turn)
 {
-	return turn->group_count >= TURN_GROUPS_MAX;
+	/* A command is alone in its turn. */
+	return turn->group_count >= TURN_GROUPS_MAX || (turn->groups && turn->groups->is_command);
 }
 
 /* Claim and format */
 
-/* Says to the sender of one row why it was not handed to the agent. */
+/* Says to the sender of one row, if it was addressed to us, why the agent does not get it. */
 static void turn_reject(struct turn *turn, const struct inbound_row *row, const char *text)
 {
 	struct route route;
 
 	route_origin(row, &route);
 	log_warning("message %s cannot be handed to the agent", row->id);
-	outbox_add_text(turn->options.outbox, &route, text);
+	if (row->wakes)
+		outbox_add_text(turn->options.outbox, &route, text);
 	outbox_add_failed(turn->options.outbox, row->id);
 }
 

@@ -345,6 +345,7 @@ static void test_nothing_is_started_by_itself(void **state)
 	assert_string_equal(agent_name(w->agent), "fake");
 	assert_false(agent_is_running(w->agent));
 	assert_false(agent_is_ready(w->agent));
+	assert_false(agent_knows_commands(w->agent));
 	assert_false(agent_has_command(w->agent, "/mine"));
 	assert_null(agent_continuation(w->agent));
 	assert_int_equal(agent_push(w->agent, "hi", 2, false), -EPIPE);
@@ -484,6 +485,26 @@ static void test_one_that_is_ending_says_nothing_more(void **state)
 	w->events->activity(w->listener);
 	w->events->tool_end(w->listener, "t");
 	assert_log("activity;end t;");
+}
+
+/* Words that may be commands wait for an agent that can tell; not for one that cannot start. */
+static void test_knows_commands(void **state)
+{
+	struct world *w = *state;
+
+	ensure(w, "a", false);
+	assert_false(agent_knows_commands(w->agent));
+	w->events->ready(w->listener);
+	assert_true(agent_knows_commands(w->agent));
+	w->events->exited(w->listener, PROVIDER_CRASHED, "died");
+	assert_false(agent_knows_commands(w->agent));
+	ensure(w, "a", false);
+	w->events->exited(w->listener, PROVIDER_UNAVAILABLE, "missing");
+	assert_true(agent_knows_commands(w->agent));
+	ensure(w, "a", false);
+	assert_false(agent_knows_commands(w->agent));
+	w->events->ready(w->listener);
+	assert_true(agent_knows_commands(w->agent));
 }
 
 static void test_events_are_passed_on(void **state)
@@ -654,6 +675,7 @@ int main(void)
 		CASE(test_the_start_is_logged),
 		CASE(test_replacement),
 		CASE(test_one_that_is_ending_says_nothing_more),
+		CASE(test_knows_commands),
 		CASE(test_events_are_passed_on),
 		CASE(test_ready_is_told_once),
 		CASE(test_continuation),

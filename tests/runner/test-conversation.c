@@ -132,9 +132,8 @@ static void test_warm(void **state)
 	struct world *w = *state;
 	struct loop_timer *tick;
 
-	assert_true(conversation_knows_commands(w->c));
 	conversation_warm(w->c);
-	/* It runs now, and is about to announce its commands. */
+	/* It is about to announce its commands. */
 	assert_false(conversation_knows_commands(w->c));
 	assert_false(conversation_is_active(w->c));
 	assert_int_equal(loop_timer_new(w->x.loop, on_ready_look, w, &tick), 0);

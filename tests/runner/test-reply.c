@@ -131,6 +131,20 @@ static void test_same_words_twice(void **state)
 	assert_string_equal(exchange_sent(&w->x), "m1|a|thread-a|ping\nm1|a|thread-a|ping\n");
 }
 
+/* Words about background work came between: what they did not repeat is no repetition later. */
+static void test_expectations_end_with_the_result(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "m1", "a");
+	say(w, "<message to=\"ann\">ping</message>");
+	finish(w, "<message to=\"bob\">done</message>");
+	say(w, "<message to=\"ann\">ping</message>");
+	finish(w, "<message to=\"ann\">ping</message>");
+	assert_string_equal(exchange_sent(&w->x), "m1|a|thread-a|ping\nm1|b|NULL|done\n"
+						  "m1|a|thread-a|ping\n");
+}
+
 static void on_tick(void *userdata)
 {
 	struct world *w = userdata;
@@ -340,6 +354,7 @@ int main(void)
 		REPLY_TEST(test_thread_of_the_newest_row),
 		REPLY_TEST(test_final_text_repeats_nothing),
 		REPLY_TEST(test_same_words_twice),
+		REPLY_TEST(test_expectations_end_with_the_result),
 		REPLY_TEST(test_held_text_is_sent_by_itself),
 		REPLY_TEST(test_scratch_is_undelivered),
 		REPLY_TEST(test_scratch_is_rescued),

@@ -191,11 +191,30 @@ static void test_command_is_raw(void **state)
 	receive_rows(w, &(struct turn_input){ .command = "/compact now" }, "m1", "a");
 	assert_true(turn_next_push(w->turn, &text));
 	assert_true(text.is_command);
+	/* It is alone in its turn. */
+	assert_true(turn_is_full(w->turn));
 	assert_string_equal(text.text, "/compact now");
 	push(w);
 	/* Its output bears no blocks, and the agent is not asked for any. */
 	assert_int_equal(answer(w, "Compacted."), TURN_DONE);
 	assert_string_equal(exchange_sent(&w->x), "m1|a|thread-a|Compacted.\n");
+}
+
+/* Context was not addressed to us: nobody waits for a word about it. */
+static void test_rejected_context(void **state)
+{
+	struct turn_input input = { .count = 2 };
+	struct world *w = *state;
+
+	input.rows = calloc(2, sizeof(*input.rows));
+	input.rows[0] = exchange_row("c1", "b", "aside");
+	input.rows[0].wakes = false;
+	free(input.rows[0].kind);
+	input.rows[0].kind = strdup("gossip");
+	input.rows[1] = exchange_row("m1", "a", "hello");
+	assert_int_equal(turn_add(w->turn, &input, NULL), 0);
+	assert_string_equal(exchange_acks(&w->x), "c1|failed\nm1|processing\n");
+	assert_string_equal(exchange_sent(&w->x), "");
 }
 
 static void test_nudge_then_rescue(void **state)
@@ -460,6 +479,7 @@ int main(void)
 		TURN_TEST(test_full),
 		TURN_TEST(test_passed_over_context_is_acknowledged),
 		TURN_TEST(test_command_is_raw),
+		TURN_TEST(test_rejected_context),
 		TURN_TEST(test_nudge_then_rescue),
 		TURN_TEST(test_nudge_that_helps),
 		TURN_TEST(test_empty_answer_is_no_reason_to_nudge),
