@@ -267,7 +267,8 @@ def list_fds(*arguments):
         result = subprocess.run(
             [str(sessions.runner_path()), *arguments, "ls", "/proc/self/fd"], pass_fds=[high],
             user=4321, group=4321, capture_output=True, text=True, check=True,
-            env={"PATH": "/usr/bin:/bin", "ASAN_OPTIONS": "detect_leaks=0"})
+            # A HOME that can be written: else a fallback would stay behind.
+            env={"PATH": "/usr/bin:/bin", "HOME": "/tmp", "ASAN_OPTIONS": "detect_leaks=0"})
     finally:
         os.close(high)
     return str(high), result.stdout.split()
