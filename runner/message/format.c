@@ -181,7 +181,9 @@ static void format_attachment(struct format_pen *pen, const json_t *attachment)
 	format_value(pen, content_first(attachment, FORMAT_NAMES("name", "filename")),
 		     "attachment");
 	if (path) {
-		strbuf_printf(pen->out, " \xe2\x80\x94 saved to %s/", pen->context->workspace);
+		strbuf_puts(pen->out, " \xe2\x80\x94 saved to ");
+		format_value(pen, NULL, pen->context->workspace);
+		strbuf_putc(pen->out, '/');
 		format_value(pen, path, "");
 	} else if (url) {
 		strbuf_puts(pen->out, " (");

@@ -30,8 +30,8 @@ struct format_item {
 };
 
 /*
- * Appends the prompt for count rows, valid UTF-8 that may hold NUL bytes. Sections stand in the
- * order chat, task, webhook, system; within one the rows keep their order. With passed_over a line
+ * Appends the prompt for count rows, valid UTF-8 without a NUL. Sections stand in the order
+ * chat, task, webhook, system; within one the rows keep their order. With passed_over a line
  * of ours follows on the first: <omitted count="7" reason="older messages not addressed to you" />
  *
  * ret_failed has count entries; true: the row could not be rendered and was left out, because its
