@@ -8,12 +8,24 @@ import fcntl
 import os
 import pathlib
 import shutil
+import stat
 import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PACKAGE = "@anthropic-ai/claude-code"
-CACHE = pathlib.Path(os.environ.get("AGENT_CLI_CACHE", ROOT / ".cache" / "claude-cli"))
+
+
+def _cache():
+    """Below the checkout; where root keeps that to itself, in a place open to all users."""
+    if "AGENT_CLI_CACHE" in os.environ:
+        return pathlib.Path(os.environ["AGENT_CLI_CACHE"])
+    if os.getuid() == 0 and not all(p.stat().st_mode & stat.S_IXOTH for p in [ROOT, *ROOT.parents]):
+        return pathlib.Path("/var/cache/agent-runner/claude-cli")
+    return ROOT / ".cache" / "claude-cli"
+
+
+CACHE = _cache()
 
 
 def versions():
