@@ -493,6 +493,39 @@ def test_a_connection_that_breaks_costs_nothing(claude, model, after):
     assert session.texts() == ["whole"]
 
 
+# One request on stdin
+
+
+def once(claude, **request):
+    session = claude(env={"AGENT_PROVIDER": "claude", **IMPATIENT})
+    result = session.run(stdin=json.dumps({"prompt": "What is 2+2?", "groupFolder": "test",
+                                           "chatJid": "test@g.us", "isMain": False, **request}))
+    frames = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
+    return session, result.returncode, frames
+
+
+def test_one_request_is_answered(claude, model):
+    model.script(text("4"))
+    session, code, frames = once(claude)
+    assert code == 0
+    assert (frames[0]["status"], frames[0]["result"]) == ("success", "4")
+    assert model.requests[0].last_text == "What is 2+2?"
+    # The conversation that it named can be taken up again.
+    model.script(text("5"))
+    result = session.run(stdin=json.dumps({"prompt": "plus 1?", "groupFolder": "test",
+                                           "chatJid": "test@g.us", "isMain": False,
+                                           "sessionId": frames[0]["newSessionId"]}))
+    assert '"result":"5"' in result.stdout
+    assert "What is 2+2?" in model.requests[1].everything
+
+
+def test_the_failure_of_one_request_is_said(claude, model):
+    model.otherwise(error(401))
+    _, code, frames = once(claude)
+    assert code != 0
+    assert frames[0]["status"] == "error" and "cannot log in" in frames[0]["error"]
+
+
 # The end
 
 
