@@ -16,8 +16,7 @@ struct tag_scanner {
 	const char *text;
 	size_t len;
 	size_t at;
-	size_t span_end;			 /* where the closing run of the code span stands */
-	size_t no_run_before[TAG_TICKS_MAX + 1]; /* no closing run of n ends before this offset */
+	size_t span_end; /* where the closing run of the code span stands */
 	struct tag *tags;
 	size_t count, capacity;
 };
@@ -161,12 +160,12 @@ static size_t tag_ticks(const struct tag_scanner *s, size_t at)
 	return n;
 }
 
-/* Offset of the next run of exactly n backticks on this line, TAG_NONE if there is none. */
-static size_t tag_find_ticks(struct tag_scanner *s, size_t at, size_t n)
+/*
+ * Offset of the next run of exactly n backticks on this line, TAG_NONE if there is none: then no
+ * other such run asks for it either, so a line is searched in vain once for each n.
+ */
+static size_t tag_find_ticks(const struct tag_scanner *s, size_t at, size_t n)
 {
-	/* Looked for from further left already: without this a line of backticks takes for ever. */
-	if (at < s->no_run_before[n])
-		return TAG_NONE;
 	while (!tag_stops(s, at, "\n")) {
 		size_t run = tag_ticks(s, at);
 
@@ -174,7 +173,6 @@ static size_t tag_find_ticks(struct tag_scanner *s, size_t at, size_t n)
 			return at;
 		at += run ? run : 1;
 	}
-	s->no_run_before[n] = at;
 	return TAG_NONE;
 }
 
