@@ -232,6 +232,8 @@ static ssize_t child_read_stdout(struct child *child)
 		return 0;
 	}
 	ndjson_filled(&child->lines, (size_t)n);
+	if (child->events.output)
+		child->events.output(child->userdata, (size_t)n);
 	child_emit_lines(child);
 	return n;
 }

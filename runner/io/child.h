@@ -28,9 +28,11 @@ void children_free(struct children *children);
 size_t children_kill_orphans(struct children *children);
 
 struct child_events {
+	/* So many bytes of stdout were read, before any line of them is handed out. May be NULL. */
+	void (*output)(void *userdata, size_t n);
 	/* A complete line of stdout, without its newline, NUL-terminated; valid during the call. */
 	void (*line)(void *userdata, const char *line, size_t len);
-	/* A line longer than line_max was dropped; bytes of it so far. May be NULL. */
+	/* A line longer than line_max, of len bytes, was dropped: told at its end. May be NULL. */
 	void (*overlong)(void *userdata, size_t len);
 	/*
 	 * The process is gone and all its output was delivered. status as of waitpid(2). The callback

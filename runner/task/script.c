@@ -21,7 +21,7 @@
  * trap has its grace; it ends the last line of an output that has no newline.
  */
 static const char script_wrapper[] =
-	"trap : TERM; (eval \"$(cat)\"); status=$?; echo; exit \"$status\"";
+	"trap : TERM; (eval -- \"$(cat)\"); status=$?; echo; exit \"$status\"";
 
 struct script {
 	struct child *child;
@@ -31,7 +31,7 @@ struct script {
 	void *userdata;
 	struct strbuf last; /* the last line with anything in it */
 	size_t output;	    /* bytes of stdout so far */
-	int64_t limit_ms;
+	int64_t limit_ms, grace_ms;
 	bool stopping; /* SIGTERM was sent */
 	struct err problem;
 };
@@ -57,7 +57,7 @@ static void script_stop(struct script *script)
 		return;
 	script->stopping = true;
 	child_signal(script->child, SIGTERM);
-	loop_timer_arm(script->timer, SCRIPT_GRACE_MS);
+	loop_timer_arm(script->timer, script->grace_ms);
 }
 
 static void script_on_timer(void *userdata)
@@ -73,16 +73,17 @@ static void script_on_timer(void *userdata)
 	script_stop(script);
 }
 
-/* Counts output; true: it is too much. */
-static bool script_flooded(struct script *script, size_t len)
+/* Counts output, ended by a newline or not: a line without an end must not go on for ever. */
+static void script_on_output(void *userdata, size_t n)
 {
-	script->output += len + 1;
-	if (script->output <= SCRIPT_OUTPUT_MAX)
-		return false;
-	if (!script->stopping)
-		err_set(&script->problem, 0, "wrote more than %d bytes", SCRIPT_OUTPUT_MAX);
+	struct script *script = userdata;
+
+	script->output += n;
+	/* One newline is the wrapper's. */
+	if (script->output <= SCRIPT_OUTPUT_MAX + 1 || script->stopping)
+		return;
+	err_set(&script->problem, 0, "wrote more than %d bytes", SCRIPT_OUTPUT_MAX);
 	script_stop(script);
-	return true;
 }
 
 static void script_on_line(void *userdata, const char *line, size_t len)
@@ -92,15 +93,10 @@ static void script_on_line(void *userdata, const char *line, size_t len)
 
 	while (blank < len && isspace((unsigned char)line[blank]))
 		blank++;
-	if (script_flooded(script, len) || blank == len)
+	if (blank == len)
 		return;
 	strbuf_reset(&script->last);
 	strbuf_append(&script->last, line, len);
-}
-
-static void script_on_overlong(void *userdata, size_t len)
-{
-	(void)script_flooded(userdata, len);
 }
 
 /* What the exit status says, with the last line of stderr, into .problem. */
@@ -165,8 +161,8 @@ static int script_spawn(struct script *script, struct children *children,
 			const struct script_spec *spec, struct err *err)
 {
 	static const struct child_events events = {
+		.output = script_on_output,
 		.line = script_on_line,
-		.overlong = script_on_overlong,
 		.exited = script_on_exited,
 	};
 	const char *const argv[] = { "bash", "-c", script_wrapper, spec->id ? spec->id : "task",
@@ -202,6 +198,7 @@ int script_start(struct loop *loop, struct children *children, const struct scri
 	script->done = done;
 	script->userdata = userdata;
 	script->limit_ms = spec->limit_ms ? spec->limit_ms : SCRIPT_LIMIT_MS;
+	script->grace_ms = spec->grace_ms ? spec->grace_ms : SCRIPT_GRACE_MS;
 	r = loop_timer_new(loop, script_on_timer, script, &script->timer);
 	if (r < 0)
 		err_sys(err, r, "cannot start the script");

@@ -28,6 +28,7 @@ struct script_spec {
 	const char *cwd;  /* NULL: ours */
 	const char *id;	  /* the task's, $0 of the script; may be NULL */
 	int64_t limit_ms; /* 0: SCRIPT_LIMIT_MS */
+	int64_t grace_ms; /* 0: SCRIPT_GRACE_MS */
 };
 
 struct script_outcome {

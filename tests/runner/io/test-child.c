@@ -16,7 +16,7 @@ struct world {
 	struct child *child;
 	struct loop_timer *timer;
 	struct strbuf lines; /* joined with | */
-	size_t overlong;
+	size_t overlong, output;
 	int status;
 	bool free_on_line;
 };
@@ -39,6 +39,13 @@ static void on_overlong(void *userdata, size_t len)
 	struct world *w = userdata;
 
 	w->overlong = len;
+}
+
+static void on_output(void *userdata, size_t n)
+{
+	struct world *w = userdata;
+
+	w->output += n;
 }
 
 static void on_exited(void *userdata, int status)
@@ -85,6 +92,7 @@ static void start_spec(struct world *w, const struct child_spec *spec)
 {
 	static const struct child_events events = {
 		.line = on_line,
+		.output = on_output,
 		.overlong = on_overlong,
 		.exited = on_exited,
 	};
@@ -158,6 +166,7 @@ static void test_overlong_line(void **state)
 	start(w, "printf '%0200d\\nshort\\n' 0");
 	assert_int_equal(loop_run(w->loop, NULL), 0);
 	assert_int_equal(w->overlong, 200);
+	assert_int_equal(w->output, 207);
 	assert_string_equal(w->lines.data, "short|");
 }
 
