@@ -35,7 +35,9 @@ def find_claude():
         if path and os.access(path, os.X_OK):
             return path
     version = claude_cli.versions()[-1]
-    print(f"No claude CLI is installed; fetching version {version} with npm into .cache")
+    if not claude_cli.path(version).exists():
+        print(f"No claude CLI is installed: fetching version {version} with npm into .cache",
+              flush=True)
     try:
         return str(claude_cli.ensure(version))
     except RuntimeError as error:
