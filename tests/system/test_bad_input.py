@@ -222,7 +222,7 @@ def test_inbound_locked_for_six_seconds(make_session):
         db.execute("COMMIT")
     db.close()
     session.wait_ack("in-locked")
-    assert len(complaints(session)) <= 1
+    assert all("locked" in line for line in complaints(session)) and len(complaints(session)) <= 2
 
 
 def test_a_stop_while_inbound_is_locked(session):
@@ -437,12 +437,13 @@ def test_a_malformed_content_costs_no_other_message(session, name):
         json.loads(answer.content)
 
 
+LONG = "x" * 600
 COLUMNS = {
     "timestamp": ["", "yesterday", 1770000000000, -1, 1.5, b"\xff", "0000-00-00 00:00:00",
                   "99999-01-01T00:00:00Z", b"2026-02-04\x0013:30:00"],
-    "channel_type": ["", 7, b"\xff\xfe", b"a\x00b", "x" * 100000, '"><script>'],
-    "platform_id": ["", 7, b"\xff\xfe", b"a\x00b", "x" * 100000, '"><script>'],
-    "thread_id": ["", 7, b"\xff\xfe", b"a\x00b", "x" * 100000],
+    "channel_type": ["", 7, b"\xff\xfe", b"a\x00b", LONG, '"><script>'],
+    "platform_id": ["", 7, b"\xff\xfe", b"a\x00b", LONG, '"><script>'],
+    "thread_id": ["", 7, b"\xff\xfe", b"a\x00b", LONG],
     "trigger": ["yes", 2, -1, 1.5],
     "seq": [-5, 0, 2 ** 62, "not a number"],
     "kind": [7, "", "CHAT", b"\xff", b"chat\x00"],
@@ -453,7 +454,9 @@ COLUMNS = {
 }
 
 
-@pytest.mark.parametrize("column, value", [(c, v) for c, values in COLUMNS.items() for v in values])
+@pytest.mark.parametrize("column, value", [
+    pytest.param(column, value, id=f"{column}-{number}")
+    for column, values in COLUMNS.items() for number, value in enumerate(values)])
 def test_a_malformed_column_costs_no_other_message(session, column, value):
     first, bad, last = session.add_rows([
         {"content": {"text": "first"}}, {"content": {"text": "odd"}, column: value},
