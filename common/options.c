@@ -143,6 +143,18 @@ int options_parse_environment(const struct options *options, void *target, struc
 	return 0;
 }
 
+static void options_print_help(const char *help, FILE *out)
+{
+	size_t len = strcspn(help, "\n");
+
+	(void)fprintf(out, "%.*s\n", (int)len, help);
+	while (help[len]) {
+		help += len + 1;
+		len = strcspn(help, "\n");
+		(void)fprintf(out, "%*s%.*s\n", OPTIONS_HELP_COLUMN, "", (int)len, help);
+	}
+}
+
 void options_print(const struct options *options, FILE *out)
 {
 	for (size_t i = 0; i < options->count; i++) {
@@ -157,9 +169,9 @@ void options_print(const struct options *options, FILE *out)
 		}
 		n = snprintf(word, sizeof(word), "  %s--%s%s%s", letter, row->name,
 			     row->value ? "=" : "", row->value ? row->value : "");
+		(void)fprintf(out, "%-*s", OPTIONS_HELP_COLUMN, word);
 		if (n >= OPTIONS_HELP_COLUMN)
-			(void)fprintf(out, "%s\n%*s%s\n", word, OPTIONS_HELP_COLUMN, "", row->help);
-		else
-			(void)fprintf(out, "%-*s%s\n", OPTIONS_HELP_COLUMN, word, row->help);
+			(void)fprintf(out, "\n%*s", OPTIONS_HELP_COLUMN, "");
+		options_print_help(row->help, out);
 	}
 }

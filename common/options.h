@@ -17,7 +17,7 @@ struct options_row {
 	const char *name;     /* "grace" for --grace */
 	const char *value;    /* what to call its value in the help; NULL: a flag */
 	const char *variable; /* environment variable with the same meaning, or NULL */
-	const char *help;     /* one line */
+	const char *help;     /* lines are divided by newlines */
 	char letter;	      /* 'g' for -g; 0: none */
 	/*
 	 * Stores value (NULL for a flag) into target. 0, or -errno with a text that need not name
@@ -42,5 +42,5 @@ int options_parse(const struct options *options, int argc, char *const *argv, vo
 /* Sets what the environment says; an empty variable counts as not set. 0, or -EINVAL. */
 int options_parse_environment(const struct options *options, void *target, struct err *err);
 
-/* One line a row: "  -g, --group          help". */
+/* A row each, "  -g, --group          help"; further lines of the help stand below its first. */
 void options_print(const struct options *options, FILE *out);

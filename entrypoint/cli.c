@@ -40,14 +40,14 @@ static const struct {
 	[CLI_SESSION] = {
 		.name = "session",
 		.usage = "agent-runner [OPTION]...",
-		.help = "watch the session databases of the workspace and answer with an agent "
-			"(standard input: /dev/null, a terminal or closed)",
+		.help = "watch the session databases of the workspace and answer with an agent\n"
+			"      (standard input: /dev/null, a terminal, or closed)",
 	},
 	[CLI_ONCE] = {
 		.name = "once",
 		.usage = "agent-runner [OPTION]... < REQUEST",
-		.help = "answer one JSON request from standard input (a pipe, file or socket; "
-			"if it is blank: session)",
+		.help = "answer one JSON request from standard input\n"
+			"      (a pipe, file or socket; if it is blank: session)",
 	},
 	[CLI_COMMAND] = {
 		.name = "command",
@@ -261,8 +261,8 @@ static const struct options_row cli_rows[] = {
 	[CLI_OPTION_USER] = {
 		.name = "user",
 		.value = "USER",
-		.help = "UID[:GID] or name to become when started as root; default: the "
-			"workspace's owner, else 1000:1000",
+		.help = "who to become when started as root: UID[:GID] or a\n"
+			"name; default: the workspace's owner, else 1000:1000",
 		.set = cli_set_user,
 	},
 	[CLI_OPTION_ALLOW_ROOT] = {
@@ -273,13 +273,15 @@ static const struct options_row cli_rows[] = {
 	[CLI_OPTION_CHOWN] = {
 		.name = "chown",
 		.value = "WHAT",
-		.help = "what of the workspace root gives to the user: top (the folder and its "
-			"known entries; default), recursive, no",
+		.help = "what of the workspace root gives to the user: top,\n"
+			"recursive or no; default top, the folder and its\n"
+			"known entries",
 		.set = cli_set_chown,
 	},
 	[CLI_OPTION_NO_MOUNT_CHECK] = {
 		.name = "no-mount-check",
-		.help = "go on if " CLI_WORKSPACE " is no mount and dies with the container",
+		.help = "go on if " CLI_WORKSPACE " is no mount, and dies with\n"
+			"the container",
 		.set = cli_set_no_mount_check,
 	},
 	[CLI_OPTION_ROLE] = {
@@ -291,14 +293,14 @@ static const struct options_row cli_rows[] = {
 	[CLI_OPTION_GRACE] = {
 		.name = "grace",
 		.value = "SPAN",
-		.help = "time from SIGTERM to SIGKILL: 800ms, 5s, 2m, none; default 800ms, with a "
-			"command or --keep-alive none",
+		.help = "time from SIGTERM to SIGKILL: 800ms, 5s, 2m, none;\n"
+			"default 800ms, with a command or --keep-alive none",
 		.set = cli_set_grace,
 	},
 	[CLI_OPTION_GROUP] = {
 		.name = "group",
 		.letter = 'g',
-		.help = "forward signals to the process group, not to the main child alone",
+		.help = "forward signals to the main child's process group",
 		.set = cli_set_group,
 	},
 	[CLI_OPTION_JSON] = {
@@ -337,7 +339,7 @@ static const unsigned int cli_option_modes[] = {
 	[CLI_OPTION_USER] = CLI_INIT_MODES,
 	[CLI_OPTION_ALLOW_ROOT] = CLI_ALL_MODES,
 	[CLI_OPTION_CHOWN] = CLI_INIT_MODES,
-	[CLI_OPTION_NO_MOUNT_CHECK] = CLI_INIT_MODES | CLI_BIT(CLI_HEALTHCHECK),
+	[CLI_OPTION_NO_MOUNT_CHECK] = CLI_INIT_MODES,
 	[CLI_OPTION_ROLE] = CLI_BIT(CLI_COMMAND) | CLI_BIT(CLI_CONFINE),
 	[CLI_OPTION_GRACE] = CLI_INIT_MODES,
 	[CLI_OPTION_GROUP] = CLI_INIT_MODES,
@@ -358,16 +360,20 @@ struct cli_note {
 static const struct cli_note cli_variables[] = {
 	{ "AGENT_WORKSPACE", "as --workspace" },
 	{ "AGENT_LOG_LEVEL", "as --log-level" },
-	{ "AGENT_PROVIDER", "the agent to use, instead of the one that container.json names" },
-	{ "AGENT_CLAUDE_PATH", "the Claude Code CLI; default /pnpm/claude, else claude in PATH" },
-	{ "AGENT_WATCH", "poll: look at the inbox periodically, do not rely on inotify" },
-	{ "AGENT_POLL_IDLE_MS", "period of these looks while nothing runs" },
-	{ "AGENT_POLL_ACTIVE_MS", "period of these looks during a turn" },
-	{ "AGENT_RETRY_MS", "first delay before a failed turn is tried again; default 2000" },
-	{ "AGENT_PROTECTION_CAPS", "require, try or off: dropping capabilities" },
-	{ "AGENT_PROTECTION_NO_NEW_PRIVS", "require, try or off: no_new_privs" },
-	{ "AGENT_PROTECTION_UNDUMPABLE", "require, try or off: no tracing of the runner" },
-	{ "AGENT_PROTECTION_SECCOMP", "require, try or off: the system call filter" },
+	{ "AGENT_PROVIDER", "instead of container.json's: claude, mock" },
+	{ "AGENT_CLAUDE_PATH", "the CLI; default /pnpm/claude, then PATH" },
+	{ "AGENT_WATCH", "poll: do not rely on inotify" },
+	{ "AGENT_POLL_IDLE_MS", "how often to look while nothing runs; 1000" },
+	{ "AGENT_POLL_ACTIVE_MS", "the same during a turn; 500" },
+	{ "AGENT_RETRY_MS", "wait before a failed turn is retried; 2000" },
+	{ "AGENT_PROTECTION_CAPS", "drop capabilities: require (default), try, off" },
+	{ "AGENT_PROTECTION_NO_NEW_PRIVS", "no_new_privs: require (default), try, off" },
+	{ "AGENT_PROTECTION_UNDUMPABLE", "prevent tracing: require, try (default), off" },
+	{ "AGENT_PROTECTION_SECCOMP", "filter calls: require, try (default), off" },
+	{ "AGENT_MOCK_DELAY_MS", "how long the provider mock takes" },
+	{ "AGENT_MOCK_RESULT", "what it answers, literally" },
+	{ "AGENT_MOCK_ERROR", "how it fails: transient, auth, quota, ..." },
+	{ "TZ", "the time zone of prompts" },
 };
 
 static const struct {

@@ -267,18 +267,26 @@ static int main_healthcheck(struct main_context *context)
 	return healthcheck_run(&spec);
 }
 
+/* What was printed must have arrived. */
+static int main_print(void (*print)(FILE *out))
+{
+	print(stdout);
+	if (fflush(stdout) == 0)
+		return EXIT_CODE_OK;
+	log_error("cannot write to standard output: %s", strerror(errno));
+	return EXIT_CODE_INTERNAL;
+}
+
 static int main_help(struct main_context *context)
 {
 	(void)context;
-	cli_print_help(stdout);
-	return EXIT_CODE_OK;
+	return main_print(cli_print_help);
 }
 
 static int main_version(struct main_context *context)
 {
 	(void)context;
-	cli_print_version(stdout);
-	return EXIT_CODE_OK;
+	return main_print(cli_print_version);
 }
 
 /* NULL: cli_parse() never returns this mode. */

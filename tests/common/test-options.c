@@ -45,7 +45,7 @@ static const struct options_row rows[] = {
 	  .letter = 'n',
 	  .value = "NAME",
 	  .variable = "TEST_OPTIONS_NAME",
-	  .help = "a name",
+	  .help = "a name\nof two lines",
 	  .set = set_name },
 	{ .name = "a-rather-long-option-for-a-column", .help = "wide", .set = set_group },
 	{ .name = "group", .letter = 'g', .help = "all of them", .set = set_group },
@@ -152,6 +152,7 @@ static void test_print(void **state)
 	assert_int_equal(fclose(out), 0);
 	assert_string_equal(text, "  -v, --verbose             say more\n"
 				  "  -n, --name=NAME           a name\n"
+				  "                            of two lines\n"
 				  "      --a-rather-long-option-for-a-column\n"
 				  "                            wide\n"
 				  "  -g, --group               all of them\n");
