@@ -6,8 +6,10 @@ import pathlib
 import subprocess
 import tempfile
 
+import claude_cli
 import pytest
 from containers import IDENTITY, IMAGE, QUIET, Container, no_podman_left, podman, podman_path, status
+from model_server import ModelServer
 from session import is_alive, process_name, wait_until
 
 HARDENED = ["--read-only", "--tmpfs", "/tmp", "--cap-drop=ALL",
@@ -273,10 +275,11 @@ def test_the_image_says_what_it_is():
 # Privileges
 
 
-def assert_confined(pid, uid):
+def assert_confined(pid, uid, bounding=True):
+    """bounding: that set, too; only who has CAP_SETPCAP at the start can empty it."""
     fields = status(pid)
     assert fields["Uid"] == [str(uid)] * 4 and fields["Gid"] == [str(uid)] * 4
-    for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+    for name in ("CapInh", "CapPrm", "CapEff", "CapAmb", *(["CapBnd"] if bounding else [])):
         assert fields[name] == NO_CAPS, name
     assert fields["NoNewPrivs"] == ["1"]
     assert fields["Seccomp"] == ["2"]
@@ -309,6 +312,37 @@ def test_a_command_is_confined_too():
     assert fields["Uid"] == ["1000"] * 4
     assert fields["CapEff"] == fields["CapBnd"] == NO_CAPS
     assert (fields["NoNewPrivs"], fields["Seccomp"]) == (["1"], ["2"])
+
+
+# The real agent
+
+
+@pytest.fixture(scope="module")
+def cli():
+    version = claude_cli.versions()[-1]
+    try:
+        return claude_cli.ensure(version).resolve()
+    except RuntimeError as reason:
+        pytest.skip(f"no Claude Code {version}: {reason}")
+
+
+@pytest.mark.parametrize("hardening", [[], HARDENED], ids=["plain", "hardened"])
+def test_claude_code_answers_in_a_container(make_session, cli, hardening):
+    session = make_session(provider="claude")
+    with ModelServer() as model:
+        options = ["-v", f"{session.workspace}:/workspace", "-v", f"{cli}:/pnpm/claude:ro",
+                   "-e", f"ANTHROPIC_BASE_URL={model.url}", "-e", "ANTHROPIC_API_KEY=sk-ant-test"]
+        with Container(options=[*options, *hardening]) as container:
+            # Without a script, the model server says the message again.
+            message = session.add_chat("hello")
+            session.wait_answer("echo: hello", timeout=60)
+            session.wait_ack(message)
+            check = container.exec("agent-runner", "--healthcheck")
+            assert check.returncode == 0, check.stdout
+            assert_confined(container.find("claude"), os.getuid() or 1000,
+                            bounding=bool(hardening))
+            assert container.stop(1) == 0, container.log()
+            assert container.stop_seconds < 2
 
 
 # Once mode
