@@ -120,14 +120,12 @@ static bool tag_read(const struct tag_scanner *s, size_t start, struct tag *ret)
 	if (tag_char(s, at) != '>' && !tag_is_blank(tag_char(s, at)))
 		return false;
 	for (at = tag_skip_blanks(s, at); tag_char(s, at) != '>'; at = tag_skip_blanks(s, at)) {
-		if (is_close || at - start > TAG_SIZE_MAX || tag_stops(s, at, "<") ||
+		if (is_close || tag_stops(s, at, "<") ||
 		    (tag_char(s, at) == '/' && tag_char(s, at + 1) == '>'))
 			return false;
 		at = tag_attribute(s, at, &tag);
 	}
 	tag.end = at + 1;
-	if (tag.end - start > TAG_SIZE_MAX)
-		return false;
 	if (which == 0)
 		tag.type = is_close ? TAG_MESSAGE_CLOSE : TAG_MESSAGE_OPEN;
 	else

@@ -4,15 +4,13 @@
  * Finds the tags <message …>, </message>, <internal> and </internal> in what an agent wrote, and
  * which belong together. Knows nothing of what they mean: that is dispatch's. A tag that stands
  * directly behind the opening backticks (one or two) of a code span ending on its line is quoted:
- * neither it nor anything else in that span is found.
+ * neither it nor anything else in that span is found. A tag may be of any length: were a long one
+ * text, its end would be taken for another block's.
  */
 #include <stdbool.h>
 #include <stddef.h>
 
 #define TAG_NONE ((size_t)-1)
-
-/* The longest tag, in bytes: what is longer is text. */
-#define TAG_SIZE_MAX 1024
 
 enum tag_type { TAG_MESSAGE_OPEN, TAG_MESSAGE_CLOSE, TAG_INTERNAL_OPEN, TAG_INTERNAL_CLOSE };
 

@@ -29,7 +29,7 @@ static void assert_bytes(const char *text, size_t len, const char *expected)
 	}
 	strbuf_printf(&out, "~%s", parts.scratch);
 	if (strcmp(out.data, expected) != 0)
-		fail_msg("%s\n    gives  %s\n    not    %s", text, out.data, expected);
+		fail_msg("%.500s\n    gives  %.500s\n    not    %.500s", text, out.data, expected);
 	dispatch_deinit(&parts);
 }
 
@@ -98,6 +98,20 @@ static void test_names(void **state)
 		     "caf\xc3\xa9 \xf0\x9f\x98\x80: x | ~");
 	assert_parts("<message to=\"unknown:telegram:12\">x</message>",
 		     "unknown:telegram:12: x | ~");
+}
+
+/* A name that nobody bears is reported; and its block leaves the others alone. */
+static void test_a_long_name(void **state)
+{
+	cleanup_strbuf struct strbuf text = STRBUF_EMPTY, expected = STRBUF_EMPTY;
+
+	(void)state;
+	strbuf_printf(&text,
+		      "<message to=\"a\">1</message><message to=\"%0100000d\">2</message>"
+		      "<message to=\"b\">3</message>",
+		      0);
+	strbuf_printf(&expected, "a: 1 | %0100000d: 2 | b: 3 | ~", 0);
+	assert_parts(text.data, expected.data);
 }
 
 /* Nobody is named: the words stay where the agent is asked for them. */
@@ -388,6 +402,9 @@ static void test_time_in_proportion_to_length(void **state)
 	assert_true(flood(FLOOD, "<message to=\"a\">", "<internal>", "</message>") < 5);
 	assert_true(flood(FLOOD, "<internal>", "<message to=\"a\">", "</message>") < 5);
 	assert_true(flood(FLOOD, "<message ", "a=\"b\" ", ">") < 5);
+	assert_true(flood(FLOOD, "<message ", "x=\"\n", ">") < 5);
+	assert_true(flood(FLOOD, "<message ", "x='a y=\"", "") < 5);
+	assert_true(flood(FLOOD, "`<message ", "x ` ``", "`") < 5);
 	assert_true(flood(FLOOD, "<message to=\"", "a", "\">") < 5);
 	assert_true(flood(FLOOD, "`", "<message to=\"a\">", "`") < 5);
 }
@@ -400,6 +417,7 @@ int main(void)
 		cmocka_unit_test(test_scratch),
 		cmocka_unit_test(test_tolerance),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_a_long_name),
 		cmocka_unit_test(test_no_name),
 		cmocka_unit_test(test_empty_blocks_are_dropped),
 		cmocka_unit_test(test_a_body_is_taken_as_it_is),
