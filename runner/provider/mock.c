@@ -107,11 +107,10 @@ static bool mock_next(const char *p, const char *name, struct mock_element *ret)
 	return true;
 }
 
-/* The value of from="…", unescaped; NULL if there is none. */
+/* The value of from="…" as it stands there, which is how `to` wants it; NULL if there is none. */
 static char *mock_from(const struct mock_element *element)
 {
 	static const char name[] = "from=\"";
-	cleanup_strbuf struct strbuf value = STRBUF_EMPTY;
 	const char *start, *end;
 
 	start = memmem(element->attributes, element->attributes_len, name, strlen(name));
@@ -119,10 +118,7 @@ static char *mock_from(const struct mock_element *element)
 		return NULL;
 	start += strlen(name);
 	end = memchr(start, '"', (size_t)(element->attributes + element->attributes_len - start));
-	if (!end)
-		return NULL;
-	mock_unescape(&value, start, (size_t)(end - start));
-	return strbuf_steal(&value);
+	return end ? strndup(start, (size_t)(end - start)) : NULL;
 }
 
 static void mock_answer_one(const struct mock *mock, const struct mock_element *element,

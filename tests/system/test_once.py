@@ -30,7 +30,8 @@ def once(make_session):
         text = request if isinstance(request, str) else json.dumps(request)
         return session.run(stdin=text, env={**MOCK, **env})
     run.workspace = session.workspace
-    return run
+    yield run
+    COPY.unlink(missing_ok=True)
 
 
 def frames(result):
@@ -93,7 +94,6 @@ def test_a_copy_is_kept_without_the_secrets(once):
     assert json.loads(COPY.read_text()) == REQUEST
     assert COPY.stat().st_mode & 0o777 == 0o600
     assert secret not in result.stderr + result.stdout
-    COPY.unlink()
 
 
 def test_a_copy_of_somebody_else_s_does_not_stand_in_the_way(once):
@@ -101,7 +101,6 @@ def test_a_copy_of_somebody_else_s_does_not_stand_in_the_way(once):
     COPY.write_text("not ours")
     result = once(REQUEST)
     assert result.returncode == 0 and len(frames(result)) == 2
-    COPY.unlink(missing_ok=True)
 
 
 def test_secrets_of_any_shape_do_no_harm(once):
@@ -191,6 +190,7 @@ def test_a_stop_before_the_answer_is_an_error_frame(make_session):
     text = session.process.stdout.read()
     session.process.stdout.close()
     session.process.stderr.close()
+    COPY.unlink(missing_ok=True)
     frame = json.loads(text[len(START):-len(END)])
     assert frame["status"] == "error" and "signal 15" in frame["error"]
 

@@ -319,8 +319,11 @@ def test_an_answer_to_an_agent(session):
 def test_names_with_odd_characters_are_found(session):
     session.add_destination('a & "b" <c>', None, channel_type="irc", platform_id="#c")
     message = session.add_chat("hello", channel_type="irc", platform_id="#c")
-    session.start().wait_ack(message)
-    assert session.answers()[0].route == ("irc", "#c", None)
+    session.start(DEBUG).wait_ack(message)
+    answer, = session.answers()
+    assert answer.text == "echo: hello" and answer.route == ("irc", "#c", None)
+    # By its name, not as the last resort.
+    assert len(session.prompts()) == 1
 
 
 def test_an_answer_with_odd_text_arrives_unchanged(session):

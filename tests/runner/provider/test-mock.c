@@ -139,7 +139,7 @@ static void test_echo(void **state)
 	     "<context timezone=\"UTC\" />\n<message id=\"2\" from=\"ca&amp;sa\" sender=\"Ann\">"
 	     "1 &lt; 2 &amp;&quot;&gt;</message>\n<message id=\"4\" from=\"b\" sender=\"x\">\n"
 	     "  <quoted_message from=\"X\">old</quoted_message>\nnew</message>");
-	expect(w, "ready|init kept|result ok 1 <message to=\"ca&sa\">echo: 1 < 2 &\">"
+	expect(w, "ready|init kept|result ok 1 <message to=\"ca&amp;sa\">echo: 1 < 2 &\">"
 		  "</message>\n<message to=\"b\">echo: new</message>\n|");
 }
 
