@@ -61,5 +61,8 @@ install: build ## Install the binary and the man page below PREFIX (DESTDIR is k
 	@meson configure build -Dprefix=$(PREFIX)
 	@meson install -C build
 
+# Without root, the files of containers belong to users whom only a user namespace can name.
 clean: ## Remove what building and testing made
+	@[ "$$(id -u)" -eq 0 ] || [ ! -x .cache/container/podman ] || \
+		.cache/container/podman unshare rm -rf .cache/container
 	rm -rf build build-*/ .cache .pytest_cache
