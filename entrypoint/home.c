@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/log.h"
 #include "common/table.h"
 #include "entrypoint/probe.h"
 
@@ -55,8 +56,8 @@ static void home_link(const char *from, const char *to)
 {
 	struct stat st;
 
-	if (stat(from, &st) == 0)
-		(void)symlink(from, to);
+	if (stat(from, &st) == 0 && symlink(from, to) < 0 && errno != EEXIST)
+		log_info("cannot link %s to %s: %s", to, from, strerror(errno));
 }
 
 /*

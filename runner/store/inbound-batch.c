@@ -185,7 +185,7 @@ static int inbound_batch_fill(struct inbound_batch_walk *walk, struct err *err)
 {
 	struct inbound_batch *batch = &walk->batch;
 	size_t room = walk->choice->limit - batch->count, usable = 0, skip, chosen, to;
-	struct inbound_row *rows;
+	struct inbound_row *rows = NULL;
 	int r;
 
 	while (usable < walk->context_count && walk->context[usable].before < batch->count)
