@@ -68,7 +68,8 @@ def release_build():
 
 
 def lint(path):
-    return (1, 0, 0) if call(path) == 0 else (0, 1, 0)
+    status = call(path)
+    return int(status == 0), int(status not in (0, 77)), int(status == 77)
 
 
 def unit_tests(folder, compiler):

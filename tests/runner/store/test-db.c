@@ -80,7 +80,7 @@ static void test_statements(void **state)
 	assert_int_equal(db_statement(db, QUERY_SELECT, &s, NULL), 0);
 	db_bind_int(s, ":from", 1);
 	assert_int_equal(db_step(db, s, NULL), 1);
-	assert_string_equal(sqlite3_column_text(s, 1), "one");
+	assert_string_equal((const char *)sqlite3_column_text(s, 1), "one");
 	assert_int_equal(db_step(db, s, NULL), 1);
 	assert_int_equal(sqlite3_column_type(s, 1), SQLITE_NULL);
 	/* Asked for again in the midst of it: it starts anew. */
