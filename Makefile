@@ -30,7 +30,7 @@ test: ## Run all tests: unit, whole program, real agent CLI, real containers
 	@$(MAKE) --no-print-directory build
 	@$(PYTHON) tests/run.py full
 
-test-fast: ## Run the first tier only: format, lints, unit and whole-program tests
+test-fast: ## Run the first tier only: lints, and unit tests with gcc and clang
 	@tools/packages.sh build test
 	@$(MAKE) --no-print-directory build
 	@$(PYTHON) tests/run.py fast
@@ -51,7 +51,7 @@ image: ## Build the container image agent-runner with docker or podman
 		$(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) -t $(IMAGE):$(VERSION) -t $(IMAGE):latest .
 
 format: ## Lay out all C files by .clang-format
-	find common entrypoint runner tests bench tools -name '*.[ch]' -exec clang-format -i {} +
+	find common entrypoint runner tests bench tools -name '*.[ch]' -exec $$(command -v clang-format-14 || echo clang-format) -i {} +
 
 lint: ## Check format, layers, headers and mirrored tests
 	@status=0; for lint in tests/lint/*.sh; do sh $$lint || [ $$? -eq 77 ] || status=1; done; \
