@@ -33,9 +33,9 @@
 /* Of processes that are not our children nobody tells us the end. Only while we end. */
 #define INIT_LOOK_MS 10
 /* A call failed that should not: the next look does not depend on a signal that may be lost. */
+#define INIT_RETRY_MS 50
 /* In one go: a fork bomb must not keep us from our signals. */
 #define INIT_REAP_MAX 4096
-#define INIT_RETRY_MS 50
 
 enum init_phase {
 	INIT_INPUT,   /* stdin is awaited, nothing runs yet */
@@ -65,6 +65,7 @@ struct init {
 	int terminal; /* -1: none */
 	bool terminal_given;
 	bool stopping;	    /* SIGTERM or SIGINT came */
+	bool more_dead;	    /* no signal will tell of those that are left to be reaped */
 	uint64_t forwarded; /* signals passed on to this child, as bits */
 	int code;
 	int crashes;			    /* within the time that counts */
@@ -274,8 +275,7 @@ static void init_reap(struct init *init)
 		if (r != REAP_ALIVE && end.pid == init->child)
 			init_on_main_end(init, &end);
 	}
-	if (reaped == INIT_REAP_MAX)
-		init_arm(init, INIT_TIMER_LOOK, 0);
+	init->more_dead = reaped == INIT_REAP_MAX;
 	/* Whoever was being made while we looked for victims has become our child by now. */
 	if (reaped > 0 && r >= 0 && init->phase == INIT_KILLING)
 		family_signal_all(SIGKILL);
@@ -422,6 +422,8 @@ static int init_timeout(const struct init *init)
 {
 	int64_t next = -1, wait;
 
+	if (init->more_dead)
+		return 0;
 	for (size_t i = 0; i < INIT_TIMERS; i++)
 		if (init->deadline_ms[i] >= 0 && (next < 0 || init->deadline_ms[i] < next))
 			next = init->deadline_ms[i];
@@ -451,6 +453,9 @@ static void init_turn(struct init *init)
 	/* Signals first: what ended the child may be among them. After a failed wait, too. */
 	init_read_signals(init);
 	init_reap(init);
+	/* Nobody is left for them: one that is due now would start the end anew. */
+	if (init->phase == INIT_DONE)
+		return;
 	init_run_timers(init);
 	if (n > 0 && fds[1].revents && init->phase == INIT_INPUT)
 		init_start(init);

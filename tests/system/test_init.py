@@ -201,6 +201,22 @@ def test_many_orphans_that_die_at_once(init, puppet):
     init.wait()
 
 
+def test_more_dead_than_one_look_takes(init, puppet):
+    """All of them died while we slept: no signal tells of those behind the first 4096."""
+    pid = init.start("sh", "-c", f"echo up; read go; {puppet} orphans 4200 && echo gone; read wait",
+                     stdin=subprocess.PIPE)
+    assert init.line() == "up\n"
+    os.kill(pid, signal.SIGSTOP)
+    wait_state(pid, "T")
+    init.process.stdin.write("go\n")
+    init.process.stdin.flush()
+    assert init.line() == "gone\n"
+    os.kill(pid, signal.SIGCONT)
+    sessions.wait_until(lambda: len(children(pid)) == 1, "the end of all orphans")
+    init.process.stdin.close()
+    init.wait()
+
+
 def test_orphans_become_ours(init):
     pid = init.start("sh", "-c", "(sleep 1000 & echo $!); read wait", stdin=subprocess.PIPE)
     init.line()
@@ -347,6 +363,12 @@ def test_grace_limits_it(init):
     code, seconds = init.end(pid)
     assert code == 137
     assert seconds < 1
+
+
+def test_a_grace_that_is_over_at_once(init):
+    """The end of the last process and that of the grace may come together."""
+    result = init.run("--grace=0", "true")
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_stopped_processes_end_too(init):
