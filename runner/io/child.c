@@ -53,6 +53,12 @@ static void child_on_stdin(void *userdata, uint32_t events);
 static void child_on_stdout(void *userdata, uint32_t events);
 static void child_on_stderr(void *userdata, uint32_t events);
 
+static void child_say_closed(const struct child *child)
+{
+	if (child->children && child->events.closed)
+		child->events.closed(child->userdata);
+}
+
 static int child_watch(struct child *child)
 {
 	static loop_fd_fn *const handlers[PROCESS_STREAMS] = {
@@ -182,8 +188,12 @@ static void child_on_stdin(void *userdata, uint32_t events)
 	if (!(events & EPOLLERR) && child->outgoing.len > 0)
 		n = write(child->fds[PROCESS_STDIN], child->outgoing.data, child->outgoing.len);
 	if ((events & EPOLLERR) || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+		bool was_cut = child->outgoing.len > 0;
+
 		strbuf_deinit(&child->outgoing);
 		child_close_stream(child, PROCESS_STDIN);
+		if (was_cut)
+			child_say_closed(child);
 		return;
 	}
 	if (n > 0)
@@ -281,7 +291,8 @@ static void child_on_stdout(void *userdata, uint32_t events)
 
 	(void)events;
 	child_enter(child);
-	(void)child_read_stdout(child);
+	if (child_read_stdout(child) == 0)
+		child_say_closed(child);
 	child_leave(child);
 }
 

@@ -35,6 +35,11 @@ struct child_events {
 	/* A line longer than line_max, of len bytes, was dropped: told at its end. May be NULL. */
 	void (*overlong)(void *userdata, size_t len);
 	/*
+	 * It closed stdout, or stdin while bytes waited for it: unless it is about to exit it is of
+	 * no use any more. May be NULL.
+	 */
+	void (*closed)(void *userdata);
+	/*
 	 * The process is gone and all its output was delivered. status as of waitpid(2). The callback
 	 * may free the child. Never called from within child_start().
 	 */

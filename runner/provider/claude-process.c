@@ -15,6 +15,8 @@
 #define CLAUDE_PROCESS_LINE_MAX (64 * 1024 * 1024)
 /* From the start to ready; it takes half a second. */
 #define CLAUDE_PROCESS_START_MS (60 * 1000)
+/* Between the end of its output and its own; then it is given up. */
+#define CLAUDE_PROCESS_CLOSED_MS 1000
 /* Between SIGTERM and SIGKILL for one that is given up. */
 #define CLAUDE_PROCESS_GIVE_UP_MS 2000
 /* This part of the time for a stop is left to it before SIGTERM. */
@@ -25,7 +27,7 @@ struct claude_process {
 	void *userdata;
 	struct child *child;	  /* NULL: there was nothing to be started */
 	struct loop_timer *start; /* not ready in time; or there was nothing to be started */
-	struct loop_timer *end;	  /* the next step of ending it */
+	struct loop_timer *end;	  /* the next step of ending it; or it closed its streams */
 	bool is_resuming;	  /* an earlier conversation */
 	bool is_ready;
 	bool is_stopping;
@@ -106,16 +108,6 @@ static void claude_process_terminate(struct claude_process *process, int64_t kil
 	loop_timer_arm(process->end, kill_ms);
 }
 
-static void claude_process_on_end_timer(void *userdata)
-{
-	struct claude_process *process = userdata;
-
-	if (process->is_terminated)
-		child_signal(process->child, SIGKILL);
-	else
-		claude_process_terminate(process, process->kill_ms);
-}
-
 void claude_process_note(struct claude_process *process, const char *words)
 {
 	err_set(&process->words, 0, "%s", words);
@@ -127,6 +119,20 @@ void claude_process_give_up(struct claude_process *process, enum provider_error 
 		return;
 	process->reason = reason;
 	claude_process_terminate(process, CLAUDE_PROCESS_GIVE_UP_MS);
+}
+
+static void claude_process_on_end_timer(void *userdata)
+{
+	struct claude_process *process = userdata;
+
+	if (process->is_terminated) {
+		child_signal(process->child, SIGKILL);
+	} else if (process->is_stopping) {
+		claude_process_terminate(process, process->kill_ms);
+	} else {
+		claude_process_note(process, "it closed its input or output");
+		claude_process_give_up(process, PROVIDER_CRASHED);
+	}
 }
 
 void claude_process_stop(struct claude_process *process, int64_t kill_after_ms)
@@ -171,6 +177,15 @@ static void claude_process_on_overlong(void *userdata, size_t len)
 	process->events.line(process->userdata, "", 0);
 }
 
+/* Nothing can be said or heard any more. Most often that is its end, which tells more. */
+static void claude_process_on_closed(void *userdata)
+{
+	struct claude_process *process = userdata;
+
+	if (claude_process_is_wanted(process))
+		loop_timer_arm(process->end, CLAUDE_PROCESS_CLOSED_MS);
+}
+
 int claude_process_write(struct claude_process *process, const struct strbuf *text)
 {
 	int r = text->error;
@@ -207,6 +222,7 @@ static int claude_process_spawn(struct claude_process *process, const char *path
 	static const struct child_events events = {
 		.line = claude_process_on_line,
 		.overlong = claude_process_on_overlong,
+		.closed = claude_process_on_closed,
 		.exited = claude_process_on_exited,
 	};
 	struct claude_launch launch = { NULL, NULL };

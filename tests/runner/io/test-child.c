@@ -19,6 +19,7 @@ struct world {
 	size_t overlong, output;
 	int status;
 	bool free_on_line;
+	bool stop_on_closed;
 };
 
 static void on_line(void *userdata, const char *line, size_t len)
@@ -46,6 +47,14 @@ static void on_output(void *userdata, size_t n)
 	struct world *w = userdata;
 
 	w->output += n;
+}
+
+static void on_closed(void *userdata)
+{
+	struct world *w = userdata;
+
+	if (w->stop_on_closed)
+		loop_stop(w->loop, 7);
 }
 
 static void on_exited(void *userdata, int status)
@@ -94,6 +103,7 @@ static void start_spec(struct world *w, const struct child_spec *spec)
 		.line = on_line,
 		.output = on_output,
 		.overlong = on_overlong,
+		.closed = on_closed,
 		.exited = on_exited,
 	};
 	struct err err;
@@ -157,6 +167,29 @@ static void test_child_that_never_reads(void **state)
 		(void)child_write(w->child, bytes, sizeof(bytes));
 	assert_int_equal(loop_run(w->loop, NULL), 0);
 	assert_string_equal(w->lines.data, "done|");
+}
+
+static void test_child_that_closes_stdout(void **state)
+{
+	struct world *w = *state;
+
+	w->stop_on_closed = true;
+	start(w, "echo last; exec >&-; exec sleep 100");
+	assert_int_equal(loop_run(w->loop, NULL), 7);
+	assert_string_equal(w->lines.data, "last|");
+	assert_int_equal(w->status, -1);
+}
+
+static void test_child_that_closes_stdin(void **state)
+{
+	static const char bytes[1024 * 1024];
+	struct world *w = *state;
+
+	w->stop_on_closed = true;
+	start(w, "exec <&-; exec sleep 100");
+	assert_int_equal(child_write(w->child, bytes, sizeof(bytes)), 0);
+	assert_int_equal(loop_run(w->loop, NULL), 7);
+	assert_int_equal(child_write(w->child, "x", 1), -EPIPE);
 }
 
 static void test_overlong_line(void **state)
@@ -251,6 +284,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stdin_is_echoed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_large_write, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_child_that_never_reads, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_child_that_closes_stdout, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_child_that_closes_stdin, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_overlong_line, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_missing_program, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_environment_and_folder, setup, teardown),

@@ -245,6 +245,25 @@ static void test_closed_input_is_a_crash(void **state)
 		   "Claude Code was killed by signal 15: cannot write to it: Broken pipe");
 }
 
+static void test_closed_output_is_a_crash(void **state)
+{
+	struct world *w = *state;
+
+	start(w, "echo ready; exec >&-; exec sleep 100");
+	wait_ready(w);
+	expect_end(w, PROVIDER_CRASHED,
+		   "Claude Code was killed by signal 15: it closed its input or output");
+}
+
+/* What it says with its exit is worth more. */
+static void test_closed_output_before_the_exit_is_none(void **state)
+{
+	struct world *w = *state;
+
+	start(w, "exec >&-; sleep 0.1; echo 'no libfoo' >&2; exit 3");
+	expect_end(w, PROVIDER_UNAVAILABLE, "Claude Code ended with exit code 3: no libfoo");
+}
+
 static void test_given_up(void **state)
 {
 	struct world *w = *state;
@@ -329,6 +348,8 @@ int main(void)
 		TEST(test_not_ready_in_time),
 		TEST(test_ready_in_time),
 		TEST(test_closed_input_is_a_crash),
+		TEST(test_closed_output_is_a_crash),
+		TEST(test_closed_output_before_the_exit_is_none),
 		TEST(test_given_up),
 		TEST(test_stop_by_the_end_of_input),
 		TEST(test_stop_by_sigterm),
