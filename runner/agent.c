@@ -30,7 +30,7 @@ struct agent {
 	char *cwd;
 	char *archive;
 	int64_t last_push;
-	bool fails_to_start; /* the last process ended before it was ready */
+	bool fails_to_start; /* the last process ended before it was ready, or there was none */
 };
 
 static void agent_on_ready(void *userdata)
@@ -74,7 +74,8 @@ static void agent_on_tool_start(void *userdata, const char *id, const char *name
 {
 	struct agent *agent = userdata;
 
-	agent->options.events->tool_start(agent->options.userdata, id, name, timeout_ms);
+	if (agent->state != AGENT_ENDING)
+		agent->options.events->tool_start(agent->options.userdata, id, name, timeout_ms);
 }
 
 static void agent_on_tool_end(void *userdata, const char *id)
@@ -208,8 +209,11 @@ static int agent_start(struct agent *agent, struct err *err)
 	query.directories = (const char *const *)extra;
 	r = agent->type->start(&query, &agent_provider_events, agent, &agent->provider, err);
 	folders_free(extra);
-	if (r < 0)
+	if (r < 0) {
+		/* Whoever waits to learn its commands must not ask for it again and again. */
+		agent->fails_to_start = true;
 		return r;
+	}
 	agent->state = AGENT_STARTING;
 	log_info("agent %s started%s%s", agent->type->name,
 		 agent->continuation ? ", resuming " : ", new conversation",

@@ -416,6 +416,8 @@ static void test_a_start_that_fails(void **state)
 	assert_int_equal(agent_ensure(w->agent, "a", false, &err), -ENOEXEC);
 	assert_string_equal(err.text, "it cannot be started");
 	assert_false(agent_is_running(w->agent));
+	/* Asked once more for its commands, it would fail once more, and so on. */
+	assert_true(agent_knows_commands(w->agent));
 	w->start_result = 0;
 	ensure(w, "a", false);
 	assert_log("start - a;start - a;");
