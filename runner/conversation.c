@@ -61,8 +61,6 @@ static void conversation_follow(struct conversation *c, enum turn_verdict verdic
 		conversation_pump(c, false);
 		break;
 	case TURN_DONE:
-		c->stop_requested = false;
-		loop_timer_disarm(c->timers[CONVERSATION_INTERRUPT]);
 		break;
 	case TURN_RETRY:
 		log_info("trying again in %lld ms", (long long)turn_retry_ms(c->turn));
@@ -79,6 +77,14 @@ static void conversation_follow(struct conversation *c, enum turn_verdict verdic
 	c->events.look(c->userdata);
 }
 
+/* What the user stopped has ended. */
+static void conversation_finish_stop(struct conversation *c)
+{
+	c->stop_requested = false;
+	loop_timer_disarm(c->timers[CONVERSATION_INTERRUPT]);
+	conversation_follow(c, turn_stopped(c->turn));
+}
+
 static void conversation_on_retry(void *userdata)
 {
 	conversation_pump(userdata, false);
@@ -93,7 +99,8 @@ static void conversation_pump(struct conversation *c, bool replace)
 	struct turn_push push;
 	struct err err;
 
-	if (c->ending || conversation_is_waiting(c))
+	/* What came behind a /stop is not given to an agent that is about to be interrupted. */
+	if (c->ending || c->stop_requested || conversation_is_waiting(c))
 		return;
 	if (agent_ensure(c->agent, c->instructions, replace, &err) < 0) {
 		log_error("%s", err.text);
@@ -162,12 +169,10 @@ static void conversation_on_result(void *userdata, const struct provider_result 
 	if (c->ending)
 		return;
 	pulse_no_tools(c->options.pulse);
-	if (!c->stop_requested) {
+	if (c->stop_requested)
+		conversation_finish_stop(c);
+	else
 		conversation_follow(c, turn_result(c->turn, result));
-		return;
-	}
-	turn_stopped(c->turn);
-	conversation_follow(c, TURN_DONE);
 }
 
 static void conversation_on_compacted(void *userdata)
@@ -199,8 +204,10 @@ static void conversation_on_exited(void *userdata, enum provider_error error, co
 		(void)outbox_commit(c->options.outbox);
 	}
 	if (c->stop_requested) {
-		turn_stopped(c->turn);
-		conversation_follow(c, TURN_DONE);
+		conversation_finish_stop(c);
+	} else if (conversation_is_waiting(c)) {
+		/* Its failure was told by a result already, and has its next try coming. */
+		turn_rewind(c->turn);
 	} else if (error != PROVIDER_OK && turn_is_active(c->turn)) {
 		conversation_follow(c, turn_broken(c->turn, error, detail));
 	} else if (error == PROVIDER_OK || error == PROVIDER_INVALID_SESSION) {
@@ -258,12 +265,12 @@ void conversation_interrupt(struct conversation *c, const struct inbound_row *ro
 	(void)outbox_commit(c->options.outbox);
 	if (c->stop_requested || !turn_is_active(c->turn))
 		return;
+	turn_stop(c->turn);
 	if (conversation_is_waiting(c) || !agent_is_ready(c->agent)) {
 		/* Nothing runs that could be interrupted, and what is queued must not be run. */
 		loop_timer_disarm(c->timers[CONVERSATION_RETRY]);
-		turn_stopped(c->turn);
 		agent_stop(c->agent, CONVERSATION_KILL_MS);
-		conversation_follow(c, TURN_DONE);
+		conversation_finish_stop(c);
 		return;
 	}
 	c->stop_requested = true;
@@ -345,6 +352,7 @@ bool conversation_end(struct conversation *c, int64_t kill_after_ms)
 {
 	c->ending = true;
 	loop_timer_disarm(c->timers[CONVERSATION_RETRY]);
+	turn_end(c->turn);
 	if (!agent_is_running(c->agent))
 		return false;
 	agent_stop(c->agent, kill_after_ms);

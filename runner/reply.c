@@ -197,6 +197,13 @@ void reply_release_held(struct reply *reply)
 	strbuf_reset(&reply->held);
 }
 
+void reply_drop_held(struct reply *reply)
+{
+	loop_timer_disarm(reply->hold);
+	reply->holds = false;
+	strbuf_reset(&reply->held);
+}
+
 void reply_send_held(struct reply *reply)
 {
 	reply_release_held(reply);

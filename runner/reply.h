@@ -39,6 +39,8 @@ void reply_free(struct reply *reply);
 
 /* The agent completed a text, and works on. */
 void reply_text(struct reply *reply, const char *text, size_t len);
+/* The process ends, and the answer with it: what is not sent yet never is. */
+void reply_drop_held(struct reply *reply);
 /* It began something else: what it said before is sent and committed. */
 void reply_send_held(struct reply *reply);
 /* What is held goes to the outbox, to be committed with what follows. */

@@ -120,8 +120,7 @@ static int session_set_aside(struct session *s, struct inbound_row *row, struct 
 	case INBOX_TASK:
 		return session_gate_task(s, row, err);
 	case INBOX_STOP:
-		conversation_interrupt(s->conversation, row);
-		break;
+		break; /* session_stop_turn() */
 	case INBOX_UNKNOWN_KIND:
 		log_warning("message %s has the unknown kind \"%s\": acknowledged as failed",
 			    row->id, row->kind);
@@ -137,6 +136,27 @@ static int session_set_aside(struct session *s, struct inbound_row *row, struct 
 		break;
 	}
 	return 0;
+}
+
+static int session_set_aside_all(struct session *s, struct inbound_batch *batch, struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < batch->aside_count; i++)
+		r = session_set_aside(s, &batch->aside[i], err);
+	/* A failed row must be on disk before what follows it. */
+	if (!outbox_commit(s->outbox))
+		return err_set(err, -EAGAIN, "outbound.db cannot be written yet");
+	return r;
+}
+
+/* A /stop ends what came before it, also what was taken up in the same look. */
+static void session_stop_turn(struct session *s, const struct inbound_batch *batch)
+{
+	for (size_t i = 0; i < batch->aside_count; i++)
+		/* A task was handed on, and its row with it. */
+		if (batch->aside[i].id && inbox_aside_reason(&batch->aside[i]) == INBOX_STOP)
+			conversation_interrupt(s->conversation, &batch->aside[i]);
 }
 
 /* Hands the batch on. <0: it could not be claimed, and is still due. */
@@ -176,14 +196,12 @@ static int session_digest(struct session *s, struct inbox_look *look, struct err
 	if (!s->warmed || (look->batch.more && !conversation_is_active(s->conversation)))
 		conversation_warm(s->conversation);
 	s->warmed = true;
-	for (size_t i = 0; r == 0 && i < look->batch.aside_count; i++)
-		r = session_set_aside(s, &look->batch.aside[i], err);
-	/* A stop or a failed row must be on disk before what follows it. */
-	if (!outbox_commit(s->outbox))
-		return err_set(err, -EAGAIN, "outbound.db cannot be written yet");
-	if (r < 0 || look->batch.count == 0)
-		return r;
-	return session_take(s, look, err);
+	r = session_set_aside_all(s, &look->batch, err);
+	if (r == 0 && look->batch.count > 0)
+		r = session_take(s, look, err);
+	if (r == 0)
+		session_stop_turn(s, &look->batch);
+	return r;
 }
 
 static bool session_is_busy(const struct session *s)

@@ -486,9 +486,22 @@ int64_t turn_retry_ms(const struct turn *turn)
 	return turn->options.config->retry_ms[n];
 }
 
-void turn_stopped(struct turn *turn)
+void turn_stop(struct turn *turn)
+{
+	turn_include_unpushed(turn);
+}
+
+enum turn_verdict turn_stopped(struct turn *turn)
 {
 	reply_release_held(turn->reply);
-	turn_include_unpushed(turn);
-	(void)turn_finish(turn, TURN_EVERY_PUSH, false);
+	return turn_finish(turn, TURN_EVERY_PUSH, false);
+}
+
+void turn_end(struct turn *turn)
+{
+	/* The next container's answer says it again; words that no message waits for, nobody. */
+	if (turn->groups)
+		reply_drop_held(turn->reply);
+	else
+		reply_send_held(turn->reply);
 }

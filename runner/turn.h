@@ -92,5 +92,13 @@ enum turn_verdict turn_result(struct turn *turn, const struct provider_result *r
 enum turn_verdict turn_broken(struct turn *turn, enum provider_error error, const char *detail);
 int64_t turn_retry_ms(const struct turn *turn);
 
-/* The user stopped the turn: every claim is completed, what was delivered stays. */
-void turn_stopped(struct turn *turn);
+/*
+ * The user stops what was taken up so far; the agent's end of it is awaited. What is added later
+ * must not be pushed before that.
+ */
+void turn_stop(struct turn *turn);
+/* It came: every claim of what was stopped is completed, what was delivered stays. */
+enum turn_verdict turn_stopped(struct turn *turn);
+
+/* The process ends: the claims are given back, and nothing more may be said about them. */
+void turn_end(struct turn *turn);

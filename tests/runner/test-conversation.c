@@ -6,6 +6,7 @@
 #include "runner/io/child.h"
 #include "tests/capture.h"
 #include "tests/runner/exchange.h"
+#include "tests/runner/provider/fake-cli.h"
 
 static struct capture capture;
 
@@ -232,6 +233,41 @@ static void test_retries_then_tells(void **state)
 	run_until(w, "m1|failed\nm2|completed\n");
 }
 
+/* One failure told twice, by a result and by the exit behind it, is one. */
+static void test_exit_behind_a_failure_costs_no_try(void **state)
+{
+	struct world *w = *state;
+	struct fake_cli cli;
+	char *starts;
+	size_t len;
+
+	fake_cli_make(&cli, "echo x >> starts; read -r line\n"
+			    "echo '{\"type\":\"control_response\",\"response\":{\"subtype\":"
+			    "\"success\",\"request_id\":\"initialize\",\"response\":{}}}'\n"
+			    "read -r line\n"
+			    "echo '{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":true,"
+			    "\"api_error_status\":529,\"result\":\"API Error: 529\"}'\n"
+			    "exit 1");
+	conversation_free(w->c);
+	config_free(w->config);
+	w->c = NULL;
+	w->config = NULL;
+	assert_int_equal(setenv("AGENT_PROVIDER", "claude", 1), 0);
+	assert_int_equal(config_load(folder_file(&w->x.folder, "none.json"), &w->config, NULL), 0);
+	folder_mkdir(&w->x.folder, "agent");
+	open_conversation(w);
+	receive(w, "m1", "a", NULL);
+	run_until(w, "m1|failed\n");
+	assert_non_null(strstr(exchange_sent(&w->x), "I could not reach the AI service"));
+	/* The first try, and one after each wait. */
+	assert_int_equal(
+		fd_read_file(folder_file(&w->x.folder, "agent/starts"), 64, &starts, &len, NULL),
+		0);
+	assert_string_equal(starts, "x\nx\nx\nx\n");
+	free(starts);
+	fake_cli_remove(&cli);
+}
+
 static void test_unknown_continuation_is_dropped(void **state)
 {
 	struct world *w = *state;
@@ -308,6 +344,7 @@ int main(void)
 		CONVERSATION_TEST(test_interrupt),
 		CONVERSATION_TEST(test_interrupt_before_the_agent_is_ready),
 		CONVERSATION_TEST(test_retries_then_tells),
+		CONVERSATION_TEST(test_exit_behind_a_failure_costs_no_try),
 		CONVERSATION_TEST(test_unknown_continuation_is_dropped),
 		CONVERSATION_TEST(test_unusable_agent_is_said),
 		CONVERSATION_TEST(test_end),

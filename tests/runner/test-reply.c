@@ -168,6 +168,18 @@ static void test_held_text_is_sent_by_itself(void **state)
 	assert_string_equal(exchange_sent(&w->x), "m1|a|thread-a|on it\n");
 }
 
+static void test_held_text_can_be_dropped(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "m1", "a");
+	say(w, "<message to=\"ann\">on it</message>");
+	reply_drop_held(w->reply);
+	reply_send_held(w->reply);
+	assert_string_equal(exchange_sent(&w->x), "");
+	assert_false(reply_has_sent(w->reply));
+}
+
 static void test_scratch_is_undelivered(void **state)
 {
 	struct world *w = *state;
@@ -356,6 +368,7 @@ int main(void)
 		REPLY_TEST(test_same_words_twice),
 		REPLY_TEST(test_expectations_end_with_the_result),
 		REPLY_TEST(test_held_text_is_sent_by_itself),
+		REPLY_TEST(test_held_text_can_be_dropped),
 		REPLY_TEST(test_scratch_is_undelivered),
 		REPLY_TEST(test_scratch_is_rescued),
 		REPLY_TEST(test_scratch_beside_a_block_is_not_sent),

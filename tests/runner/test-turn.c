@@ -412,10 +412,50 @@ static void test_stopped(void **state)
 	receive(w, "m2", "b");
 	turn_text(w->turn, "<message to=\"ann\">half</message>",
 		  strlen("<message to=\"ann\">half</message>"));
-	turn_stopped(w->turn);
+	turn_stop(w->turn);
+	assert_int_equal(turn_stopped(w->turn), TURN_DONE);
 	assert_false(turn_is_active(w->turn));
 	assert_string_equal(exchange_sent(&w->x), "m1|a|thread-a|half\n");
 	assert_string_equal(exchange_acks(&w->x), "m1|completed\nm2|completed\n");
+}
+
+/* A task whose script ended just then, for instance: nobody stopped it. */
+static void test_what_came_after_a_stop_is_not_stopped(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "m1", "a");
+	push(w);
+	turn_stop(w->turn);
+	receive(w, "m2", "b");
+	assert_int_equal(turn_stopped(w->turn), TURN_GOES_ON);
+	assert_string_equal(exchange_acks(&w->x), "m1|completed\nm2|processing\n");
+	assert_true(push(w) > 0);
+	assert_non_null(strstr(w->pushed, "from=\"bob\""));
+}
+
+/* The claims are given back, so the next container's answer would come a second time. */
+static void test_end_says_nothing_more(void **state)
+{
+	const char *const text = "<message to=\"ann\">half</message>";
+	struct world *w = *state;
+
+	receive(w, "m1", "a");
+	push(w);
+	turn_text(w->turn, text, strlen(text));
+	turn_end(w->turn);
+	turn_send_held(w->turn);
+	assert_string_equal(exchange_sent(&w->x), "");
+}
+
+static void test_end_says_what_no_message_waits_for(void **state)
+{
+	const char *const text = "<message to=\"ann\">by the way</message>";
+	struct world *w = *state;
+
+	turn_text(w->turn, text, strlen(text));
+	turn_end(w->turn);
+	assert_string_equal(exchange_sent(&w->x), "NULL|a|NULL|by the way\n");
 }
 
 static void test_interrupted_answer_is_not_nudged(void **state)
@@ -493,6 +533,9 @@ int main(void)
 		TURN_TEST(test_background_work_answers_nothing),
 		TURN_TEST(test_background_work_between_turns),
 		TURN_TEST(test_stopped),
+		TURN_TEST(test_what_came_after_a_stop_is_not_stopped),
+		TURN_TEST(test_end_says_nothing_more),
+		TURN_TEST(test_end_says_what_no_message_waits_for),
 		TURN_TEST(test_interrupted_answer_is_not_nudged),
 		TURN_TEST(test_rewind_forgets_a_nudge),
 		TURN_TEST(test_claim_refused),

@@ -148,6 +148,25 @@ def test_after_a_stop_the_session_goes_on(make_session):
     assert session.texts() == ["Stopped.", "echo: next"]
 
 
+def test_stop_ends_what_came_in_the_same_moment(session):
+    """In one commit, the message first: it is stopped with the rest, and not answered later."""
+    first = session.add_chat("first")
+    session.start(SLOW).wait_turn(first)
+    session.wait_stderr("agent mock started")
+    rest = session.add_chats(["second", "/stop"])
+    session.wait_ack([first, *rest])
+    assert session.texts() == ["Stopped."]
+
+
+def test_a_word_that_may_be_a_command_is_answered_without_an_agent(session):
+    """An agent that cannot be started announces no commands: they are not waited for."""
+    word = session.add_chat("/foo")
+    session.start({"AGENT_MOCK_DELAY_MS": "soon"}).wait_ack(word, "failed")
+    answer, = session.texts()
+    assert answer.startswith("I cannot work")
+    assert len(session.lines("AGENT_MOCK_DELAY_MS")) < 5
+
+
 def test_stop_keeps_what_was_finished(make_session):
     session = make_session(env={"AGENT_MOCK_DELAY_MS": "500"})
     first = session.add_chat("first")
