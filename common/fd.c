@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <poll.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -30,6 +32,21 @@ int fd_set_cloexec(int fd, bool on)
 	return fcntl(fd, F_SETFD, on ? FD_CLOEXEC : 0) < 0 ? -errno : 0;
 }
 
+/*
+ * After a failed read or write: shall it be tried again? One end of a pipe or socket can have been
+ * made non-blocking by whoever else holds it: then this waits.
+ */
+static bool fd_wait(int fd, short events)
+{
+	struct pollfd pollfd = { .fd = fd, .events = events };
+
+	if (errno == EINTR)
+		return true;
+	if (errno != EAGAIN)
+		return false;
+	return poll(&pollfd, 1, -1) >= 0 || errno == EINTR;
+}
+
 int fd_write_all(int fd, const void *bytes, size_t n)
 {
 	const char *p = bytes;
@@ -37,11 +54,10 @@ int fd_write_all(int fd, const void *bytes, size_t n)
 	while (n > 0) {
 		ssize_t done = write(fd, p, n);
 
-		if (done < 0) {
-			if (errno == EINTR)
-				continue;
+		if (done < 0 && fd_wait(fd, POLLOUT))
+			continue;
+		if (done < 0)
 			return -errno;
-		}
 		p += done;
 		n -= (size_t)done;
 	}
@@ -58,7 +74,7 @@ int fd_read_all(int fd, size_t limit, char **ret_text, size_t *ret_len, struct e
 		if (strbuf_reserve(&text, FD_READ_STEP) < 0)
 			return err_sys(err, -ENOMEM, "cannot read");
 		n = read(fd, text.data + text.len, FD_READ_STEP);
-		if (n < 0 && errno == EINTR)
+		if (n < 0 && fd_wait(fd, POLLIN))
 			continue;
 		if (n < 0)
 			return err_sys(err, -errno, "cannot read");

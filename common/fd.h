@@ -10,7 +10,7 @@
 int fd_set_nonblock(int fd, bool on);
 int fd_set_cloexec(int fd, bool on);
 
-/* Writes all n bytes to a blocking fd; EINTR is retried. 0 or -errno. */
+/* Writes all n bytes; EINTR is retried, and a full non-blocking fd waited for. 0 or -errno. */
 int fd_write_all(int fd, const void *bytes, size_t n);
 
 /*

@@ -4,6 +4,7 @@
  * One line on stderr for each call, written with a single write(2), so that lines of several
  * processes never mix. Control characters are shown as '?': logged text cannot forge a line.
  * Message text and secrets are logged at debug level only, if at all.
+ * A line that stderr's reader leaves no room for is dropped: nothing waits for a log.
  * The level is the program's only mutable global.
  */
 

@@ -63,6 +63,7 @@ static void once_append_or_null(struct strbuf *out, const char *text, size_t len
 static void once_frame(struct once *once, const char *result, size_t len, const char *error)
 {
 	cleanup_strbuf struct strbuf frame = STRBUF_EMPTY;
+	int r;
 
 	strbuf_puts(&frame, ONCE_START "{\"status\":");
 	strbuf_puts(&frame, error ? "\"error\"" : "\"success\"");
@@ -81,8 +82,12 @@ static void once_frame(struct once *once, const char *result, size_t len, const 
 	if (frame.error) {
 		log_error("out of memory");
 		once->failed = true;
-	} else if (fd_write_all(STDOUT_FILENO, frame.data, frame.len) < 0) {
-		log_warning("nobody reads the answer");
+		return;
+	}
+	r = fd_write_all(STDOUT_FILENO, frame.data, frame.len);
+	if (r < 0) {
+		log_error("the answer cannot be written to standard output: %s", strerror(-r));
+		once->failed = true;
 	}
 }
 

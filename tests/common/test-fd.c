@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "tests/test.h"
+#include "tests/forked.h"
 
 static void test_read_file(void **state)
 {
@@ -63,6 +64,34 @@ static void test_flags(void **state)
 	assert_int_equal(fd_set_nonblock(-1, true), -EBADF);
 }
 
+#define MANY 300000
+
+static int pass_many_through_a_non_blocking_pipe(void)
+{
+	cleanup_free char *text = calloc(1, MANY), *back = NULL;
+	int ends[2];
+	size_t len = 0;
+
+	CHECK(pipe2(ends, O_NONBLOCK | O_CLOEXEC) == 0);
+	if (fork() == 0) {
+		close(ends[0]);
+		/* The reader finds nothing at first. */
+		(void)poll(NULL, 0, 20);
+		_exit(fd_write_all(ends[1], text, MANY) != 0);
+	}
+	close(ends[1]);
+	CHECK(fd_read_all(ends[0], MANY, &back, &len, NULL) == 0);
+	CHECK(len == MANY);
+	return 0;
+}
+
+/* Whoever holds the other end of stdin or stdout decides about O_NONBLOCK, too. */
+static void test_non_blocking_fds_are_waited_for(void **state)
+{
+	(void)state;
+	assert_int_equal(forked(pass_many_through_a_non_blocking_pipe), 0);
+}
+
 static void test_standard_streams_are_filled(void **state)
 {
 	int saved = dup(STDIN_FILENO), fd;
@@ -83,6 +112,7 @@ int main(void)
 		cmocka_unit_test(test_read_file),
 		cmocka_unit_test(test_read_file_takes_regular_files_only),
 		cmocka_unit_test(test_flags),
+		cmocka_unit_test(test_non_blocking_fds_are_waited_for),
 		cmocka_unit_test(test_standard_streams_are_filled),
 	};
 

@@ -2,9 +2,11 @@
 #include "common/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "common/fd.h"
 #include "tests/test.h"
 
 /* Runs log_write with stderr as a pipe and returns what came out, as a string. */
@@ -57,6 +59,27 @@ static void test_long_line_is_cut(void **state)
 	assert_int_equal(line[LOG_LINE_MAX - 1], '\n');
 }
 
+static void test_nobody_reads(void **state)
+{
+	int saved = dup(STDERR_FILENO), ends[2];
+	char byte = 'x';
+
+	(void)state;
+	assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
+	while (write(ends[1], &byte, 1) == 1)
+		;
+	assert_int_equal(fd_set_nonblock(ends[1], false), 0);
+	assert_int_equal(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
+	/* Would hang. */
+	errno = ENOENT;
+	log_error("dropped");
+	assert_int_equal(errno, ENOENT);
+	assert_int_equal(dup2(saved, STDERR_FILENO), STDERR_FILENO);
+	close(saved);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 static void test_level_names(void **state)
 {
 	enum log_level level;
@@ -73,6 +96,7 @@ int main(void)
 		cmocka_unit_test(test_line),
 		cmocka_unit_test(test_text_cannot_forge_a_line),
 		cmocka_unit_test(test_long_line_is_cut),
+		cmocka_unit_test(test_nobody_reads),
 		cmocka_unit_test(test_level_names),
 	};
 

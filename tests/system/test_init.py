@@ -325,6 +325,23 @@ def test_a_log_that_nobody_reads_kills_nobody(init):
     assert init.wait()[0] == 4
 
 
+def test_a_log_that_nobody_empties_holds_nobody(init):
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            os.write(writer, b"x")
+    os.set_blocking(writer, True)
+    pid = init.start("--log-level=debug", "sh", "-c", "echo ready; read wait; exit 4",
+                     stderr=writer, stdin=subprocess.PIPE)
+    os.close(writer)
+    assert init.line() == "ready\n"
+    os.kill(pid, signal.SIGWINCH)
+    init.process.stdin.close()
+    assert init.wait()[0] == 4
+    os.close(reader)
+
+
 # The end
 
 

@@ -195,6 +195,16 @@ def test_a_stop_before_the_answer_is_an_error_frame(make_session):
     assert frame["status"] == "error" and "signal 15" in frame["error"]
 
 
+def test_an_answer_that_cannot_be_written_is_a_failure(make_session):
+    session = make_session(provider=None)
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        session.process = popen(session, stdout=full, stderr=subprocess.PIPE)
+    _, log = session.process.communicate(json.dumps(REQUEST))
+    COPY.unlink(missing_ok=True)
+    assert session.process.returncode == 1
+    assert "the answer cannot be written to standard output: No space left on device" in log
+
+
 def test_an_empty_input_is_a_session(make_session):
     session = make_session()
     message = session.add_chat("hello")
