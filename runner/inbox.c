@@ -15,8 +15,9 @@ struct inbox_walk {
 	const struct inbox_view *view;
 	struct inbox_look *look;
 	size_t taken;
-	bool blocked; /* a command waits, or the turn is full: what comes after it waits too */
-	int error;    /* <0: what a row is could not be found out, and the look fails */
+	bool blocked;	  /* a command waits, or the turn is full: what comes after it waits too */
+	int error;	  /* <0: what a row is could not be found out, and the look fails */
+	bool is_outbound; /* what failed is outbound.db */
 };
 
 static bool inbox_kind_is_known(const char *kind)
@@ -38,9 +39,11 @@ enum inbox_aside inbox_aside_reason(const struct inbound_row *row)
 
 static int inbox_is_acked(void *userdata, const char *id)
 {
-	const struct inbox_walk *walk = userdata;
+	struct inbox_walk *walk = userdata;
+	int r = outbound_has_ack(walk->view->outbound, id, NULL);
 
-	return outbound_has_ack(walk->view->outbound, id, NULL);
+	walk->is_outbound = r < 0;
+	return r;
 }
 
 /* 1: a script decides about this row; 0: none does; -ENOMEM. */
@@ -109,30 +112,40 @@ static enum inbound_pick inbox_pick(void *userdata, const struct inbound_row *ro
 	return INBOUND_TAKE;
 }
 
+static int inbox_read(struct inbound *inbound, struct inbox_walk *walk, struct inbox_look *look,
+		      struct err *err)
+{
+	const struct inbox_view *view = walk->view;
+	const struct inbound_choice choice = {
+		.first_look = view->first_look,
+		.limit = view->limit,
+		.userdata = walk,
+		.is_acked = inbox_is_acked,
+		.pick = inbox_pick,
+	};
+	int r;
+
+	r = inbound_destinations(inbound, &look->destinations, err);
+	if (r == 0) {
+		outbound_begin_reads(view->outbound);
+		r = inbound_batch_read(inbound, &choice, &look->batch, err);
+		outbound_end_reads(view->outbound);
+	}
+	if (r == 0 && walk->error)
+		r = err_sys(err, walk->error, "cannot read messages");
+	return r < 0 && !walk->is_outbound ? err_prefix(err, r, "%s", view->inbound_path) : r;
+}
+
 int inbox_look(const struct inbox_view *view, struct inbox_look *ret_look, struct err *err)
 {
 	struct inbox_look look = { .command = COMMAND_NONE };
 	struct inbox_walk walk = { .view = view, .look = &look, .blocked = view->turn_is_full };
-	const struct inbound_choice choice = {
-		.first_look = view->first_look,
-		.limit = view->limit,
-		.userdata = &walk,
-		.is_acked = inbox_is_acked,
-		.pick = inbox_pick,
-	};
 	cleanup_inbound struct inbound *inbound = NULL;
 	int r;
 
 	r = inbound_open(view->inbound_path, &inbound, err);
 	if (r == 0)
-		r = inbound_destinations(inbound, &look.destinations, err);
-	if (r == 0) {
-		outbound_begin_reads(view->outbound);
-		r = inbound_batch_read(inbound, &choice, &look.batch, err);
-		outbound_end_reads(view->outbound);
-	}
-	if (r == 0 && walk.error)
-		r = err_sys(err, walk.error, "cannot read messages");
+		r = inbox_read(inbound, &walk, &look, err);
 	if (r < 0) {
 		inbox_look_deinit(&look);
 		return r;

@@ -351,7 +351,8 @@ static void assert_fails(struct world *w, int r, const char *text)
 	struct err err = { "" };
 
 	assert_int_equal(inbox_look(&w->view, &w->look, &err), r);
-	(void)snprintf(expected, sizeof(expected), "%s%s", *text == ' ' ? w->inbound : "", text);
+	(void)snprintf(expected, sizeof(expected), "%s%s", strchr(" :", *text) ? w->inbound : "",
+		       text);
 	assert_string_equal(err.text, expected);
 	assert_memory_equal(&w->look, &untouched, sizeof(untouched));
 }
@@ -368,6 +369,8 @@ static void test_failures(void **state)
 		      "ALTER TABLE hidden RENAME TO processing_ack");
 	assert_string_equal(look(w), "a");
 	inbox_look_deinit(&w->look);
+	database_exec(w->inbound, "ALTER TABLE messages_in RENAME COLUMN content TO hidden");
+	assert_fails(w, -EIO, ": no such column: messages_in.content (SQLite 1)");
 	assert_int_equal(unlink(w->inbound), 0);
 	assert_fails(w, -EAGAIN, " is missing: the host has to create it");
 }

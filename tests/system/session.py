@@ -182,13 +182,15 @@ class Session:
     """
     provider, config: go to container.json (provider None: no such file).
     env: the runner's variables besides a bare environment; outbound: does the host make that file?
+    grace: for --grace, long by default, so that a busy machine is not taken for a loop that hangs.
     """
 
-    def __init__(self, provider="mock", env=None, config=None, args=(), outbound=True):
+    def __init__(self, provider="mock", env=None, config=None, args=(), outbound=True,
+                 grace="15s"):
         self.base = pathlib.Path(tempfile.mkdtemp(prefix="agent-runner-test-"))
         self.workspace = self.base / "workspace"
         self.home = self.base / "home"
-        self.args = list(args)
+        self.args = [f"--grace={grace}", *args]
         self.env = {
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
             "HOME": str(self.home),

@@ -208,7 +208,9 @@ def test_inbound_damaged_for_a_moment(make_session, damage):
     session.wait(lambda: complaints(session), "a complaint")
     os.replace(session.base / "good.db", session.inbound)
     session.wait_ack(session.add_chat("third"))
-    assert len(complaints(session)) == 1
+    # One for what its header says, one for what is behind it, if the look was under way.
+    assert len(complaints(session)) <= 2
+    assert all("inbound.db" in line for line in complaints(session))
 
 
 def test_inbound_locked_for_six_seconds(make_session):
@@ -222,7 +224,8 @@ def test_inbound_locked_for_six_seconds(make_session):
         db.execute("COMMIT")
     db.close()
     session.wait_ack("in-locked")
-    assert all("locked" in line for line in complaints(session)) and len(complaints(session)) <= 2
+    assert len(complaints(session)) <= 1
+    assert all("inbound.db" in line for line in complaints(session))
 
 
 def test_a_stop_while_inbound_is_locked(session):
@@ -230,7 +233,7 @@ def test_a_stop_while_inbound_is_locked(session):
     with sqlite3.connect(session.inbound, isolation_level=None) as db:
         db.execute("BEGIN EXCLUSIVE")
         assert session.stop() == 0
-        assert session.stop_seconds < 0.5
+        assert session.stop_seconds < 1
     db.close()
 
 

@@ -98,10 +98,11 @@ def test_right_after_the_start(session):
 
 
 def test_while_answers_are_written(make_session):
-    session = make_session(env={"AGENT_MOCK_DELAY_MS": "20"})
+    session = make_session(env={"AGENT_MOCK_DELAY_MS": "50"})
     ids = session.add_chats([f"{i}" for i in range(300)])
     for _ in range(3):
-        session.start().wait_answers(len(session.answers()) + 20)
+        # A moment later some more are written; thirty times as many are left.
+        session.start().wait_answers(len(session.answers()) + 1)
         assert session.stop() == 0
         assert "processing" not in session.acks().values()
         assert len(session.answers()) == len(session.acks())
