@@ -9,6 +9,7 @@
 #include "common/fd.h"
 #include "common/strbuf.h"
 #include "common/table.h"
+#include "common/utf8.h"
 #include "entrypoint/cli.h"
 #include "entrypoint/proc.h"
 #include "entrypoint/workspace.h"
@@ -63,10 +64,13 @@ static int healthcheck_rate_init(struct healthcheck_scene *s, pid_t pid)
 	s->names_workspace = names_workspace;
 	/* Where it names none, this is what our environment says: nobody can read its own. */
 	is_same = strcmp(s->cli.workspace, s->spec->workspace) == 0;
-	if (is_same && names_workspace)
-		return HEALTHCHECK_RATING_MAX;
-	/* HEALTHCHECK in an image cannot know which workspace the container was told. */
+	/*
+	 * HEALTHCHECK in an image cannot know which workspace the container was told. And whatever
+	 * an agent starts that looks like us, it is not PID 1.
+	 */
 	if (pid == 1 && (is_same || strcmp(s->spec->workspace, WORKSPACE_DEFAULT) == 0))
+		return HEALTHCHECK_RATING_MAX;
+	if (is_same && names_workspace)
 		return HEALTHCHECK_RATING_MAX - 1;
 	return is_same ? 1 : 0;
 }
@@ -127,10 +131,22 @@ static bool healthcheck_is_session(const struct healthcheck_scene *s)
 
 /* The checks of our own */
 
+/* T, t: stopped or traced; Z, X: dead. A process whose state cannot be read runs. */
+static bool healthcheck_runs(const struct proc_status *status)
+{
+	return !status->state || !strchr("TtZX", status->state);
+}
+
 static enum runner_health healthcheck_init(const struct healthcheck_scene *s, struct err *text)
 {
+	struct proc_status status;
+
 	if (!s->init) {
 		err_set(text, 0, "there is no agent-runner process");
+		return RUNNER_HEALTH_FAIL;
+	}
+	if (proc_status(s->init, &status) == 0 && !healthcheck_runs(&status)) {
+		err_set(text, 0, "process %d is in state %c", (int)s->init, status.state);
 		return RUNNER_HEALTH_FAIL;
 	}
 	err_set(text, 0, "process %d, mode %s", (int)s->init,
@@ -174,8 +190,7 @@ static enum runner_health healthcheck_loop(const struct healthcheck_scene *s, st
 			"there is no session loop: it has ended, or is being started again");
 		return RUNNER_HEALTH_FAIL;
 	}
-	/* T, t: stopped or traced; Z, X: dead. */
-	if (status.state && strchr("TtZX", status.state)) {
+	if (!healthcheck_runs(&status)) {
 		err_set(text, 0, "the session loop, process %d, is in state %c", (int)s->loop,
 			status.state);
 		return RUNNER_HEALTH_FAIL;
@@ -210,20 +225,23 @@ struct healthcheck_report {
 	size_t count;
 };
 
-static void healthcheck_put_json(struct strbuf *out, const char *text)
+/* A text can hold a path, and a path any byte: what is written is one line of valid UTF-8. */
+static void healthcheck_put_text(struct strbuf *out, const char *text, bool json)
 {
-	(void)strbuf_putc(out, '"');
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
+	cleanup_strbuf struct strbuf valid = STRBUF_EMPTY;
 
-		if (c == '"' || c == '\\')
+	if (utf8_append_valid(&valid, text, strlen(text)) < 0)
+		out->error = valid.error;
+	for (size_t i = 0; i < valid.len; i++) {
+		unsigned char c = (unsigned char)valid.data[i];
+
+		if (c < 0x20 || c == 0x7f)
+			(void)strbuf_putc(out, '?');
+		else if (json && (c == '"' || c == '\\'))
 			(void)strbuf_printf(out, "\\%c", c);
-		else if (c < 0x20 || c == 0x7f)
-			(void)strbuf_printf(out, "\\u%04x", c);
 		else
 			(void)strbuf_putc(out, (char)c);
 	}
-	(void)strbuf_putc(out, '"');
 }
 
 static void healthcheck_report_row(struct healthcheck_report *report, const char *name,
@@ -232,14 +250,15 @@ static void healthcheck_report_row(struct healthcheck_report *report, const char
 	if (health == RUNNER_HEALTH_FAIL)
 		report->is_healthy = false;
 	if (!report->json) {
-		(void)strbuf_printf(&report->out, "%-8s %-10s %s\n", healthcheck_words[health],
-				    name, text->text);
+		(void)strbuf_printf(&report->out, "%-8s %-10s ", healthcheck_words[health], name);
+		healthcheck_put_text(&report->out, text->text, false);
+		(void)strbuf_putc(&report->out, '\n');
 		return;
 	}
-	(void)strbuf_printf(&report->out, "%s{\"name\":\"%s\",\"status\":\"%s\",\"text\":",
+	(void)strbuf_printf(&report->out, "%s{\"name\":\"%s\",\"status\":\"%s\",\"text\":\"",
 			    report->count++ ? "," : "", name, healthcheck_words[health]);
-	healthcheck_put_json(&report->out, text->text);
-	(void)strbuf_putc(&report->out, '}');
+	healthcheck_put_text(&report->out, text->text, true);
+	(void)strbuf_puts(&report->out, "\"}");
 }
 
 static void healthcheck_run_rows(const struct healthcheck_scene *s,

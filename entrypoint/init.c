@@ -236,6 +236,7 @@ static bool init_is_crash(const struct init *init, const struct reap *end)
 
 static void init_on_main_end(struct init *init, const struct reap *end)
 {
+	bool is_early;
 	char how[64];
 
 	init_take_terminal(init);
@@ -261,7 +262,10 @@ static void init_on_main_end(struct init *init, const struct reap *end)
 		return;
 	}
 	log_debug("%s ended with code %d", init->job->what, end->code);
-	init_end(init, end->code);
+	/* The loop handles the signal: this one had not begun, and ended as it was asked to. */
+	is_early = init->job->restarts && init->stopping &&
+		   signals_kind((unsigned int)end->signo) == SIGNALS_END;
+	init_end(init, is_early ? EXIT_CODE_OK : end->code);
 }
 
 /* Reaps everybody who is dead now. */

@@ -197,7 +197,7 @@ static int main_prepare(struct main_context *context, struct err *err)
 	if (r != 0)
 		return r;
 	/* After the chown step, which needs what it takes away. */
-	if (privileges_protect_init(&warning) < 0)
+	if (privileges_protect_init(user, &warning) < 0)
 		log_warning("the init process is not protected: %s", warning.text);
 	return 0;
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/exit-code.h"
+#include "common/log.h"
 #include "common/number.h"
 #include "entrypoint/identity.h"
 
@@ -42,14 +43,17 @@ static void privileges_set_identity(struct privileges_user *user, const struct i
 static void privileges_describe(struct privileges_user *user, bool wants_groups)
 {
 	struct identity identity;
+	struct err err;
 
 	if (identity_by_uid(PRIVILEGES_PASSWD, user->uid, &identity, NULL) < 0)
 		return;
 	privileges_set_identity(user, &identity);
 	if (wants_groups &&
 	    identity_groups(PRIVILEGES_GROUP, identity.name, user->gid, user->groups,
-			    PRIVILEGES_GROUPS_MAX, &user->n_groups, NULL) < 0)
+			    PRIVILEGES_GROUPS_MAX, &user->n_groups, &err) < 0) {
+		log_warning("no supplementary groups: %s", err.text);
 		user->n_groups = 0;
+	}
 }
 
 /* USER[:GROUP]. As in Docker, a group that is named explicitly is the only one. */
@@ -121,7 +125,8 @@ int privileges_find_user(const char *spec, const char *workspace, struct privile
 			       spec, geteuid(), user.uid, user.gid);
 	if (user.uid == 0)
 		return err_set(err, EXIT_CODE_USAGE,
-			       "--user %s is root: to stay root, say --allow-root", spec);
+			       "--user %s is root: to stay root, say --allow-root instead of it",
+			       spec);
 	*ret_user = user;
 	return 0;
 }

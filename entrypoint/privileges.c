@@ -353,11 +353,29 @@ int privileges_switch_user(const struct privileges_user *user, struct err *err)
 	return 0;
 }
 
-int privileges_protect_init(struct err *err)
+/*
+ * Without CAP_KILL, root reaches nobody else. A process may signal those of its real uid, too: that
+ * is all that changes, and the user still gets nothing of ours, which goes by the effective one.
+ */
+static int privileges_stay_in_touch(const struct privileges_user *user, cap_t have, struct err *err)
+{
+	cap_flag_value_t has = CAP_CLEAR;
+
+	if (cap_get_flag(have, CAP_KILL, CAP_EFFECTIVE, &has) == 0 && has == CAP_SET)
+		return 0;
+	if (setresuid(user->uid, (uid_t)-1, (uid_t)-1) < 0)
+		return err_sys(err, -errno,
+			       "without CAP_KILL it cannot pass on signals to uid %u: setresuid",
+			       user->uid);
+	return 0;
+}
+
+int privileges_protect_init(const struct privileges_user *user, struct err *err)
 {
 	enum policy_mode modes[POLICY_PROTECTION_COUNT];
 	const struct policy_kept_cap *kept;
 	size_t n;
+	int r;
 
 	memcpy(modes, policy_of(POLICY_ROLE_RUNNER)->modes, sizeof(modes));
 	if (privileges_read_environment(modes, err) != 0)
@@ -365,14 +383,17 @@ int privileges_protect_init(struct err *err)
 	if (modes[POLICY_PROTECTION_UNDUMPABLE] != POLICY_MODE_OFF &&
 	    prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L) < 0)
 		return err_sys(err, -errno, "dumpable");
-	/* CAPS=off means that a child may need what PID 1 would drop here. */
-	if (geteuid() != 0 || modes[POLICY_PROTECTION_CAPS] == POLICY_MODE_OFF)
+	if (geteuid() != 0)
 		return 0;
 	cleanup_cap cap_t have = cap_get_proc();
 	cleanup_cap cap_t want = cap_init();
 
 	if (!have || !want)
 		return err_sys(err, -errno, "capget");
+	r = user ? privileges_stay_in_touch(user, have, err) : 0;
+	/* CAPS=off means that a child may need what PID 1 would drop here. */
+	if (r < 0 || modes[POLICY_PROTECTION_CAPS] == POLICY_MODE_OFF)
+		return r;
 	kept = policy_init_caps(&n);
 	for (size_t i = 0; i < n; i++) {
 		cap_flag_value_t has = CAP_CLEAR;

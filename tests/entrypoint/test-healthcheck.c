@@ -255,6 +255,33 @@ static void test_json(void **state)
 	check_line(s, "{\"healthy\":false,\"checks\":[{\"name\":\"init\",\"status\":\"failed\"");
 }
 
+static void test_init_is_stopped(void **state)
+{
+	struct scene *s = *state;
+	int status;
+
+	start(s, NULL, "--keep-alive");
+	assert_int_equal(kill(s->init, SIGSTOP), 0);
+	assert_int_equal(waitpid(s->init, &status, WUNTRACED), s->init);
+	assert_int_equal(probe(s, false), EXIT_CODE_UNHEALTHY);
+	check_line(s, "failed   init       process %d is in state T\n", (int)s->init);
+}
+
+/* A path can hold any byte. */
+static void test_odd_bytes(void **state)
+{
+	struct scene *s = *state;
+	char own[sizeof(s->workspace)];
+
+	(void)strcpy(own, s->workspace);
+	(void)strcpy(s->workspace, "/tmp/no\nsuch\xff\"\\");
+	assert_int_equal(probe(s, false), EXIT_CODE_UNHEALTHY);
+	check_line(s, "\nfailed   workspace  /tmp/no?such\xef\xbf\xbd\"\\ does not exist");
+	assert_int_equal(probe(s, true), EXIT_CODE_UNHEALTHY);
+	check_line(s, "\"text\":\"/tmp/no?such\xef\xbf\xbd\\\"\\\\ does not exist");
+	(void)strcpy(s->workspace, own);
+}
+
 /* Another workspace's processes are not ours. */
 static void test_neighbours(void **state)
 {
@@ -281,6 +308,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_a_workspace_that_cannot_be_used, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_json, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_init_is_stopped, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_odd_bytes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_neighbours, setup, teardown),
 	};
 

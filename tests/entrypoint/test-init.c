@@ -122,12 +122,19 @@ static int job_ask_in_vain(void *userdata)
 static void test_end(void **state)
 {
 	static const struct init_job asks = { .what = "the job", .run = job_ask };
+	static const struct init_job begins = {
+		.what = "the job",
+		.run = job_ask,
+		.restarts = true,
+	};
 	static const struct init_job in_vain = { .what = "the job", .run = job_ask_in_vain };
 	static struct capture capture;
 	int code;
 
 	(void)state;
 	assert_int_equal(run(&asks, -1), 143);
+	/* A loop that was ended before it could handle the signal. */
+	assert_int_equal(run(&begins, -1), 0);
 	capture_start(&capture, STDERR_FILENO);
 	code = run(&in_vain, 50);
 	assert_string_equal(capture_stop(&capture),

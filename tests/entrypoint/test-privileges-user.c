@@ -103,7 +103,8 @@ static void test_root_has_to_be_asked_for(void **state)
 	(void)state;
 	if (geteuid() == 0) {
 		assert_int_equal(privileges_find_user("0", "/", &user, &err), EXIT_CODE_USAGE);
-		assert_string_equal(err.text, "--user 0 is root: to stay root, say --allow-root");
+		assert_string_equal(
+			err.text, "--user 0 is root: to stay root, say --allow-root instead of it");
 		assert_int_equal(privileges_find_user("root:daemon", "/", &user, &err),
 				 EXIT_CODE_USAGE);
 	} else {

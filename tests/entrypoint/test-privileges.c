@@ -296,7 +296,7 @@ static int protect_init(void)
 	struct err err = { .text = "" };
 
 	CHECK(proc_status(0, &before) == 0);
-	CHECK(privileges_protect_init(&err) == 0);
+	CHECK(privileges_protect_init(target(), &err) == 0);
 	CHECK(prctl(PR_GET_DUMPABLE) == 0);
 	CHECK(proc_status(0, &after) == 0);
 	if (geteuid() != 0) {

@@ -226,3 +226,15 @@ echo '{"provider":"mock"}' > workspace/agent/container.json
         # The host did not make it yet.
         assert report["inbound"][0] == "failed"
         assert report["code"] == 1
+
+
+@AS_ROOT
+def test_what_an_agent_starts_is_not_pid_1(root):
+    root.setup = "chmod 777 workspace"
+    init = root.start("sleep", "1000")
+    result = root.enter(init, "sh", "-c", """
+        /agent-runner --workspace=/workspace --keep-alive &
+        until grep -q agent-runner /proc/$!/comm; do :; done
+        /agent-runner --healthcheck --workspace=/workspace
+        kill $!""", user=1000)
+    assert "ok       init       process 1, mode command\n" in result.stdout

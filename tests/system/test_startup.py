@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import platform
+import signal
 import struct
 import subprocess
 
@@ -220,6 +221,20 @@ def test_root_without_capabilities(root):
     result = root.run("--", "true")
     assert result.returncode == 77
     assert "cannot become 1000:1000" in result.stderr
+
+
+def test_root_without_cap_kill_passes_signals_on(root):
+    """--user 0 --cap-drop=ALL --cap-add=SETUID --cap-add=SETGID"""
+    root.prefix = "setpriv --bounding-set=-all,+setuid,+setgid"
+    init = root.start("--", "sh", "-c", "trap 'exit 9' TERM; sleep 1000 & wait")
+    sessions.wait_until(lambda: "sleep" in map(sessions.process_name, sessions.descendants(init)),
+                        "the shell's child")
+    status = read_status(init)
+    assert status["Uid"].split() == ["1000", "0", "0", "0"]
+    result = root.enter(init, "cat", "/proc/1/environ", user=1000)
+    assert "Permission denied" in result.stderr
+    os.kill(init, signal.SIGTERM)
+    assert root.process.wait(sessions.PATIENCE) == 9
 
 
 def test_the_loop_and_its_children(root):
