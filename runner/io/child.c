@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -378,6 +379,15 @@ static void child_finish(struct child *child, int status)
 	child_leave(child);
 }
 
+static void children_on_end(struct children *children, pid_t pid, int status)
+{
+	for (struct child *child = children->first; child; child = child->next)
+		if (child->pid == pid) {
+			child_finish(child, status);
+			break;
+		}
+}
+
 static void children_on_sigchld(void *userdata, const struct signalfd_siginfo *info)
 {
 	struct children *children = userdata;
@@ -387,11 +397,16 @@ static void children_on_sigchld(void *userdata, const struct signalfd_siginfo *i
 	(void)info;
 	/* One SIGCHLD can stand for many; a pid that is no child of ours by name was an orphan. */
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		for (struct child *child = children->first; child; child = child->next)
-			if (child->pid == pid) {
-				child_finish(child, status);
-				break;
-			}
+		if (!WIFSTOPPED(status))
+			children_on_end(children, pid, status);
+		else
+			/*
+			 * Not its end: it made us its tracer (PTRACE_TRACEME asks nobody), and would
+			 * wait for us for ever. It goes on with the signal that it was about to get;
+			 * SIGTRAP only told of an exec.
+			 */
+			(void)ptrace(PTRACE_DETACH, pid, NULL,
+				     WSTOPSIG(status) == SIGTRAP ? 0L : (long)WSTOPSIG(status));
 	if (children->purging)
 		(void)children_kill_orphans(children);
 }

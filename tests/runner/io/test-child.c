@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -277,7 +279,27 @@ static void test_signal_reaches_the_group(void **state)
 	assert_true(WIFSIGNALED(w->status) && WTERMSIG(w->status) == SIGTERM);
 }
 
-int main(void)
+/* This program, started as a child: it has its parent trace it, which asks nobody. */
+static int be_traced(void)
+{
+	(void)ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+	(void)raise(SIGWINCH);
+	(void)printf("went on\n");
+	return 5;
+}
+
+static void test_child_that_makes_us_its_tracer(void **state)
+{
+	const char *const argv[] = { "/proc/self/exe", "be-traced", NULL };
+	struct world *w = *state;
+
+	start_spec(w, &(struct child_spec){ .argv = argv, .line_max = 100 });
+	assert_int_equal(loop_run(w->loop, NULL), 0);
+	assert_string_equal(w->lines.data, "went on|");
+	assert_true(WIFEXITED(w->status) && WEXITSTATUS(w->status) == 5);
+}
+
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_lines_and_status, setup, teardown),
@@ -295,7 +317,11 @@ int main(void)
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stderr_flood_keeps_the_tail, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_signal_reaches_the_group, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_child_that_makes_us_its_tracer, setup,
+						teardown),
 	};
 
+	if (argc > 1 && strcmp(argv[1], "be-traced") == 0)
+		return be_traced();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
