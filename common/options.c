@@ -2,6 +2,7 @@
 #include "common/options.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,9 +37,9 @@ static const struct options_row *options_find_letter(const struct options *optio
 static int options_set(const struct options *options, const struct options_row *row, void *target,
 		       const char *value, uint64_t *seen, struct err *err)
 {
-	int r = row->set(target, value, err);
-
-	if (r < 0)
+	if (!row->value)
+		*(bool *)((char *)target + row->flag) = true;
+	else if (row->set(target, value, err) < 0)
 		return err_prefix(err, -EINVAL, "--%s", row->name);
 	*seen |= UINT64_C(1) << (row - options->rows);
 	return 0;

@@ -16,12 +16,13 @@
 struct options_row {
 	const char *name;     /* "grace" for --grace */
 	const char *value;    /* what to call its value in the help; NULL: a flag */
-	const char *variable; /* environment variable with the same meaning, or NULL */
+	const char *variable; /* with a value only: environment variable of the same meaning */
 	const char *help;     /* lines are divided by newlines */
 	char letter;	      /* 'g' for -g; 0: none */
+	size_t flag;	      /* of a flag: where in target the bool is that it sets */
 	/*
-	 * Stores value (NULL for a flag) into target. 0, or -errno with a text that need not name
-	 * the option. May be called several times: the last value counts.
+	 * Of others: stores value into target. 0, or -errno with a text that need not name the
+	 * option. May be called several times: the last value counts.
 	 */
 	int (*set)(void *target, const char *value, struct err *err);
 };

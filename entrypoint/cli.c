@@ -2,6 +2,7 @@
 #include "entrypoint/cli.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -9,8 +10,8 @@
 #include "common/number.h"
 #include "common/options.h"
 #include "common/table.h"
+#include "entrypoint/workspace.h"
 
-#define CLI_WORKSPACE	 "/workspace"
 #define CLI_GRACE_MAX_MS (60 * 60 * 1000)
 /* A host that stops with "docker stop -t 1" kills after a second: we are done before. */
 #define CLI_GRACE_SESSION_MS 800
@@ -23,7 +24,7 @@
 
 /* What is being read: the result, and what only the parser needs. */
 struct cli_reader {
-	struct cli *cli;
+	struct cli cli;
 	bool keep_alive, healthcheck, help, version;
 };
 
@@ -91,16 +92,16 @@ const char *cli_mode_name(enum cli_mode mode)
 
 /* Options */
 
-static struct cli_reader *cli_reader_of(void *target)
+static struct cli *cli_of(void *target)
 {
-	return target;
+	return &((struct cli_reader *)target)->cli;
 }
 
 static int cli_set_workspace(void *target, const char *value, struct err *err)
 {
 	if (*value != '/')
 		return err_set(err, -EINVAL, "\"%s\" is no absolute path", value);
-	cli_reader_of(target)->cli->workspace = value;
+	cli_of(target)->workspace = value;
 	return 0;
 }
 
@@ -108,15 +109,7 @@ static int cli_set_user(void *target, const char *value, struct err *err)
 {
 	if (*value == '\0')
 		return err_set(err, -EINVAL, "is empty; UID, UID:GID or a name is expected");
-	cli_reader_of(target)->cli->user = value;
-	return 0;
-}
-
-static int cli_set_allow_root(void *target, const char *value, struct err *err)
-{
-	(void)value;
-	(void)err;
-	cli_reader_of(target)->cli->allow_root = true;
+	cli_of(target)->user = value;
 	return 0;
 }
 
@@ -130,18 +123,10 @@ static int cli_set_chown(void *target, const char *value, struct err *err)
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		if (strcmp(value, names[i]) == 0) {
-			cli_reader_of(target)->cli->chown = (enum cli_chown)i;
+			cli_of(target)->chown = (enum cli_chown)i;
 			return 0;
 		}
 	return err_set(err, -EINVAL, "\"%s\" is none of top, recursive, no", value);
-}
-
-static int cli_set_no_mount_check(void *target, const char *value, struct err *err)
-{
-	(void)value;
-	(void)err;
-	cli_reader_of(target)->cli->no_mount_check = true;
-	return 0;
 }
 
 static int cli_set_grace(void *target, const char *value, struct err *err)
@@ -153,15 +138,7 @@ static int cli_set_grace(void *target, const char *value, struct err *err)
 		return err_set(err, r, "\"%s\" is not within 0 and 1h", value);
 	if (r < 0)
 		return err_set(err, r, "\"%s\" is no time span like 800ms, 5s, 2m, or none", value);
-	cli_reader_of(target)->cli->grace_ms = ms;
-	return 0;
-}
-
-static int cli_set_group(void *target, const char *value, struct err *err)
-{
-	(void)value;
-	(void)err;
-	cli_reader_of(target)->cli->to_group = true;
+	cli_of(target)->grace_ms = ms;
 	return 0;
 }
 
@@ -170,55 +147,15 @@ static int cli_set_role(void *target, const char *value, struct err *err)
 	/* The other roles are the program's own. */
 	if (strcmp(value, "agent") != 0)
 		return err_set(err, -EINVAL, "there is no role \"%s\": there is agent", value);
-	cli_reader_of(target)->cli->role = value;
-	return 0;
-}
-
-static int cli_set_json(void *target, const char *value, struct err *err)
-{
-	(void)value;
-	(void)err;
-	cli_reader_of(target)->cli->json = true;
+	cli_of(target)->role = value;
 	return 0;
 }
 
 static int cli_set_log_level(void *target, const char *value, struct err *err)
 {
-	if (log_level_from_name(value, &cli_reader_of(target)->cli->log_level) < 0)
+	if (log_level_from_name(value, &cli_of(target)->log_level) < 0)
 		return err_set(err, -EINVAL, "\"%s\" is none of error, warning, info, debug",
 			       value);
-	return 0;
-}
-
-static int cli_set_keep_alive(void *target, const char *value, struct err *err)
-{
-	(void)value;
-	(void)err;
-	cli_reader_of(target)->keep_alive = true;
-	return 0;
-}
-
-static int cli_set_healthcheck(void *target, const char *value, struct err *err)
-{
-	(void)value;
-	(void)err;
-	cli_reader_of(target)->healthcheck = true;
-	return 0;
-}
-
-static int cli_set_help(void *target, const char *value, struct err *err)
-{
-	(void)value;
-	(void)err;
-	cli_reader_of(target)->help = true;
-	return 0;
-}
-
-static int cli_set_version(void *target, const char *value, struct err *err)
-{
-	(void)value;
-	(void)err;
-	cli_reader_of(target)->version = true;
 	return 0;
 }
 
@@ -244,18 +181,18 @@ static const struct options_row cli_rows[] = {
 	[CLI_OPTION_KEEP_ALIVE] = {
 		.name = "keep-alive",
 		.help = "prepare everything, run nothing, wait for the end",
-		.set = cli_set_keep_alive,
+		.flag = offsetof(struct cli_reader, keep_alive),
 	},
 	[CLI_OPTION_HEALTHCHECK] = {
 		.name = "healthcheck",
 		.help = "print one line a check; exit 0: healthy, 1: not",
-		.set = cli_set_healthcheck,
+		.flag = offsetof(struct cli_reader, healthcheck),
 	},
 	[CLI_OPTION_WORKSPACE] = {
 		.name = "workspace",
 		.value = "DIR",
 		.variable = "AGENT_WORKSPACE",
-		.help = "the folder to work in; default " CLI_WORKSPACE,
+		.help = "the folder to work in; default " WORKSPACE_DEFAULT,
 		.set = cli_set_workspace,
 	},
 	[CLI_OPTION_USER] = {
@@ -268,7 +205,7 @@ static const struct options_row cli_rows[] = {
 	[CLI_OPTION_ALLOW_ROOT] = {
 		.name = "allow-root",
 		.help = "stay root when started as root",
-		.set = cli_set_allow_root,
+		.flag = offsetof(struct cli_reader, cli.allow_root),
 	},
 	[CLI_OPTION_CHOWN] = {
 		.name = "chown",
@@ -280,9 +217,9 @@ static const struct options_row cli_rows[] = {
 	},
 	[CLI_OPTION_NO_MOUNT_CHECK] = {
 		.name = "no-mount-check",
-		.help = "go on if " CLI_WORKSPACE " is no mount, and dies with\n"
+		.help = "go on if " WORKSPACE_DEFAULT " is no mount, and dies with\n"
 			"the container",
-		.set = cli_set_no_mount_check,
+		.flag = offsetof(struct cli_reader, cli.no_mount_check),
 	},
 	[CLI_OPTION_ROLE] = {
 		.name = "role",
@@ -301,12 +238,12 @@ static const struct options_row cli_rows[] = {
 		.name = "group",
 		.letter = 'g',
 		.help = "forward signals to the main child's process group",
-		.set = cli_set_group,
+		.flag = offsetof(struct cli_reader, cli.to_group),
 	},
 	[CLI_OPTION_JSON] = {
 		.name = "json",
 		.help = "print the health checks as JSON",
-		.set = cli_set_json,
+		.flag = offsetof(struct cli_reader, cli.json),
 	},
 	[CLI_OPTION_LOG_LEVEL] = {
 		.name = "log-level",
@@ -319,12 +256,12 @@ static const struct options_row cli_rows[] = {
 		.name = "help",
 		.letter = 'h',
 		.help = "print this text",
-		.set = cli_set_help,
+		.flag = offsetof(struct cli_reader, help),
 	},
 	[CLI_OPTION_VERSION] = {
 		.name = "version",
 		.help = "print the version",
-		.set = cli_set_version,
+		.flag = offsetof(struct cli_reader, version),
 	},
 };
 TABLE_COVERS(cli_rows, CLI_OPTIONS);
@@ -452,7 +389,7 @@ static enum cli_mode cli_mode_of_flags(const struct cli_reader *reader)
 static int cli_check(const struct cli_reader *reader, enum cli_mode word_mode, uint64_t seen,
 		     struct err *err)
 {
-	const struct cli *cli = reader->cli;
+	const struct cli *cli = &reader->cli;
 	const char *name = cli_modes[cli->mode].name;
 
 	if (cli_modes[cli->mode].is_missing)
@@ -496,19 +433,21 @@ static int cli_read(int argc, char *const *argv, struct cli_reader *reader, uint
 	if (r < 0)
 		return r;
 	if (index < argc)
-		reader->cli->command = argv + index;
+		reader->cli.command = argv + index;
 	*ret_word_mode = word_mode;
 	return 0;
 }
 
 int cli_parse(int argc, char *const *argv, int stdin_fd, struct cli *ret_cli, struct err *err)
 {
-	struct cli cli = {
-		.workspace = CLI_WORKSPACE,
-		.log_level = LOG_LEVEL_INFO,
-		.grace_ms = CLI_GRACE_UNSET,
+	struct cli_reader reader = {
+		.cli = {
+			.workspace = WORKSPACE_DEFAULT,
+			.log_level = LOG_LEVEL_INFO,
+			.grace_ms = CLI_GRACE_UNSET,
+		},
 	};
-	struct cli_reader reader = { .cli = &cli };
+	struct cli *cli = &reader.cli;
 	enum cli_mode word_mode = CLI_MODES;
 	struct err environment_err = { "" };
 	uint64_t seen = 0;
@@ -521,24 +460,24 @@ int cli_parse(int argc, char *const *argv, int stdin_fd, struct cli *ret_cli, st
 		return r;
 	if (reader.help || reader.version) {
 		/* Whatever else was said, whoever asks for help gets it. */
-		cli.mode = reader.help ? CLI_HELP : CLI_VERSION;
-		*ret_cli = cli;
+		cli->mode = reader.help ? CLI_HELP : CLI_VERSION;
+		*ret_cli = *cli;
 		return 0;
 	}
 	if (environment < 0)
 		return err_set(err, environment, "%s", environment_err.text);
-	cli.mode = cli_mode_of_flags(&reader);
-	if (cli.mode == CLI_MODES)
-		cli.mode = word_mode;
-	if (cli.mode == CLI_MODES)
-		cli.mode = cli.command ? CLI_COMMAND : cli_mode_of_stdin(stdin_fd);
+	cli->mode = cli_mode_of_flags(&reader);
+	if (cli->mode == CLI_MODES)
+		cli->mode = word_mode;
+	if (cli->mode == CLI_MODES)
+		cli->mode = cli->command ? CLI_COMMAND : cli_mode_of_stdin(stdin_fd);
 	r = cli_check(&reader, word_mode, seen, err);
 	if (r < 0)
 		return r;
-	if (cli.grace_ms == CLI_GRACE_UNSET)
-		cli.grace_ms = cli.mode == CLI_SESSION || cli.mode == CLI_ONCE
-				       ? CLI_GRACE_SESSION_MS
-				       : CLI_GRACE_NONE;
-	*ret_cli = cli;
+	if (cli->grace_ms == CLI_GRACE_UNSET)
+		cli->grace_ms = cli->mode == CLI_SESSION || cli->mode == CLI_ONCE
+					? CLI_GRACE_SESSION_MS
+					: CLI_GRACE_NONE;
+	*ret_cli = *cli;
 	return 0;
 }

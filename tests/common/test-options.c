@@ -14,22 +14,6 @@ struct target {
 	const char *name;
 };
 
-static int set_verbose(void *target, const char *value, struct err *err)
-{
-	(void)err;
-	assert_null(value);
-	((struct target *)target)->verbose = true;
-	return 0;
-}
-
-static int set_group(void *target, const char *value, struct err *err)
-{
-	(void)err;
-	assert_null(value);
-	((struct target *)target)->group = true;
-	return 0;
-}
-
 static int set_name(void *target, const char *value, struct err *err)
 {
 	assert_non_null(value);
@@ -40,15 +24,23 @@ static int set_name(void *target, const char *value, struct err *err)
 }
 
 static const struct options_row rows[] = {
-	{ .name = "verbose", .letter = 'v', .help = "say more", .set = set_verbose },
+	{ .name = "verbose",
+	  .letter = 'v',
+	  .help = "say more",
+	  .flag = offsetof(struct target, verbose) },
 	{ .name = "name",
 	  .letter = 'n',
 	  .value = "NAME",
 	  .variable = "TEST_OPTIONS_NAME",
 	  .help = "a name\nof two lines",
 	  .set = set_name },
-	{ .name = "a-rather-long-option-for-a-column", .help = "wide", .set = set_group },
-	{ .name = "group", .letter = 'g', .help = "all of them", .set = set_group },
+	{ .name = "a-rather-long-option-for-a-column",
+	  .help = "wide",
+	  .flag = offsetof(struct target, group) },
+	{ .name = "group",
+	  .letter = 'g',
+	  .help = "all of them",
+	  .flag = offsetof(struct target, group) },
 };
 
 static const struct options options = { rows, ARRAY_LEN(rows) };
