@@ -176,7 +176,7 @@ def test_mistakes_are_one_line(words, env, text):
 
 
 def test_what_the_mode_s_name_means_behind_two_dashes():
-    result = run("--chown=no", "--", "confine")
+    result = run("--chown=no", "--log-level=error", "--", "confine")
     assert result.returncode == 127
     assert result.stderr == "agent-runner: error: confine: not found\n"
 

@@ -152,6 +152,8 @@ def test_only_pending_rows_are_due(session, status):
 def test_on_wake_rows_belong_to_the_first_look(session):
     early = session.add_chat("woken", on_wake=1)
     session.start().wait_ack(early)
+    # The first look ends when one finds nothing more, which it does at once after the answer.
+    sessions.stays(lambda: True, 0.5)
     late, after = session.add_chat("too late", on_wake=1), session.add_chat("after")
     session.wait_ack(after)
     assert session.texts() == ["echo: woken", "echo: after"]
