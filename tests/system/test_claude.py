@@ -557,6 +557,9 @@ def test_sigterm_while_a_tool_runs_leaves_nothing_behind(claude, model):
 def test_a_killed_cli_is_started_again(claude, model):
     session = claude().start()
     answer(session, "remember 17", "echo: remember 17")
+    # It writes its transcript when it has time; what is not in there dies with it.
+    session.wait(lambda: any("echo: remember 17" in path.read_text()
+                             for path in session.home.rglob("*.jsonl")), "the transcript")
     model.script(say("never", piece=2, hold=threading.Event()))
     message = session.add_chat("which number")
     model.wait_for_requests(2)
