@@ -299,6 +299,7 @@ static void session_on_terminate(void *userdata, const struct signalfd_siginfo *
 	if (s->stopping)
 		return;
 	log_info("ending on signal %u", info->ssi_signo);
+	outbound_hurry(s->outbound);
 	(void)outbox_commit(s->outbox);
 	s->stopping = true;
 	if (session_is_busy(s) && outbound_release(s->outbound, &err) < 0)

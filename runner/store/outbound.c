@@ -77,6 +77,11 @@ void outbound_close(struct outbound *outbound)
 	free(outbound);
 }
 
+void outbound_hurry(struct outbound *outbound)
+{
+	sqlite3_busy_timeout(db_handle(outbound->db), OUTBOUND_HURRY_MS);
+}
+
 static int outbound_run(struct outbound *outbound, enum outbound_sql query, struct err *err)
 {
 	sqlite3_stmt *s;

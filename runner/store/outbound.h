@@ -18,7 +18,8 @@ struct outbound;
  * How long a commit waits for the host's readers. The loop waits meanwhile, so it is short; what is
  * refused is kept and tried again.
  */
-#define OUTBOUND_BUSY_MS 250
+#define OUTBOUND_BUSY_MS  250
+#define OUTBOUND_HURRY_MS 30
 
 /*
  * Opens the file, playing back what a killed writer left, and creates the tables and columns that
@@ -27,6 +28,9 @@ struct outbound;
 int outbound_open(const char *path, const char *inbound_path, struct outbound **ret_outbound,
 		  struct err *err);
 void outbound_close(struct outbound *outbound);
+
+/* The process ends: from here on nobody is waited for any longer than OUTBOUND_HURRY_MS. */
+void outbound_hurry(struct outbound *outbound);
 
 /*
  * Many outbound_has_ack() in a row are cheaper, and see one state of the file, between these two.

@@ -51,6 +51,12 @@ static void test_locked(void **state)
 		sqlite_exec(host, "COMMIT");
 		assert_rows(ALL_OF_IT, NOTHING_OF_IT_TEXT);
 	}
+	/* At the end of the process there is less patience. */
+	fault.waited_us = 0;
+	outbound_hurry(world.outbound);
+	sqlite_exec(host, "BEGIN IMMEDIATE");
+	assert_int_equal(outbound_release(world.outbound, NULL), -EAGAIN);
+	assert_int_equal(fault.waited_us, OUTBOUND_HURRY_MS * 1000);
 	sqlite3_close(host);
 	assert_int_equal(outbound_commit(world.outbound, &whole, NULL), 0);
 	assert_rows(ALL_OF_IT, ALL_OF_IT_TEXT);
