@@ -10,6 +10,9 @@
 #include "runner/io/json.h"
 #include "runner/provider/claude-error.h"
 
+/* The end of the year 9999: a later time is none. */
+#define CLAUDE_WIRE_TIME_MAX_S 253402300800
+
 struct claude_wire {
 	struct claude_wire_events events;
 	void *userdata;
@@ -26,6 +29,7 @@ struct claude_wire {
 	bool is_torn;	 /* what is held broke off; the next text goes on from there */
 	bool is_limited; /* a usage limit rejected the last request */
 	int64_t resets_at_ms;
+	bool has_noise;	  /* a line that is not JSON was warned of, once is enough */
 	char *error_kind; /* of the last text that reported an API error; NULL: none */
 };
 
@@ -253,9 +257,12 @@ static void claude_wire_result(struct claude_wire *wire, const json_t *line)
 static void claude_wire_rate_limit(struct claude_wire *wire, const json_t *line)
 {
 	const json_t *info = json_member(line, "rate_limit_info");
+	int64_t resets_at_s;
 
 	wire->is_limited = claude_wire_is(info, "status", "rejected");
-	wire->resets_at_ms = json_member_int(info, "resetsAt", 0) * 1000;
+	resets_at_s = json_member_int(info, "resetsAt", 0);
+	wire->resets_at_ms =
+		resets_at_s > 0 && resets_at_s < CLAUDE_WIRE_TIME_MAX_S ? resets_at_s * 1000 : 0;
 }
 
 /* The system's lines */
@@ -401,7 +408,9 @@ void claude_wire_line(struct claude_wire *wire, const char *line, size_t len)
 		return;
 	}
 	if (json_parse(line, len, &value, &err) < 0) {
-		log_warning("a line of the agent is not JSON: %s", err.text);
+		log_write(wire->has_noise ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING,
+			  "a line of the agent is not JSON: %s", err.text);
+		wire->has_noise = true;
 		return;
 	}
 	claude_wire_take(wire, value, "type", rows, ARRAY_LEN(rows));

@@ -7,6 +7,7 @@
 
 #include "common/strbuf.h"
 #include "runner/io/json.h"
+#include "tests/capture.h"
 #include "tests/test.h"
 
 /* Streams recorded from the real CLI, by version and scenario; see record_claude.py there. */
@@ -259,6 +260,31 @@ static void test_limit_is_forgotten(void **state)
 	play(w, OLD, "limited");
 	play(w, OLD, "overloaded");
 	assert_non_null(strstr(said(w), "result transient "));
+}
+
+static void test_limit_that_ends_at_no_time(void **state)
+{
+	struct world *w = *state;
+
+	line(w, "{\"type\":\"rate_limit_event\",\"rate_limit_info\":{\"status\":\"rejected\","
+		"\"resetsAt\":9223372036854775807}}");
+	line(w, "{\"type\":\"result\",\"is_error\":true,\"api_error_status\":429,"
+		"\"result\":\"limited\"}");
+	assert_string_equal(said(w), "result transient limited|");
+}
+
+/* A CLI that writes for people, line after line, must not fill the log. */
+static void test_noise_is_warned_of_once(void **state)
+{
+	static struct capture capture;
+	struct world *w = *state;
+
+	capture_start(&capture, STDERR_FILENO);
+	for (int i = 0; i < 3; i++)
+		line(w, "{ words");
+	assert_string_equal(capture_stop(&capture),
+			    "agent-runner: warning: a line of the agent is not JSON: line 1, "
+			    "column 7: string or '}' expected\n");
 }
 
 static void test_a_broken_message_is_said_once(void **state)
@@ -531,6 +557,8 @@ int main(void)
 		TEST(test_errors_are_no_texts),
 		TEST(test_usage_limit),
 		TEST(test_limit_is_forgotten),
+		TEST(test_limit_that_ends_at_no_time),
+		TEST(test_noise_is_warned_of_once),
 		TEST(test_a_broken_message_is_said_once),
 		TEST(test_interrupt),
 		TEST(test_commands),
