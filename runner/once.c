@@ -187,6 +187,8 @@ static void once_on_result(void *userdata, const struct provider_result *result)
 		return;
 	if (once_is_worth_a_fresh_start(once, result->error)) {
 		once->restarts = true;
+	} else if (result->error == PROVIDER_OK && result->missing) {
+		once_report(once, PROVIDER_OTHER, "it ended without an answer", 0);
 	} else if (result->error != PROVIDER_OK) {
 		once_report(once, result->error, result->text, result->retry_at_ms);
 	} else {

@@ -343,11 +343,6 @@ int reply_nudge(struct reply *reply, struct strbuf *out)
 	return 1;
 }
 
-void reply_forget_nudge(struct reply *reply)
-{
-	reply->nudged = false;
-}
-
 void reply_rescue(struct reply *reply)
 {
 	const struct strbuf *words = reply->unknown.len > 0 ? &reply->unknown : &reply->scratch;
@@ -367,4 +362,11 @@ void reply_reset(struct reply *reply)
 	reply->sent = 0;
 	reply->nudged = false;
 	reply->sent_at_nudge = 0;
+}
+
+void reply_rewind(struct reply *reply)
+{
+	if (reply->sent == 0)
+		reply_reset(reply);
+	reply->nudged = false;
 }

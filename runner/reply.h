@@ -64,8 +64,8 @@ bool reply_has_undelivered(const struct reply *reply);
  * Appends the note that tells the agent so, once an answer: 1; 0: it was told already. -ENOMEM.
  */
 int reply_nudge(struct reply *reply, struct strbuf *out);
-/* The agent that was told is gone: another one may be told again. */
-void reply_forget_nudge(struct reply *reply);
+/* It is all asked for again: what reached nobody is forgotten, and another agent may be told. */
+void reply_rewind(struct reply *reply);
 /* Sends what reached nobody to where the message came from. */
 void reply_rescue(struct reply *reply);
 

@@ -306,7 +306,7 @@ static void turn_rewind_to(struct turn *turn, int64_t up_to)
 			turn_drop(turn, link);
 		}
 	}
-	reply_forget_nudge(turn->reply);
+	reply_rewind(turn->reply);
 }
 
 void turn_rewind(struct turn *turn)
@@ -455,6 +455,12 @@ enum turn_verdict turn_result(struct turn *turn, const struct provider_result *r
 	if (result->error != PROVIDER_OK)
 		return turn_failed(turn, result);
 	reply_final(turn->reply, result->text, result->text_len);
+	if (result->missing && !reply_has_sent(turn->reply) &&
+	    !reply_has_undelivered(turn->reply)) {
+		/* The agent may keep silent, but then it says so by a result: this is a loss. */
+		turn_apologise(turn, result);
+		return turn_finish(turn, (int64_t)result->answered, true);
+	}
 	if (!result->interrupted && reply_has_undelivered(turn->reply)) {
 		if (turn_nudge(turn)) {
 			(void)outbox_commit(turn->options.outbox);

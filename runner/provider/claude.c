@@ -184,6 +184,7 @@ static void claude_on_settle_timer(void *userdata)
 		.error = claude->postponed,
 		.text = "",
 		.answered = claude_queue_in_flight(&claude->queue),
+		.missing = true,
 	};
 
 	if (result.answered == 0)

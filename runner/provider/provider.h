@@ -43,6 +43,7 @@ struct provider_result {
 	 */
 	uint64_t answered;
 	bool interrupted;    /* ended by interrupt(), not by the agent */
+	bool missing;	     /* it never came: the agent is idle, and nothing else will be said */
 	int64_t retry_at_ms; /* real time at which the limit resets; 0: unknown */
 };
 

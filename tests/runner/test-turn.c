@@ -458,6 +458,52 @@ static void test_end_says_what_no_message_waits_for(void **state)
 	assert_string_equal(exchange_sent(&w->x), "NULL|a|NULL|by the way\n");
 }
 
+static const struct provider_result missing_result = {
+	.text = "",
+	.answered = 1,
+	.missing = true,
+};
+
+static void test_result_that_never_came_is_said(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "m1", "a");
+	push(w);
+	assert_int_equal(turn_result(w->turn, &missing_result), TURN_DONE);
+	assert_string_equal(exchange_sent(&w->x), "m1|a|thread-a|I have no answer.\n");
+	assert_string_equal(exchange_acks(&w->x), "m1|failed\n");
+}
+
+/* It answered before it fell silent. */
+static void test_result_that_never_came_was_not_needed(void **state)
+{
+	const char *const text = "<message to=\"ann\">done</message>";
+	struct world *w = *state;
+
+	receive(w, "m1", "a");
+	push(w);
+	turn_text(w->turn, text, strlen(text));
+	assert_int_equal(turn_result(w->turn, &missing_result), TURN_DONE);
+	assert_string_equal(exchange_sent(&w->x), "m1|a|thread-a|done\n");
+	assert_string_equal(exchange_acks(&w->x), "m1|completed\n");
+}
+
+/* What the failed try said to nobody is no part of the next one's answer. */
+static void test_new_try_starts_from_nothing(void **state)
+{
+	const char *const lost = "<message to=\"carl\">hello</message>";
+	struct world *w = *state;
+
+	receive(w, "m1", "a");
+	push(w);
+	turn_text(w->turn, lost, strlen(lost));
+	assert_int_equal(fail_with(w, PROVIDER_TRANSIENT), TURN_RETRY);
+	push(w);
+	assert_int_equal(answer(w, "<message to=\"ann\">hello</message>"), TURN_DONE);
+	assert_string_equal(exchange_sent(&w->x), "m1|a|thread-a|hello\n");
+}
+
 static void test_interrupted_answer_is_not_nudged(void **state)
 {
 	struct world *w = *state;
@@ -534,6 +580,9 @@ int main(void)
 		TURN_TEST(test_background_work_between_turns),
 		TURN_TEST(test_stopped),
 		TURN_TEST(test_what_came_after_a_stop_is_not_stopped),
+		TURN_TEST(test_result_that_never_came_is_said),
+		TURN_TEST(test_result_that_never_came_was_not_needed),
+		TURN_TEST(test_new_try_starts_from_nothing),
 		TURN_TEST(test_end_says_nothing_more),
 		TURN_TEST(test_end_says_what_no_message_waits_for),
 		TURN_TEST(test_interrupted_answer_is_not_nudged),

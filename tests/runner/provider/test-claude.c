@@ -87,8 +87,9 @@ static void on_result(void *userdata, const struct provider_result *result)
 {
 	struct world *w = userdata;
 
-	strbuf_printf(&w->log, "result %s %" PRIu64 " %s%s|", provider_error_name(result->error),
-		      result->answered, result->text, result->interrupted ? "interrupted" : "");
+	strbuf_printf(&w->log, "result %s %" PRIu64 " %s%s%s|", provider_error_name(result->error),
+		      result->answered, result->text, result->interrupted ? "interrupted" : "",
+		      result->missing ? "missing" : "");
 	on_event(w);
 }
 
@@ -373,7 +374,7 @@ static void test_failure_is_not_forgotten_if_the_other_turn_never_comes(void **s
 	push(w, 1, "one");
 	push(w, 2, "two");
 	wait_for(w, "result ");
-	assert_string_equal(w->log.data, "ready|result transient 2 |");
+	assert_string_equal(w->log.data, "ready|result transient 2 missing|");
 }
 
 static void test_result_that_never_comes_is_not_waited_for(void **state)
@@ -385,10 +386,10 @@ static void test_result_that_never_comes_is_not_waited_for(void **state)
 	claude_set_settle_ms(w->provider, 1);
 	push(w, 1, "one");
 	push(w, 2, "two");
-	wait_for(w, "result ok 2 |");
+	wait_for(w, "result ok 2 missing|");
 	push(w, 3, "three");
 	wait_for(w, "next|");
-	assert_string_equal(w->log.data, "ready|result ok 2 |result ok 3 next|");
+	assert_string_equal(w->log.data, "ready|result ok 2 missing|result ok 3 next|");
 }
 
 static void test_working_is_not_idle(void **state)
