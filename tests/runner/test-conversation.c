@@ -253,6 +253,8 @@ static void test_exit_behind_a_failure_costs_no_try(void **state)
 	w->c = NULL;
 	w->config = NULL;
 	assert_int_equal(setenv("AGENT_PROVIDER", "claude", 1), 0);
+	/* Long enough for its exit to come first. */
+	assert_int_equal(setenv("AGENT_RETRY_MS", "100", 1), 0);
 	assert_int_equal(config_load(folder_file(&w->x.folder, "none.json"), &w->config, NULL), 0);
 	folder_mkdir(&w->x.folder, "agent");
 	open_conversation(w);

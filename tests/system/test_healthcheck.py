@@ -13,14 +13,19 @@ AS_ROOT = pytest.mark.skipif(not has_root(), reason="needs root for namespaces a
 CHECKS = ["init", "workspace", "loop", "inbound", "outbound", "config", "agent", "claims"]
 
 
-def probe(session, *options, user=None):
-    """The probe's exit code and its report; user: None: the runner's own."""
+def run_probe(session, *options, user=None):
+    """The probe to its end; user: None: the runner's own."""
     uid, gid = user or (sessions.UID, sessions.GID)
     identity = {"user": uid, "group": gid, "extra_groups": []} if os.getuid() == 0 else {}
-    result = subprocess.run(
-        [str(sessions.runner_path()), "--healthcheck", "--json", "--workspace",
-         str(session.workspace), *options], stdin=subprocess.DEVNULL, capture_output=True,
-        text=True, env=session.env, timeout=sessions.PATIENCE, check=False, **identity)
+    return subprocess.run(
+        [str(sessions.runner_path()), "--healthcheck", "--workspace", str(session.workspace),
+         *options], stdin=subprocess.DEVNULL, capture_output=True, text=True, env=session.env,
+        timeout=sessions.PATIENCE, check=False, **identity)
+
+
+def probe(session, *options, user=None):
+    """The probe's exit code and its report."""
+    result = run_probe(session, "--json", *options, user=user)
     report = json.loads(result.stdout)
     assert result.returncode == (0 if report["healthy"] else 1)
     assert result.stderr == ""
@@ -53,7 +58,7 @@ def test_a_healthy_session(session):
 
 def test_lines(session):
     start(session)
-    result = session.run("--healthcheck")
+    result = run_probe(session)
     assert result.returncode == 0
     lines = result.stdout.splitlines()
     assert [line.split()[1] for line in lines] == CHECKS
