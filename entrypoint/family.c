@@ -81,6 +81,14 @@ static bool family_signal_one(pid_t pid, const void *data)
 	return family_is_descendant(pid) && kill(pid, *signo) == 0;
 }
 
+void family_wake(pid_t pid)
+{
+	struct proc_status status;
+
+	if (proc_status(pid, &status) == 0 && status.state == 'T')
+		(void)kill(pid, SIGCONT);
+}
+
 size_t family_signal_descendants(int signo)
 {
 	siginfo_t info;

@@ -10,6 +10,9 @@
 #include <sys/signalfd.h>
 #include <sys/types.h>
 
+/* SIGCONT to a process that is stopped: else it would sleep through the signal that it got. */
+void family_wake(pid_t pid);
+
 /* Sends signo to every descendant of this process. Returns how many got it. */
 size_t family_signal_descendants(int signo);
 

@@ -62,7 +62,8 @@ struct init {
 	pid_t self;
 	pid_t child; /* the main child; 0: none runs */
 	int signal_fd;
-	int terminal; /* -1: none */
+	bool has_terminal; /* a controlling one, where we may be in the background */
+	int terminal;	   /* the stream that we could hand over; -1: none */
 	bool terminal_given;
 	bool stopping;	    /* SIGTERM or SIGINT came */
 	bool more_dead;	    /* no signal will tell of those that are left to be reaped */
@@ -207,17 +208,25 @@ static void init_take_terminal(struct init *init)
 /* After we were continued: in the foreground, the terminal is the child's again. */
 static void init_give_terminal(struct init *init)
 {
-	if (!init->job->gets_terminal || init->child == 0 || init->terminal < 0 ||
-	    terminal_find() < 0)
+	int fd = init->job->gets_terminal && init->child > 0 ? terminal_find() : -1;
+
+	if (fd < 0)
 		return;
-	init->terminal_given = terminal_give(init->terminal, init->child) == 0;
+	init->terminal = fd;
+	init->terminal_given = terminal_give(fd, init->child) == 0;
 }
 
-/* Ctrl-Z on a terminal that we handed over. */
-static void init_on_suspend(struct init *init)
+/* The main child was stopped by its terminal. */
+static void init_on_suspend(struct init *init, int signo)
 {
+	/* It is in the background with us: whoever brings us to the front sends SIGCONT. */
+	if (!init->terminal_given && signo > 0 && signo != SIGTSTP)
+		terminal_suspend(signo);
+	/* Ctrl-Z on a terminal that we handed over. */
+	if (!init->terminal_given || signo != SIGTSTP)
+		return;
 	init_take_terminal(init);
-	terminal_suspend();
+	terminal_suspend(signo);
 	init_give_terminal(init);
 	(void)kill(-init->child, SIGCONT);
 }
@@ -293,8 +302,8 @@ static void init_reap(struct init *init)
 		log_warning("cannot look for dead children: %s", strerror(-r));
 		init_arm(init, INIT_TIMER_LOOK, INIT_RETRY_MS);
 	}
-	if (init->terminal_given && reap_is_suspended(init->child))
-		init_on_suspend(init);
+	if (init->has_terminal && init->job->gets_terminal && init->child > 0)
+		init_on_suspend(init, reap_suspension(init->child));
 }
 
 /* Signals */
@@ -308,7 +317,8 @@ static void init_forward(struct init *init, const struct signalfd_siginfo *info)
 		return;
 	}
 	init->forwarded |= UINT64_C(1) << (info->ssi_signo - 1);
-	if (init->spec->to_group)
+	/* A job's processes stop together, and go on together. */
+	if (init->spec->to_group || (info->ssi_signo == SIGCONT && init->has_terminal))
 		r = family_forward_group(info, init->child);
 	if (r == -ESRCH)
 		r = signals_forward(info, init->child);
@@ -322,14 +332,16 @@ static void init_stop(struct init *init, const struct signalfd_siginfo *info)
 	if (!init->stopping && init->spec->grace_ms >= 0 && init->phase < INIT_ENDING)
 		init_arm(init, INIT_TIMER_KILL, init->spec->grace_ms);
 	init->stopping = true;
-	if (init->phase == INIT_ENDING)
+	if (init->phase == INIT_ENDING) {
 		family_signal_all((int)info->ssi_signo);
-	else if (init->phase < INIT_ENDING && init->child > 0)
+	} else if (init->phase < INIT_ENDING && init->child > 0) {
 		init_forward(init, info);
-	else if (init->phase < INIT_ENDING)
+		family_wake(init->child);
+	} else if (init->phase < INIT_ENDING) {
 		/* A container that had nothing to do but to wait for this did it well. */
 		init_end(init, init->job->run ? EXIT_CODE_SIGNAL_BASE + (int)info->ssi_signo
 					      : EXIT_CODE_OK);
+	}
 }
 
 static void init_on_signal(struct init *init, const struct signalfd_siginfo *info)
@@ -472,6 +484,7 @@ int init_run(const struct init_spec *spec, struct err *err)
 		.spec = spec,
 		.job = spec->job,
 		.self = getpid(),
+		.has_terminal = terminal_is_there(),
 		.terminal = terminal_find(),
 	};
 	int r;

@@ -62,10 +62,13 @@ int reap_next(struct reap *ret_reap)
 	}
 }
 
-bool reap_is_suspended(pid_t pid)
+int reap_suspension(pid_t pid)
 {
 	siginfo_t info;
 
-	return reap_wait(P_PID, pid, WSTOPPED, &info) == 0 && info.si_pid == pid &&
-	       info.si_status == SIGTSTP;
+	if (reap_wait(P_PID, pid, WSTOPPED, &info) < 0 || info.si_pid != pid)
+		return 0;
+	return info.si_status == SIGTSTP || info.si_status == SIGTTIN || info.si_status == SIGTTOU
+		       ? info.si_status
+		       : 0;
 }

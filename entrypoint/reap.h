@@ -1,7 +1,6 @@
 #pragma once
 /* SPDX-License-Identifier: MIT */
 /* Collects dead children, ours and those that the kernel gave us, and says how they ended. */
-#include <stdbool.h>
 #include <sys/types.h>
 
 struct reap {
@@ -19,7 +18,7 @@ struct reap {
 int reap_next(struct reap *ret_reap);
 
 /*
- * Was this child stopped by the terminal's SIGTSTP (ctrl-Z) since this was asked last? It is not
- * reaped if it is dead.
+ * The terminal's signal that stopped this child since this was asked last: SIGTSTP (ctrl-Z), SIGTTIN
+ * or SIGTTOU (it is in the background); 0: none. It is not reaped if it is dead.
  */
-bool reap_is_suspended(pid_t pid);
+int reap_suspension(pid_t pid);

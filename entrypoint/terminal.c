@@ -13,6 +13,14 @@ int terminal_find(void)
 	return -1;
 }
 
+bool terminal_is_there(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (tcgetpgrp(fd) >= 0)
+			return true;
+	return false;
+}
+
 int terminal_give(int fd, pid_t group)
 {
 	if (fd < 0)
@@ -25,18 +33,18 @@ int terminal_take(int fd)
 	return terminal_give(fd, getpgrp());
 }
 
-void terminal_suspend(void)
+void terminal_suspend(int signo)
 {
-	sigset_t tstp;
+	sigset_t set;
 
 	/* The members of a pipeline stop together. */
-	(void)kill(0, SIGTSTP);
+	(void)kill(0, signo);
 	/*
 	 * Its default action, not SIGSTOP: the kernel leaves it out where it would be for ever. It
 	 * takes place in the first of these calls.
 	 */
-	sigemptyset(&tstp);
-	sigaddset(&tstp, SIGTSTP);
-	(void)sigprocmask(SIG_UNBLOCK, &tstp, NULL);
-	(void)sigprocmask(SIG_BLOCK, &tstp, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, signo);
+	(void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
 }

@@ -182,9 +182,35 @@ static void test_forward(void **state)
 	assert_int_equal(forked(forward_value_to_group), 0);
 }
 
+static int wake(void)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child == 0)
+		wait_for_ever();
+	/* Nothing for one that runs. */
+	family_wake(child);
+	CHECK(kill(child, SIGSTOP) == 0);
+	CHECK(waitpid(child, &status, WUNTRACED) == child && WIFSTOPPED(status));
+	CHECK(waitpid(child, &status, WCONTINUED | WNOHANG) == 0);
+	family_wake(child);
+	CHECK(waitpid(child, &status, WCONTINUED) == child && WIFCONTINUED(status));
+	CHECK(kill(child, SIGKILL) == 0);
+	CHECK(waitpid(child, NULL, 0) == child);
+	return 0;
+}
+
+static void test_wake(void **state)
+{
+	(void)state;
+	assert_int_equal(forked(wake), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_wake),
 		cmocka_unit_test(test_signal),
 		cmocka_unit_test(test_forward),
 	};

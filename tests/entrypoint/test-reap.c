@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <unistd.h>
@@ -24,7 +25,7 @@ static int no_children(void)
 	struct reap end;
 
 	CHECK(reap_next(&end) == -ECHILD);
-	CHECK(!reap_is_suspended(getpid()));
+	CHECK(reap_suspension(getpid()) == 0);
 	return 0;
 }
 
@@ -87,7 +88,7 @@ static int stops(void)
 	}
 	CHECK(is_stopped(child));
 	CHECK(reap_next(&end) == 0);
-	CHECK(!reap_is_suspended(child)); /* not by the terminal */
+	CHECK(reap_suspension(child) == 0); /* not by the terminal */
 	CHECK(kill(child, SIGCONT) == 0);
 	CHECK(reap_soon(&end) == 1 && end.code == 3);
 	return 0;
@@ -108,8 +109,8 @@ static int suspends(void)
 	}
 	CHECK(is_stopped(child));
 	CHECK(reap_next(&end) == 0);
-	CHECK(reap_is_suspended(child));
-	CHECK(!reap_is_suspended(child)); /* told once */
+	CHECK(reap_suspension(child) == SIGTSTP);
+	CHECK(reap_suspension(child) == 0); /* told once */
 	CHECK(kill(child, SIGCONT) == 0);
 	CHECK(reap_soon(&end) == 1 && end.code == 4);
 	return 0;

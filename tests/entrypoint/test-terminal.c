@@ -40,6 +40,7 @@ static int find_none(void)
 	close_standard();
 	CHECK(setsid() > 0);
 	CHECK(terminal_find() == -1);
+	CHECK(!terminal_is_there());
 	/* And the other calls do nothing without one. */
 	CHECK(terminal_give(-1, getpid()) == 0);
 	CHECK(terminal_take(-1) == 0);
@@ -70,6 +71,7 @@ static int give_and_take(void)
 	CHECK(terminal_give(STDIN_FILENO, child) == 0);
 	CHECK(tcgetpgrp(STDIN_FILENO) == child);
 	CHECK(terminal_find() == -1); /* we are in the background */
+	CHECK(terminal_is_there());
 	CHECK(terminal_take(STDIN_FILENO) == 0);
 	CHECK(tcgetpgrp(STDIN_FILENO) == getpgrp());
 	CHECK(kill(child, SIGKILL) == 0);
@@ -84,7 +86,7 @@ static int suspend_orphaned(void)
 	close_standard();
 	CHECK(open_terminal(STDIN_FILENO) >= 0);
 	CHECK(signals_take() == 0);
-	terminal_suspend();
+	terminal_suspend(SIGTSTP);
 	return 0;
 }
 
@@ -97,7 +99,7 @@ static int suspend_job(void)
 	if (child == 0) {
 		(void)setpgid(0, 0);
 		(void)signals_take();
-		terminal_suspend();
+		terminal_suspend(SIGTSTP);
 		_exit(9);
 	}
 	CHECK(waitpid(child, &status, WUNTRACED) == child);

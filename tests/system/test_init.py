@@ -398,6 +398,14 @@ def test_stopped_processes_end_too(init):
     assert seconds < 0.5
 
 
+def test_a_stopped_command_ends_too(init):
+    pid = init.start("sh", "-c", "trap 'exit 6' TERM; echo ready; kill -STOP $$")
+    assert init.line() == "ready\n"
+    child = sessions.descendants(pid)[0]
+    wait_state(child, "T")
+    assert init.end(pid)[0] == 6
+
+
 def test_what_outlives_a_command_cannot_hold_it(init):
     script = "sh -c 'trap \"\" TERM; echo ready; sleep 1000 >/dev/null 2>&1' & read wait; exit 7"
     init.start("sh", "-c", script, stdin=subprocess.PIPE)
@@ -569,6 +577,27 @@ def test_jobs_of_a_shell(subreaper, terminal):
         terminal.type("hello\n")
         terminal.expect("got hello")
         # Taken back from the dead: the shell would be stopped if it read in the background.
+        terminal.expect("shell> ")
+        terminal.type("echo code $?\n")
+        terminal.expect("code 5")
+        terminal.type("exit\n")
+        assert shell.wait(sessions.PATIENCE) == 0
+
+
+def test_a_job_in_the_background(subreaper, terminal):
+    """It wants to read there: it stops, the shell says so, and fg brings all of it to the front."""
+    with subprocess.Popen(["setsid", "--ctty", "bash", "--norc", "-i"], stdin=terminal.slave,
+                          stdout=terminal.slave, stderr=terminal.slave,
+                          env={**ENVIRONMENT, "PS1": "shell> "}) as shell:
+        command = " ".join(subreaper.command("sh", "-c"))
+        terminal.expect("shell> ")
+        terminal.type("set -b\n")
+        terminal.type(f"{command} 'cat | (read line; echo got $line; exit 5)' &\n")
+        terminal.expect("Stopped")
+        terminal.type("fg\n")
+        terminal.type("hello\n")
+        terminal.expect("got hello")
+        terminal.type("\x04")
         terminal.expect("shell> ")
         terminal.type("echo code $?\n")
         terminal.expect("code 5")
