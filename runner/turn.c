@@ -9,68 +9,25 @@
 #include "common/log.h"
 #include "common/strbuf.h"
 #include "common/table.h"
+#include "runner/group.h"
 #include "runner/message/format.h"
 #include "runner/message/route.h"
 #include "runner/notice.h"
 #include "runner/reply.h"
 
-/* The id of a push that was never made, in the eyes of a result that answers everything. */
-#define TURN_EVERY_PUSH INT64_MAX
-
-/* One push: messages and the text made of them; without messages it is a nudge of ours. */
-struct turn_group {
-	struct turn_group *next;
-	struct inbound_row *rows;
-	size_t count;
-	char **passed_over;
-	size_t passed_over_count;
-	char *text;
-	size_t len;
-	bool is_command;
-	int64_t push_id; /* 0: not given to the agent */
-};
-
 struct turn {
 	struct turn_options options;
-	struct turn_group *groups; /* unanswered, in order */
-	size_t group_count;
+	struct groups groups; /* unanswered, in order */
 	struct reply *reply;
 	int retries;
 	bool tried_fresh;
 };
 
-static void turn_group_free(struct turn_group *group)
-{
-	for (size_t i = 0; i < group->count; i++)
-		inbound_row_deinit(&group->rows[i]);
-	for (size_t i = 0; i < group->passed_over_count; i++)
-		free(group->passed_over[i]);
-	free(group->rows);
-	free(group->passed_over);
-	free(group->text);
-	free(group);
-}
-
-/* The rows pushed up to this id, newest last; the array is the caller's to free. */
-static const struct inbound_row **turn_rows_to(const struct turn *turn, int64_t up_to,
-					       size_t *ret_count)
-{
-	const struct inbound_row **rows;
-	size_t count = 0, used = 0;
-
-	for (const struct turn_group *g = turn->groups; g; g = g->next)
-		count += g->count;
-	rows = calloc(count + 1, sizeof(struct inbound_row *));
-	for (const struct turn_group *g = turn->groups; rows && g; g = g->next)
-		for (size_t i = 0; g->push_id <= up_to && i < g->count; i++)
-			rows[used++] = &g->rows[i];
-	*ret_count = used;
-	return rows;
-}
-
 static const struct inbound_row **turn_rows(void *userdata, size_t *ret_count)
 {
-	return turn_rows_to(userdata, TURN_EVERY_PUSH, ret_count);
+	const struct turn *turn = userdata;
+
+	return groups_rows(&turn->groups, GROUP_EVERY_PUSH, ret_count);
 }
 
 int turn_new(const struct turn_options *options, struct turn **ret_turn)
@@ -97,35 +54,29 @@ int turn_new(const struct turn_options *options, struct turn **ret_turn)
 	return 0;
 }
 
-/* Takes the group at link out of the list, and frees it. */
-static void turn_drop(struct turn *turn, struct turn_group **link)
-{
-	struct turn_group *group = *link;
-
-	*link = group->next;
-	turn->group_count--;
-	turn_group_free(group);
-}
-
 void turn_free(struct turn *turn)
 {
 	if (!turn)
 		return;
-	while (turn->groups)
-		turn_drop(turn, &turn->groups);
+	groups_deinit(&turn->groups);
 	reply_free(turn->reply);
 	free(turn);
 }
 
 bool turn_is_active(const struct turn *turn)
 {
-	return turn->groups != NULL;
+	return turn->groups.count > 0;
+}
+
+static bool turn_is_command(const struct turn *turn)
+{
+	return turn->groups.first && turn->groups.first->is_command;
 }
 
 bool turn_is_full(const struct turn *turn)
 {
 	/* A command is alone in its turn. */
-	return turn->group_count >= TURN_GROUPS_MAX || (turn->groups && turn->groups->is_command);
+	return turn->groups.count >= TURN_GROUPS_MAX || turn_is_command(turn);
 }
 
 /* Claim and format */
@@ -142,7 +93,7 @@ static void turn_reject(struct turn *turn, const struct inbound_row *row, const 
 	outbox_add_failed(turn->options.outbox, row->id);
 }
 
-static int turn_claim(struct turn *turn, const struct turn_group *group, struct err *err)
+static int turn_claim(struct turn *turn, const struct group *group, struct err *err)
 {
 	cleanup_free const char **ids =
 		calloc(group->count + group->passed_over_count, sizeof(*ids));
@@ -158,7 +109,7 @@ static int turn_claim(struct turn *turn, const struct turn_group *group, struct 
 }
 
 /* Makes the group's prompt; rows that cannot be rendered leave the group. 0 or -ENOMEM. */
-static int turn_format(struct turn *turn, struct turn_group *group, const json_t *script_output,
+static int turn_format(struct turn *turn, struct group *group, const json_t *script_output,
 		       struct err *err)
 {
 	cleanup_free struct format_item *items = calloc(group->count, sizeof(*items));
@@ -195,44 +146,10 @@ static int turn_format(struct turn *turn, struct turn_group *group, const json_t
 	return group->text ? 0 : -ENOMEM;
 }
 
-static void turn_append(struct turn *turn, struct turn_group *group)
-{
-	struct turn_group **end = &turn->groups;
-
-	while (*end)
-		end = &(*end)->next;
-	*end = group;
-	turn->group_count++;
-}
-
-static struct turn_group *turn_group_new(struct turn_input *input)
-{
-	struct turn_group *group = calloc(1, sizeof(*group));
-
-	if (!group) {
-		for (size_t i = 0; i < input->count; i++)
-			inbound_row_deinit(&input->rows[i]);
-		free(steal_ptr(input->rows));
-		return NULL;
-	}
-	group->rows = steal_ptr(input->rows);
-	group->count = input->count;
-	group->passed_over = calloc(input->passed_over_count + 1, sizeof(char *));
-	for (size_t i = 0; group->passed_over && i < input->passed_over_count; i++) {
-		group->passed_over[i] = strdup(input->passed_over[i]);
-		if (group->passed_over[i])
-			group->passed_over_count++;
-	}
-	if (!group->passed_over || group->passed_over_count < input->passed_over_count) {
-		turn_group_free(group);
-		return NULL;
-	}
-	return group;
-}
-
 int turn_add(struct turn *turn, struct turn_input *input, struct err *err)
 {
-	struct turn_group *group = turn_group_new(input);
+	struct group *group = group_new(steal_ptr(input->rows), input->count, input->passed_over,
+					input->passed_over_count);
 	int r = 0;
 
 	if (!group)
@@ -240,7 +157,7 @@ int turn_add(struct turn *turn, struct turn_input *input, struct err *err)
 	if (!input->claimed)
 		r = turn_claim(turn, group, err);
 	if (r < 0) {
-		turn_group_free(group);
+		group_free(group);
 		return r;
 	}
 	if (input->command) {
@@ -261,9 +178,9 @@ int turn_add(struct turn *turn, struct turn_input *input, struct err *err)
 		outbox_add_completed(turn->options.outbox, group->passed_over[i]);
 	(void)outbox_commit(turn->options.outbox);
 	if (group->count == 0)
-		turn_group_free(group);
+		group_free(group);
 	else
-		turn_append(turn, group);
+		groups_append(&turn->groups, group);
 	return 0;
 }
 
@@ -271,47 +188,31 @@ int turn_add(struct turn *turn, struct turn_input *input, struct err *err)
 
 bool turn_next_push(const struct turn *turn, struct turn_push *ret_push)
 {
-	for (const struct turn_group *g = turn->groups; g; g = g->next)
-		if (g->push_id == 0) {
-			*ret_push = (struct turn_push){ g->text, g->len, g->is_command };
-			return true;
-		}
-	return false;
+	const struct group *group = groups_unpushed(&turn->groups);
+
+	if (!group)
+		return false;
+	*ret_push = (struct turn_push){ group->text, group->len, group->is_command };
+	return true;
 }
 
 void turn_pushed(struct turn *turn, int64_t push_id)
 {
-	for (struct turn_group *g = turn->groups; g; g = g->next)
-		if (g->push_id == 0) {
-			g->push_id = push_id;
-			return;
-		}
+	struct group *group = groups_unpushed(&turn->groups);
+
+	if (group)
+		group->push_id = push_id;
 }
 
-/* Forgets that pushes up to this id were made, so that they are made again. */
 static void turn_rewind_to(struct turn *turn, int64_t up_to)
 {
-	struct turn_group **link = &turn->groups;
-
-	while (*link) {
-		struct turn_group *group = *link;
-
-		if (group->push_id > up_to) {
-			link = &group->next;
-		} else if (group->count > 0) {
-			group->push_id = 0;
-			link = &group->next;
-		} else {
-			/* A nudge speaks of an answer that the next try may not need. */
-			turn_drop(turn, link);
-		}
-	}
+	groups_rewind(&turn->groups, up_to);
 	reply_rewind(turn->reply);
 }
 
 void turn_rewind(struct turn *turn)
 {
-	turn_rewind_to(turn, TURN_EVERY_PUSH);
+	turn_rewind_to(turn, GROUP_EVERY_PUSH);
 }
 
 /* What the agent says */
@@ -336,12 +237,12 @@ static enum turn_verdict turn_finish(struct turn *turn, int64_t up_to, bool fail
 {
 	void (*add)(struct outbox *, const char *) =
 		failed ? outbox_add_failed : outbox_add_completed;
-	struct turn_group **link = &turn->groups;
+	struct group **link = &turn->groups.first;
 	/* Words about background work answer nothing: what the turn has sent still counts. */
-	bool answered = !turn->groups;
+	bool answered = !turn_is_active(turn);
 
 	while (*link) {
-		const struct turn_group *group = *link;
+		const struct group *group = *link;
 
 		if (group->push_id == 0 || group->push_id > up_to) {
 			link = &(*link)->next;
@@ -351,7 +252,7 @@ static enum turn_verdict turn_finish(struct turn *turn, int64_t up_to, bool fail
 			add(turn->options.outbox, group->rows[i].id);
 		for (size_t i = 0; i < group->passed_over_count; i++)
 			outbox_add_completed(turn->options.outbox, group->passed_over[i]);
-		turn_drop(turn, link);
+		groups_drop(&turn->groups, link);
 		answered = true;
 	}
 	(void)outbox_commit(turn->options.outbox);
@@ -360,15 +261,7 @@ static enum turn_verdict turn_finish(struct turn *turn, int64_t up_to, bool fail
 		turn->retries = 0;
 		turn->tried_fresh = false;
 	}
-	return turn->groups ? TURN_GOES_ON : TURN_DONE;
-}
-
-/* What was never given to the agent shares the fate of the rest: there is nobody to give it to. */
-static void turn_include_unpushed(struct turn *turn)
-{
-	for (struct turn_group *g = turn->groups; g; g = g->next)
-		if (g->push_id == 0)
-			g->push_id = TURN_EVERY_PUSH;
+	return turn_is_active(turn) ? TURN_GOES_ON : TURN_DONE;
 }
 
 /* Tells everybody who waits for one of these pushes why there is no answer. */
@@ -377,7 +270,7 @@ static void turn_apologise(struct turn *turn, const struct provider_result *resu
 	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
 	size_t count;
 	cleanup_free const struct inbound_row **rows =
-		turn_rows_to(turn, (int64_t)result->answered, &count);
+		groups_rows(&turn->groups, (int64_t)result->answered, &count);
 
 	if (rows && notice_compose(result->error, result->text, result->retry_at_ms, &text) == 0)
 		reply_to_senders(turn->reply, rows, count, text.data);
@@ -387,22 +280,22 @@ static void turn_apologise(struct turn *turn, const struct provider_result *resu
 static bool turn_nudge(struct turn *turn)
 {
 	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
-	struct turn_group *group;
+	struct group *group;
 
-	if (turn->groups && turn->groups->is_command)
+	if (turn_is_command(turn))
 		return false;
 	if (reply_nudge(turn->reply, &text) <= 0)
 		return false;
-	group = calloc(1, sizeof(*group));
+	group = group_new(NULL, 0, NULL, 0);
 	if (!group)
 		return false;
 	group->len = text.len;
 	group->text = strbuf_steal(&text);
 	if (!group->text) {
-		free(group);
+		group_free(group);
 		return false;
 	}
-	turn_append(turn, group);
+	groups_append(&turn->groups, group);
 	return true;
 }
 
@@ -425,7 +318,7 @@ static enum turn_verdict turn_failed(struct turn *turn, const struct provider_re
 	log_warning("the agent failed (%s)%s%s", provider_error_name(result->error),
 		    result->text_len ? ": " : "", result->text_len ? result->text : "");
 	/* A late failure of something that was stopped: there is nothing to try again. */
-	if (!turn->groups)
+	if (!turn_is_active(turn))
 		return TURN_DONE;
 	if (!reply_has_sent(turn->reply)) {
 		if (recovery->later && turn->retries < CONFIG_RETRIES) {
@@ -450,7 +343,7 @@ enum turn_verdict turn_result(struct turn *turn, const struct provider_result *r
 		/* Work in the background failed; no message waits for it, and none may pay for it. */
 		log_warning("the agent failed in the background (%s)",
 			    provider_error_name(result->error));
-		return turn->groups ? TURN_GOES_ON : TURN_DONE;
+		return turn_is_active(turn) ? TURN_GOES_ON : TURN_DONE;
 	}
 	if (result->error != PROVIDER_OK)
 		return turn_failed(turn, result);
@@ -477,11 +370,11 @@ enum turn_verdict turn_broken(struct turn *turn, enum provider_error error, cons
 		.error = error,
 		.text = detail,
 		.text_len = strlen(detail),
-		.answered = TURN_EVERY_PUSH,
+		.answered = GROUP_EVERY_PUSH,
 	};
 
 	reply_release_held(turn->reply);
-	turn_include_unpushed(turn);
+	groups_include_unpushed(&turn->groups);
 	return turn_failed(turn, &result);
 }
 
@@ -494,19 +387,19 @@ int64_t turn_retry_ms(const struct turn *turn)
 
 void turn_stop(struct turn *turn)
 {
-	turn_include_unpushed(turn);
+	groups_include_unpushed(&turn->groups);
 }
 
 enum turn_verdict turn_stopped(struct turn *turn)
 {
 	reply_release_held(turn->reply);
-	return turn_finish(turn, TURN_EVERY_PUSH, false);
+	return turn_finish(turn, GROUP_EVERY_PUSH, false);
 }
 
 void turn_end(struct turn *turn)
 {
 	/* The next container's answer says it again; words that no message waits for, nobody. */
-	if (turn->groups)
+	if (turn_is_active(turn))
 		reply_drop_held(turn->reply);
 	else
 		reply_send_held(turn->reply);

@@ -370,6 +370,27 @@ static void test_everybody_is_told(void **state)
 			    "m1|a\nm2|b\n");
 }
 
+/* The failure of one push is nothing to those who wait for another try of theirs. */
+static void test_only_the_failed_are_told(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "m1", "a");
+	push(w);
+	receive(w, "m2", "b");
+	push(w);
+	assert_int_equal(
+		turn_result(w->turn, &(struct provider_result){ .error = PROVIDER_TRANSIENT,
+								.text = "",
+								.answered = 1 }),
+		TURN_RETRY);
+	assert_int_equal(fail_with(w, PROVIDER_AUTH), TURN_GOES_ON);
+	assert_string_equal(exchange_acks(&w->x), "m1|processing\nm2|failed\n");
+	assert_string_equal(database_query(w->x.outbound_path,
+					   "SELECT in_reply_to, platform_id FROM messages_out"),
+			    "m2|b\n");
+}
+
 static void test_background_work_answers_nothing(void **state)
 {
 	struct world *w = *state;
@@ -576,6 +597,7 @@ int main(void)
 		TURN_TEST(test_fresh_conversation_once),
 		TURN_TEST(test_lasting_failures_are_said_at_once),
 		TURN_TEST(test_everybody_is_told),
+		TURN_TEST(test_only_the_failed_are_told),
 		TURN_TEST(test_background_work_answers_nothing),
 		TURN_TEST(test_background_work_between_turns),
 		TURN_TEST(test_stopped),

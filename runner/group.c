@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/group.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void group_free(struct group *group)
+{
+	if (!group)
+		return;
+	for (size_t i = 0; i < group->count; i++)
+		inbound_row_deinit(&group->rows[i]);
+	for (size_t i = 0; i < group->passed_over_count; i++)
+		free(group->passed_over[i]);
+	free(group->rows);
+	free(group->passed_over);
+	free(group->text);
+	free(group);
+}
+
+struct group *group_new(struct inbound_row *rows, size_t count, char *const *passed_over,
+			size_t passed_over_count)
+{
+	struct group *group = calloc(1, sizeof(*group));
+
+	if (!group) {
+		for (size_t i = 0; i < count; i++)
+			inbound_row_deinit(&rows[i]);
+		free(rows);
+		return NULL;
+	}
+	group->rows = rows;
+	group->count = count;
+	group->passed_over = calloc(passed_over_count + 1, sizeof(char *));
+	for (size_t i = 0; group->passed_over && i < passed_over_count; i++) {
+		group->passed_over[i] = strdup(passed_over[i]);
+		if (group->passed_over[i])
+			group->passed_over_count++;
+	}
+	if (!group->passed_over || group->passed_over_count < passed_over_count) {
+		group_free(group);
+		return NULL;
+	}
+	return group;
+}
+
+void groups_deinit(struct groups *groups)
+{
+	while (groups->first)
+		groups_drop(groups, &groups->first);
+}
+
+void groups_append(struct groups *groups, struct group *group)
+{
+	struct group **end = &groups->first;
+
+	while (*end)
+		end = &(*end)->next;
+	*end = group;
+	groups->count++;
+}
+
+void groups_drop(struct groups *groups, struct group **link)
+{
+	struct group *group = *link;
+
+	*link = group->next;
+	groups->count--;
+	group_free(group);
+}
+
+static bool group_is_among(const struct group *group, int64_t up_to)
+{
+	return up_to == GROUP_EVERY_PUSH || (group->push_id > 0 && group->push_id <= up_to);
+}
+
+const struct inbound_row **groups_rows(const struct groups *groups, int64_t up_to,
+				       size_t *ret_count)
+{
+	const struct inbound_row **rows;
+	size_t count = 0, used = 0;
+
+	for (const struct group *g = groups->first; g; g = g->next)
+		count += g->count;
+	rows = calloc(count + 1, sizeof(struct inbound_row *));
+	for (const struct group *g = groups->first; rows && g; g = g->next)
+		for (size_t i = 0; group_is_among(g, up_to) && i < g->count; i++)
+			rows[used++] = &g->rows[i];
+	*ret_count = used;
+	return rows;
+}
+
+struct group *groups_unpushed(const struct groups *groups)
+{
+	for (struct group *g = groups->first; g; g = g->next)
+		if (g->push_id == 0)
+			return g;
+	return NULL;
+}
+
+void groups_rewind(struct groups *groups, int64_t up_to)
+{
+	struct group **link = &groups->first;
+
+	while (*link) {
+		struct group *group = *link;
+
+		if (group->push_id > up_to) {
+			link = &group->next;
+		} else if (group->count > 0) {
+			group->push_id = 0;
+			link = &group->next;
+		} else {
+			/* A nudge speaks of an answer that the next try may not need. */
+			groups_drop(groups, link);
+		}
+	}
+}
+
+void groups_include_unpushed(struct groups *groups)
+{
+	for (struct group *g = groups->first; g; g = g->next)
+		if (g->push_id == 0)
+			g->push_id = GROUP_EVERY_PUSH;
+}

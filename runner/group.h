@@ -1,0 +1,60 @@
+#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * Messages that are given to the agent as one text, until they are answered: a group for each push.
+ * A group without messages is a nudge of ours. Knows nothing of the agent or of what is written.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "runner/store/inbound.h"
+
+/* Of a push in the eyes of a result that answers everything. */
+#define GROUP_EVERY_PUSH INT64_MAX
+
+struct group {
+	struct group *next;
+	struct inbound_row *rows;
+	size_t count;
+	char **passed_over; /* ids of context rows that found no room */
+	size_t passed_over_count;
+	char *text;
+	size_t len;
+	bool is_command;
+	int64_t push_id; /* 0: not given to the agent */
+};
+
+/* A list, in order; { NULL, 0 } is an empty one. Owns its groups. */
+struct groups {
+	struct group *first;
+	size_t count;
+};
+
+void groups_deinit(struct groups *groups);
+
+/*
+ * A group without a text, owned by the caller until groups_append(). Takes the rows over, also when
+ * it fails; the ids are copied. NULL out of memory.
+ */
+struct group *group_new(struct inbound_row *rows, size_t count, char *const *passed_over,
+			size_t passed_over_count);
+void group_free(struct group *group);
+
+void groups_append(struct groups *groups, struct group *group);
+/* Takes the group at link (&groups->first, or a group's &next) out, and frees it. */
+void groups_drop(struct groups *groups, struct group **link);
+
+/*
+ * The rows pushed up to this id (GROUP_EVERY_PUSH: all there are), newest last: a heap array of the
+ * caller's that borrows them. NULL out of memory, *ret_count is 0 then.
+ */
+const struct inbound_row **groups_rows(const struct groups *groups, int64_t up_to,
+				       size_t *ret_count);
+
+/* The first group that the agent was not given, NULL if there is none. */
+struct group *groups_unpushed(const struct groups *groups);
+/* Forgets that pushes up to this id were made; a nudge among them is dropped. */
+void groups_rewind(struct groups *groups, int64_t up_to);
+/* What was never pushed shares the fate of what was. */
+void groups_include_unpushed(struct groups *groups);
