@@ -59,7 +59,7 @@ def test_a_healthy_session(session):
 def test_lines(session):
     start(session)
     result = run_probe(session)
-    assert result.returncode == 0
+    assert result.returncode == 0, result.stdout + result.stderr
     lines = result.stdout.splitlines()
     assert [line.split()[1] for line in lines] == CHECKS
     assert all(line.startswith("ok       ") for line in lines), lines
