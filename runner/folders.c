@@ -43,7 +43,7 @@ char **folders_list_extra(const char *workspace)
 	cleanup_closedir DIR *dir = NULL;
 	char **list = calloc(FOLDERS_EXTRA_MAX + 1, sizeof(char *));
 	const struct dirent *entry;
-	size_t count = 0;
+	size_t count = 0, more = 0;
 
 	if (!list || asprintf(&extra, "%s/extra", workspace) < 0) {
 		extra = NULL;
@@ -64,11 +64,12 @@ char **folders_list_extra(const char *workspace)
 			list[count++] = path;
 			continue;
 		}
-		if (folders_is_folder(path))
-			log_warning("%s: more than %d folders: the agent is not told of this one",
-				    path, FOLDERS_EXTRA_MAX);
+		more += folders_is_folder(path);
 		free(path);
 	}
+	if (more > 0)
+		log_warning("%s holds more than %d folders: the agent is not told of %zu", extra,
+			    FOLDERS_EXTRA_MAX, more);
 	/* The order that the folder is stored in says nothing, and changes. */
 	qsort(list, count, sizeof(*list), folders_compare);
 	return list;
