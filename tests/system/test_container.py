@@ -33,6 +33,12 @@ def run(*command, options=(), stdin=None, image=IMAGE):
         wait_until(no_podman_left, "the end of podman's processes")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def podman_is_there():
+    """Before a test looks at what it leaves: without root, podman keeps a process of its own."""
+    assert podman("run", "--rm", *IDENTITY, IMAGE, "true").returncode == 0
+
+
 @pytest.fixture
 def mounted(session):
     """A session folder, and the options that mount it."""

@@ -23,7 +23,8 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/tmp",
                "ASAN_OPTIONS": "detect_leaks=0"}
 PID1 = ["unshare", "--fork", "--pid", "--mount-proc", "--kill-child",
-        *([] if os.getuid() == 0 else ["--user", "--map-root-user"])]
+        *([] if os.getuid() == 0 else ["--user", "--map-current-user"])]
+AS_ROOT = pytest.mark.skipif(os.getuid() != 0, reason="looks into processes that only root may")
 FORWARDED = [n for n in range(1, 65) if n not in (signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD)]
 ALL_BLOCKED = f"{sum(1 << (n - 1) for n in (*FORWARDED, signal.SIGCHLD)):016x}"
 SUSPENDING = (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
@@ -431,6 +432,7 @@ def exec_beside(pid, *command):
                             stdout=subprocess.PIPE, text=True)
 
 
+@AS_ROOT
 def test_what_docker_exec_started_has_its_time(pid1):
     pid = pid1.start("--keep-alive")
     with exec_beside(pid, "sh", "-c", """
@@ -443,6 +445,7 @@ def test_what_docker_exec_started_has_its_time(pid1):
         assert build.stdout.readline() == "finished\n"
 
 
+@AS_ROOT
 def test_nothing_holds_a_session_longer_than_a_second(make_session):
     """Not even what ignores SIGTERM: a host's `docker stop -t 1` must not have to kill."""
     if not can_be_pid1():
@@ -697,6 +700,7 @@ def test_nothing_runs_before_there_is_input(make_session):
 # Idleness
 
 
+@AS_ROOT
 @pytest.mark.parametrize("words", [("sleep", "1000"), ("--keep-alive",)])
 def test_no_wake_ups(init, words):
     pid = init.start(*words)
