@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/cleanup.h"
 #include "common/log.h"
 #include "runner/message/content.h"
 
@@ -14,20 +15,31 @@ struct outbox_ids {
 	size_t count;
 };
 
+/* Who is told when a row is on disk. */
+struct outbox_receipt {
+	outbox_written_fn *written; /* NULL: nobody */
+	void *userdata;
+	int64_t seq;
+};
+
 /* What the next transaction writes. */
 struct outbox_batch {
 	struct outbound_message *messages; /* every string in it is ours */
+	struct outbox_receipt *receipts;   /* as many */
 	size_t message_count;
 	struct outbox_ids completed;
 	struct outbox_ids failed;
-	char *state_key;
-	char *state_value;
+	struct outbound_state *states; /* every string in it is ours */
+	size_t state_count;
 };
 
 struct outbox {
 	struct outbox_batch batch;
+	struct outbox_receipt *told; /* on disk, and about to be told */
+	size_t told_count;
 	struct outbound *outbound;
 	struct loop_timer *retry;
+	struct loop_timer *soon;
 	struct outbox_events events;
 	void *userdata;
 	bool refused; /* said once, until it works again */
@@ -42,6 +54,8 @@ static void outbox_free_const(const char *text)
 
 static void outbox_message_deinit(struct outbound_message *message)
 {
+	outbox_free_const(message->id);
+	outbox_free_const(message->kind);
 	outbox_free_const(message->in_reply_to);
 	outbox_free_const(message->channel_type);
 	outbox_free_const(message->platform_id);
@@ -62,10 +76,14 @@ static void outbox_clear(struct outbox_batch *batch)
 	for (size_t i = 0; i < batch->message_count; i++)
 		outbox_message_deinit(&batch->messages[i]);
 	free(batch->messages);
+	free(batch->receipts);
 	outbox_ids_deinit(&batch->completed);
 	outbox_ids_deinit(&batch->failed);
-	free(batch->state_key);
-	free(batch->state_value);
+	for (size_t i = 0; i < batch->state_count; i++) {
+		outbox_free_const(batch->states[i].key);
+		outbox_free_const(batch->states[i].value);
+	}
+	free(batch->states);
 	*batch = (struct outbox_batch){ .messages = NULL };
 }
 
@@ -80,6 +98,26 @@ static void outbox_on_retry(void *userdata)
 	outbox->events.drained(outbox->userdata);
 }
 
+/* Tells who waited for rows that are on disk; they may queue more, and forget each other. */
+static void outbox_tell(struct outbox *outbox)
+{
+	for (size_t i = 0; i < outbox->told_count; i++) {
+		const struct outbox_receipt receipt = outbox->told[i];
+
+		if (receipt.written)
+			receipt.written(receipt.userdata, receipt.seq);
+	}
+	outbox->told_count = 0;
+}
+
+static void outbox_on_soon(void *userdata)
+{
+	struct outbox *outbox = userdata;
+
+	(void)outbox_commit(outbox);
+	outbox_tell(outbox);
+}
+
 int outbox_new(struct loop *loop, struct outbound *outbound, const struct outbox_events *events,
 	       void *userdata, struct outbox **ret_outbox)
 {
@@ -92,8 +130,10 @@ int outbox_new(struct loop *loop, struct outbound *outbound, const struct outbox
 	outbox->events = *events;
 	outbox->userdata = userdata;
 	r = loop_timer_new(loop, outbox_on_retry, outbox, &outbox->retry);
+	if (r == 0)
+		r = loop_timer_new(loop, outbox_on_soon, outbox, &outbox->soon);
 	if (r < 0) {
-		free(outbox);
+		outbox_free(outbox);
 		return r;
 	}
 	*ret_outbox = outbox;
@@ -105,7 +145,9 @@ void outbox_free(struct outbox *outbox)
 	if (!outbox)
 		return;
 	outbox_clear(&outbox->batch);
+	free(outbox->told);
 	loop_timer_free(outbox->retry);
+	loop_timer_free(outbox->soon);
 	free(outbox);
 }
 
@@ -114,7 +156,7 @@ bool outbox_is_empty(const struct outbox *outbox)
 	const struct outbox_batch *batch = &outbox->batch;
 
 	return batch->message_count == 0 && batch->completed.count == 0 &&
-	       batch->failed.count == 0 && !batch->state_key;
+	       batch->failed.count == 0 && batch->state_count == 0;
 }
 
 static void outbox_break(struct outbox *outbox)
@@ -134,31 +176,90 @@ static char *outbox_copy(const char *text, bool *failed)
 	return copy;
 }
 
-void outbox_add_text(struct outbox *outbox, const struct route *route, const char *text)
+/* A deep copy; on failure what was copied is freed. */
+static int outbox_copy_message(const struct outbound_message *message,
+			       struct outbound_message *ret_copy)
+{
+	bool failed = false;
+	struct outbound_message copy = {
+		.id = outbox_copy(message->id, &failed),
+		.kind = outbox_copy(message->kind, &failed),
+		.in_reply_to = outbox_copy(message->in_reply_to, &failed),
+		.channel_type = outbox_copy(message->channel_type, &failed),
+		.platform_id = outbox_copy(message->platform_id, &failed),
+		.thread_id = outbox_copy(message->thread_id, &failed),
+		.content = outbox_copy(message->content, &failed),
+	};
+
+	if (failed) {
+		outbox_message_deinit(&copy);
+		return -ENOMEM;
+	}
+	*ret_copy = copy;
+	return 0;
+}
+
+/* Makes room for one message more. 0 or -ENOMEM. */
+static int outbox_grow(struct outbox_batch *batch)
+{
+	size_t n = batch->message_count + 1;
+	struct outbound_message *messages = reallocarray(batch->messages, n, sizeof(*messages));
+	struct outbox_receipt *receipts;
+
+	if (!messages)
+		return -ENOMEM;
+	batch->messages = messages;
+	receipts = reallocarray(batch->receipts, n, sizeof(*receipts));
+	if (!receipts)
+		return -ENOMEM;
+	batch->receipts = receipts;
+	return 0;
+}
+
+void outbox_add_message(struct outbox *outbox, const struct outbound_message *message,
+			outbox_written_fn *written, void *userdata)
 {
 	struct outbox_batch *batch = &outbox->batch;
-	struct outbound_message *messages, message = { .kind = "chat" };
-	bool failed = false;
-	char *content = NULL;
+	size_t i = batch->message_count;
 
-	messages = reallocarray(batch->messages, batch->message_count + 1, sizeof(*messages));
-	if (messages)
-		batch->messages = messages;
-	if (!messages || content_of_text(text, strlen(text), &content) < 0) {
+	if (outbox_grow(batch) < 0 || outbox_copy_message(message, &batch->messages[i]) < 0) {
+		outbox_break(outbox);
+		return;
+	}
+	batch->receipts[i] = (struct outbox_receipt){ written, userdata, 0 };
+	batch->message_count++;
+}
+
+void outbox_add_text(struct outbox *outbox, const struct route *route, const char *text)
+{
+	cleanup_free char *content = NULL;
+	struct outbound_message message = {
+		.kind = "chat",
+		.in_reply_to = route->in_reply_to,
+		.channel_type = route->channel_type,
+		.platform_id = route->platform_id,
+		.thread_id = route->thread_id,
+	};
+
+	if (content_of_text(text, strlen(text), &content) < 0) {
 		outbox_break(outbox);
 		return;
 	}
 	message.content = content;
-	message.in_reply_to = outbox_copy(route->in_reply_to, &failed);
-	message.channel_type = outbox_copy(route->channel_type, &failed);
-	message.platform_id = outbox_copy(route->platform_id, &failed);
-	message.thread_id = outbox_copy(route->thread_id, &failed);
-	if (failed) {
-		outbox_message_deinit(&message);
-		outbox_break(outbox);
-		return;
-	}
-	messages[batch->message_count++] = message;
+	outbox_add_message(outbox, &message, NULL, NULL);
+}
+
+static void outbox_forget_in(struct outbox_receipt *receipts, size_t count, const void *userdata)
+{
+	for (size_t i = 0; i < count; i++)
+		if (receipts[i].userdata == userdata)
+			receipts[i].written = NULL;
+}
+
+void outbox_forget(struct outbox *outbox, const void *userdata)
+{
+	outbox_forget_in(outbox->batch.receipts, outbox->batch.message_count, userdata);
+	outbox_forget_in(outbox->told, outbox->told_count, userdata);
 }
 
 static void outbox_add_id(struct outbox *outbox, struct outbox_ids *list, const char *id)
@@ -186,36 +287,90 @@ void outbox_add_failed(struct outbox *outbox, const char *id)
 	outbox_add_id(outbox, &outbox->batch.failed, id);
 }
 
+/* The place of this key, a new one if it has none. NULL out of memory. */
+static struct outbound_state *outbox_find_state(struct outbox_batch *batch, const char *key)
+{
+	struct outbound_state *states;
+	char *copy;
+
+	for (size_t i = 0; i < batch->state_count; i++)
+		if (strcmp(batch->states[i].key, key) == 0)
+			return &batch->states[i];
+	states = reallocarray(batch->states, batch->state_count + 1, sizeof(*states));
+	if (!states)
+		return NULL;
+	batch->states = states;
+	copy = strdup(key);
+	if (!copy)
+		return NULL;
+	states[batch->state_count] = (struct outbound_state){ .key = copy };
+	return &states[batch->state_count++];
+}
+
 void outbox_set_state(struct outbox *outbox, const char *key, const char *value)
 {
-	struct outbox_batch *batch = &outbox->batch;
 	bool failed = false;
-	char *new_key = outbox_copy(key, &failed);
-	char *new_value = outbox_copy(value, &failed);
+	char *copy = outbox_copy(value, &failed);
+	struct outbound_state *state = failed ? NULL : outbox_find_state(&outbox->batch, key);
 
-	if (failed) {
-		free(new_key);
-		free(new_value);
+	if (!state) {
+		free(copy);
 		outbox_break(outbox);
 		return;
 	}
-	free(batch->state_key);
-	free(batch->state_value);
-	batch->state_key = new_key;
-	batch->state_value = new_value;
+	outbox_free_const(state->value);
+	state->value = copy;
+}
+
+/* Puts the receipts of the batch, which is on disk, where they are told from. */
+static void outbox_note_written(struct outbox *outbox, const int64_t *seqs)
+{
+	const struct outbox_batch *batch = &outbox->batch;
+
+	for (size_t i = 0; i < batch->message_count; i++) {
+		struct outbox_receipt receipt = batch->receipts[i], *told;
+
+		if (!receipt.written)
+			continue;
+		receipt.seq = seqs[i];
+		told = reallocarray(outbox->told, outbox->told_count + 1, sizeof(*told));
+		if (!told) {
+			outbox_break(outbox);
+			return;
+		}
+		outbox->told = told;
+		told[outbox->told_count++] = receipt;
+		/* Not from within: whoever commits is in the midst of something else. */
+		loop_timer_arm(outbox->soon, 0);
+	}
+}
+
+/* One transaction of the batch. 0, -ENOMEM, or as outbound_commit(). */
+static int outbox_write(struct outbox *outbox, struct err *err)
+{
+	const struct outbox_batch *batch = &outbox->batch;
+	cleanup_free int64_t *seqs = calloc(batch->message_count + 1, sizeof(*seqs));
+	const struct outbound_commit commit = {
+		.messages = batch->messages,
+		.message_count = batch->message_count,
+		.ret_seqs = seqs,
+		.completed = { (const char *const *)batch->completed.ids, batch->completed.count },
+		.failed = { (const char *const *)batch->failed.ids, batch->failed.count },
+		.states = batch->states,
+		.state_count = batch->state_count,
+	};
+	int r;
+
+	if (!seqs)
+		return err_sys(err, -ENOMEM, "cannot write outbound.db");
+	r = outbound_commit(outbox->outbound, &commit, err);
+	if (r == 0)
+		outbox_note_written(outbox, seqs);
+	return r;
 }
 
 bool outbox_commit(struct outbox *outbox)
 {
-	const struct outbox_batch *batch = &outbox->batch;
-	const struct outbound_commit commit = {
-		.messages = batch->messages,
-		.message_count = batch->message_count,
-		.completed = { (const char *const *)batch->completed.ids, batch->completed.count },
-		.failed = { (const char *const *)batch->failed.ids, batch->failed.count },
-		.state_key = batch->state_key,
-		.state_value = batch->state_value,
-	};
 	struct err err;
 	int r;
 
@@ -223,7 +378,7 @@ bool outbox_commit(struct outbox *outbox)
 		return false;
 	if (outbox_is_empty(outbox))
 		return true;
-	r = outbound_commit(outbox->outbound, &commit, &err);
+	r = outbox_write(outbox, &err);
 	if (r < 0) {
 		/* Held by somebody for long is odd; all else is a fault that needs a hand. */
 		if (!outbox->refused)
@@ -233,11 +388,18 @@ bool outbox_commit(struct outbox *outbox)
 		loop_timer_arm(outbox->retry, OUTBOX_RETRY_MS);
 		return false;
 	}
-	outbox_clear(&outbox->batch);
 	if (outbox->refused) {
 		log_info("outbound.db can be written again: nothing was lost");
 		loop_timer_arm(outbox->retry, 0);
 	}
 	outbox->refused = false;
+	outbox_clear(&outbox->batch);
 	return true;
+}
+
+void outbox_commit_soon(struct outbox *outbox)
+{
+	/* While the disk refuses, the retry has its own pace. */
+	if (!outbox->refused)
+		loop_timer_arm(outbox->soon, 0);
 }

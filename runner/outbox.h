@@ -30,15 +30,26 @@ int outbox_new(struct loop *loop, struct outbound *outbound, const struct outbox
 	       void *userdata, struct outbox **ret_outbox);
 void outbox_free(struct outbox *outbox);
 
+/* Told once, from the loop, when the row is on disk, with its seq. */
+typedef void outbox_written_fn(void *userdata, int64_t seq);
+
 /* All of them copy what they are given; nothing is written before outbox_commit(). */
 void outbox_add_text(struct outbox *outbox, const struct route *route, const char *text);
+/* Any row. written may be NULL: nobody is told. */
+void outbox_add_message(struct outbox *outbox, const struct outbound_message *message,
+			outbox_written_fn *written, void *userdata);
+/* Whoever asked for this with outbox_add_message() is not to be told any more. */
+void outbox_forget(struct outbox *outbox, const void *userdata);
 void outbox_add_completed(struct outbox *outbox, const char *id);
 void outbox_add_failed(struct outbox *outbox, const char *id);
-/* One key a transaction, the last one counts; value NULL deletes it. */
+/* Of one key the last value counts; NULL deletes it. */
 void outbox_set_state(struct outbox *outbox, const char *key, const char *value);
 
 /* True: written, or nothing was there. False: refused; it is tried again by itself. */
 bool outbox_commit(struct outbox *outbox);
+
+/* Commits when the loop comes round: what several clients ask for at once is one transaction. */
+void outbox_commit_soon(struct outbox *outbox);
 
 /* Nothing waits to be written. */
 bool outbox_is_empty(const struct outbox *outbox);

@@ -183,8 +183,7 @@ int outbound_release(struct outbound *outbound, struct err *err)
 	return outbound_end(outbound, r, err);
 }
 
-/* "msg-<unix ms>-<6 base-36 characters>" */
-static void outbound_make_id(char id[48])
+void outbound_make_id(const char *prefix, char id[OUTBOUND_ID_SIZE])
 {
 	static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
 	unsigned char bytes[6];
@@ -195,7 +194,8 @@ static void outbound_make_id(char id[48])
 		memset(bytes, 0, sizeof(bytes));
 	for (size_t i = 0; i < sizeof(bytes); i++)
 		suffix[i] = digits[bytes[i] % (sizeof(digits) - 1)];
-	(void)snprintf(id, 48, "msg-%" PRId64 "-%s", clock_realtime_ms(), suffix);
+	(void)snprintf(id, OUTBOUND_ID_SIZE, "%s-%" PRId64 "-%s", prefix, clock_realtime_ms(),
+		       suffix);
 }
 
 /* The next odd number above both databases' largest seq. */
@@ -222,13 +222,14 @@ static int outbound_insert_as(struct outbound *outbound, const struct outbound_m
 			      int64_t seq, struct err *err)
 {
 	sqlite3_stmt *s;
-	char id[48];
+	char id[OUTBOUND_ID_SIZE];
 	int r = db_statement(outbound->db, OUTBOUND_SQL_INSERT, &s, err);
 
 	if (r < 0)
 		return r;
-	outbound_make_id(id);
-	db_bind_text(s, ":id", id);
+	if (!message->id)
+		outbound_make_id("msg", id);
+	db_bind_text(s, ":id", message->id ? message->id : id);
 	db_bind_int(s, ":seq", seq);
 	db_bind_text(s, ":in_reply_to", message->in_reply_to);
 	db_bind_text(s, ":kind", message->kind);
@@ -240,7 +241,7 @@ static int outbound_insert_as(struct outbound *outbound, const struct outbound_m
 }
 
 static int outbound_insert(struct outbound *outbound, const struct outbound_message *message,
-			   struct err *err)
+			   int64_t *ret_seq, struct err *err)
 {
 	int64_t seq;
 	int r = outbound_next_seq(outbound, &seq, err);
@@ -253,6 +254,8 @@ static int outbound_insert(struct outbound *outbound, const struct outbound_mess
 		if (r != -EEXIST)
 			break;
 	}
+	if (r == 0 && ret_seq)
+		*ret_seq = seq;
 	return r;
 }
 
@@ -264,13 +267,15 @@ int outbound_commit(struct outbound *outbound, const struct outbound_commit *com
 	if (r == 0 && commit->message_count > 0)
 		outbound_look_at_inbound(outbound);
 	for (size_t i = 0; r == 0 && i < commit->message_count; i++)
-		r = outbound_insert(outbound, &commit->messages[i], err);
+		r = outbound_insert(outbound, &commit->messages[i],
+				    commit->ret_seqs ? &commit->ret_seqs[i] : NULL, err);
 	if (r == 0)
 		r = outbound_ack(outbound, &commit->completed, "completed", err);
 	if (r == 0)
 		r = outbound_ack(outbound, &commit->failed, "failed", err);
-	if (r == 0 && commit->state_key)
-		r = outbound_write_state(outbound, commit->state_key, commit->state_value, err);
+	for (size_t i = 0; r == 0 && i < commit->state_count; i++)
+		r = outbound_write_state(outbound, commit->states[i].key, commit->states[i].value,
+					 err);
 	return outbound_end(outbound, r, err);
 }
 

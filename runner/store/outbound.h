@@ -58,8 +58,15 @@ int outbound_claim(struct outbound *outbound, const struct outbound_ids *ids,
  */
 int outbound_release(struct outbound *outbound, struct err *err);
 
+/* Room for "msg-<unix ms>-<6 base-36 characters>" with another short prefix, and its NUL. */
+#define OUTBOUND_ID_SIZE 48
+
+/* A new id for a row: prefix is "msg", "task", "sys" or "cli", by what the row is about. */
+void outbound_make_id(const char *prefix, char id[OUTBOUND_ID_SIZE]);
+
 /* A row to be written to messages_out. NULL strings are null. */
 struct outbound_message {
+	const char *id;	  /* NULL: a new one with the prefix "msg" */
 	const char *kind; /* "chat", … */
 	const char *in_reply_to;
 	const char *channel_type;
@@ -68,14 +75,21 @@ struct outbound_message {
 	const char *content; /* JSON */
 };
 
+/* A key of session_state. value NULL: it is deleted. */
+struct outbound_state {
+	const char *key;
+	const char *value;
+};
+
 /* What one transaction writes; everything is borrowed, empty parts are left out. */
 struct outbound_commit {
 	const struct outbound_message *messages;
 	size_t message_count;
+	int64_t *ret_seqs; /* of each message, written on success; NULL: nobody asks */
 	struct outbound_ids completed;
 	struct outbound_ids failed;
-	const char *state_key;	 /* session_state, together with the rest */
-	const char *state_value; /* NULL: the key is deleted */
+	const struct outbound_state *states;
+	size_t state_count;
 };
 
 int outbound_commit(struct outbound *outbound, const struct outbound_commit *commit,

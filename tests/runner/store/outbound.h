@@ -74,8 +74,8 @@ static inline void claim(const char *in_reply_to)
 }
 
 static const struct outbound_message messages[] = {
-	{ "chat", "a", "slack", "C1", "t1", "{\"text\":\"one\"}" },
-	{ "chat", NULL, NULL, NULL, NULL, "{\"text\":\"two\"}" },
+	{ NULL, "chat", "a", "slack", "C1", "t1", "{\"text\":\"one\"}" },
+	{ NULL, "chat", NULL, NULL, NULL, NULL, "{\"text\":\"two\"}" },
 };
 
 static const struct outbound_commit whole = {
@@ -83,6 +83,6 @@ static const struct outbound_commit whole = {
 	.message_count = 2,
 	.completed = { ids_ab, 2 },
 	.failed = { ids_c, 1 },
-	.state_key = "continuation:mock",
-	.state_value = "next",
+	.states = &(const struct outbound_state){ "continuation:mock", "next" },
+	.state_count = 1,
 };

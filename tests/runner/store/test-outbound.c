@@ -196,7 +196,10 @@ static void test_commit(void **state)
 
 static void test_empty_commit(void **state)
 {
-	const struct outbound_commit forget = { .state_key = "continuation:mock" };
+	const struct outbound_commit forget = {
+		.states = &(struct outbound_state){ "continuation:mock", NULL },
+		.state_count = 1,
+	};
 
 	(void)state;
 	assert_int_equal(outbound_commit(world.outbound, &(struct outbound_commit){ NULL }, NULL),
@@ -301,7 +304,10 @@ static void test_collision(void **state)
 
 static void test_state(void **state)
 {
-	const struct outbound_commit commit = { .state_key = "k", .state_value = "caf\xc3\xa9" };
+	const struct outbound_commit commit = {
+		.states = &(struct outbound_state){ "k", "caf\xc3\xa9" },
+		.state_count = 1,
+	};
 	char *value = NULL;
 
 	(void)state;
@@ -333,10 +339,14 @@ static void test_continuation(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		const struct outbound_commit legacy = { .state_key = "sdk_session_id",
-							.state_value = rows[i].legacy };
-		const struct outbound_commit own = { .state_key = "continuation:claude",
-						     .state_value = rows[i].own };
+		const struct outbound_commit legacy = {
+			.states = &(struct outbound_state){ "sdk_session_id", rows[i].legacy },
+			.state_count = 1,
+		};
+		const struct outbound_commit own = {
+			.states = &(struct outbound_state){ "continuation:claude", rows[i].own },
+			.state_count = 1,
+		};
 		cleanup_free char *value = NULL;
 
 		assert_int_equal(outbound_commit(world.outbound, &legacy, NULL), 0);

@@ -1,0 +1,29 @@
+#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * The runtime directory: a private folder (0700) of one workspace's loop on a file system of the
+ * container, never on the mount, where sockets would not work. Holds the loop's socket and what an
+ * agent CLI has to read. Its name follows from the workspace, so that a client without our
+ * environment ("docker exec") finds it.
+ */
+#include "common/err.h"
+
+/* The environment variable that tells clients the socket's path. */
+#define RUNDIR_SOCKET_VARIABLE "AGENT_SOCKET"
+
+/*
+ * Makes the folder in the first of TMPDIR, /tmp, /dev/shm and /run that takes it, or takes over one
+ * that an earlier loop left. One that is not ours alone (another owner, a link, no directory) is not
+ * used. 0 with its path, a heap string of the caller; or -errno, and err says what was tried.
+ */
+int rundir_make(const char *workspace, char **ret_path, struct err *err);
+
+/* The path of the socket in the folder: a heap string of the caller, NULL out of memory. */
+char *rundir_socket(const char *rundir);
+
+/*
+ * For clients: the socket of the workspace's loop, by RUNDIR_SOCKET_VARIABLE, else by the folder's
+ * name. Only one that belongs to our user or, for root, to any. 0 with a heap string of the caller;
+ * -ENOENT: there is none, and err says what to do about it; or another -errno.
+ */
+int rundir_find_socket(const char *workspace, char **ret_path, struct err *err);

@@ -1,0 +1,92 @@
+#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * One call of a tool, from its arrival to its one answer. A handler ends it at once, or goes on
+ * holding what it needs; whoever called may cancel it or vanish at any time, and then what the
+ * handler holds is released and nothing is answered.
+ */
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "runner/io/loop.h"
+#include "runner/mcp/awaited.h"
+#include "runner/store/inbound.h"
+#include "runner/store/outbound.h"
+
+struct call;
+
+/* What tools need of the session that they belong to. */
+struct call_services {
+	/*
+	 * Queues a row for outbound.db; everything in it is copied. call_written() follows, from the
+	 * loop or from within, as soon as it is on disk: while the disk refuses it is kept and tried
+	 * again. 0 or -ENOMEM.
+	 */
+	int (*write)(void *userdata, const struct outbound_message *message, struct call *call);
+	/* The call is over: call_written() must not follow any more. The row stays queued. */
+	void (*forget)(void *userdata, struct call *call);
+	/*
+	 * A tool delivers something to people now. to: the destination's name, NULL: it has none;
+	 * text: the words, NULL: it is no text.
+	 */
+	void (*sent)(void *userdata, const char *to, const char *text);
+	/* The destinations as last seen. Borrowed until the loop's next turn. */
+	const struct inbound_destinations *(*destinations)(void *userdata);
+};
+
+struct call_context {
+	struct loop *loop;
+	const char *workspace;
+	const char *inbound_path;
+	const char *agent_group_id; /* "" if it is not known */
+	struct outbound *outbound;  /* for reading */
+	struct awaited *awaited;
+	const struct call_services *services;
+	void *userdata; /* of services */
+};
+
+/* The answer, once. The call is freed after it returns. */
+typedef void call_ended_fn(void *userdata, struct call *call, const char *text, bool is_error);
+/* progress of total, both of any unit; message says what is waited for. */
+typedef void call_progress_fn(void *userdata, struct call *call, double progress, double total,
+			      const char *message);
+
+struct call_owner {
+	call_ended_fn *ended;
+	call_progress_fn *progress; /* NULL: nobody wants to know */
+	void *userdata;
+};
+
+/* context is borrowed for the life of the call, owner is copied. NULL: out of memory. */
+struct call *call_new(const struct call_context *context, const struct call_owner *owner);
+
+/* The caller is gone or does not want it any more: nothing is answered. Accepts NULL. */
+void call_cancel(struct call *call);
+
+const struct call_context *call_context(const struct call *call);
+
+/* Ends the call with a text for the model. Nothing of the call may be touched afterwards. */
+void call_answer(struct call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same with a text that says what was wrong: an error of the tool (isError). */
+void call_fail(struct call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same with a text that may be long; taken over. NULL: out of memory. */
+void call_answer_text(struct call *call, char *text);
+
+/*
+ * Writes the row, and calls written once it is on disk: there the call has to be ended, or held on.
+ * Out of memory the call is ended with an error.
+ */
+typedef void call_written_fn(struct call *call, int64_t seq);
+void call_write(struct call *call, const struct outbound_message *message,
+		call_written_fn *written);
+/* For call_services.write: the row has this seq. */
+void call_written(struct call *call, int64_t seq);
+
+/* state belongs to the call from here on: release(state) is called when it ends, however it does. */
+void call_hold(struct call *call, void *state, void (*release)(void *state));
+void *call_state(const struct call *call);
+
+/* Tells the caller how far it is, if it asked to be told. */
+void call_progress(struct call *call, double progress, double total, const char *message);
