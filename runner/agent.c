@@ -93,6 +93,14 @@ static void agent_on_result(void *userdata, const struct provider_result *result
 		agent->options.events->result(agent->options.userdata, result);
 }
 
+static void agent_on_server(void *userdata, const char *name, const char *status)
+{
+	struct agent *agent = userdata;
+
+	if (agent->state != AGENT_ENDING)
+		agent->options.events->server(agent->options.userdata, name, status);
+}
+
 static void agent_on_compacted(void *userdata)
 {
 	struct agent *agent = userdata;
@@ -129,6 +137,7 @@ static const struct provider_events agent_provider_events = {
 	.tool_start = agent_on_tool_start,
 	.tool_end = agent_on_tool_end,
 	.result = agent_on_result,
+	.server = agent_on_server,
 	.compacted = agent_on_compacted,
 	.activity = agent_on_activity,
 	.exited = agent_on_exited,
@@ -201,6 +210,9 @@ static int agent_start(struct agent *agent, struct err *err)
 		.effort = agent_or_null(config->effort),
 		.assistant_name = agent_or_null(config->assistant_name),
 		.archive_dir = agent->archive,
+		.env = agent->options.env,
+		.config_dir = agent->options.config_dir,
+		.mcp_servers = agent->options.mcp_servers,
 	};
 	int r;
 

@@ -12,8 +12,20 @@
 #include "common/number.h"
 #include "common/table.h"
 #include "runner/io/json.h"
+#include "runner/mcp/tools.h"
 
-enum config_type { CONFIG_STRING, CONFIG_INTEGER };
+enum config_type {
+	CONFIG_STRING,
+	CONFIG_WORD, /* a string that can be part of a tool's name */
+	CONFIG_INTEGER,
+};
+
+#define CONFIG_SERVER_NAME_MAX 64
+
+/* MCP limits the names of tools to 128 characters; server and prefix are parts of them. */
+#define CONFIG_WORD_MAX 40
+#define CONFIG_WORD_CHARS \
+	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 
 /* The keys of container.json. */
 static const struct {
@@ -29,6 +41,8 @@ static const struct {
 	{ "agentGroupId", CONFIG_STRING, offsetof(struct config, agent_group_id), "" },
 	{ "model", CONFIG_STRING, offsetof(struct config, model), "" },
 	{ "effort", CONFIG_STRING, offsetof(struct config, effort), "" },
+	{ "mcpServerName", CONFIG_WORD, offsetof(struct config, mcp_server_name), "nanoclaw" },
+	{ "mcpToolPrefix", CONFIG_WORD, offsetof(struct config, mcp_tool_prefix), "" },
 	{ "maxMessagesPerPrompt", CONFIG_INTEGER, offsetof(struct config, max_messages), NULL, 10,
 	  1, 1000 },
 };
@@ -136,6 +150,12 @@ static int config_apply_string(struct config *config, size_t i, const char *path
 	else if (value && !found)
 		config_warn(config, "%s: \"%s\" must be a string, found %s: using \"%s\"", path,
 			    config_keys[i].key, config_type_name(value), text);
+	else if (config_keys[i].type == CONFIG_WORD && found &&
+		 (strspn(found, CONFIG_WORD_CHARS) != strlen(found) ||
+		  strlen(found) > CONFIG_WORD_MAX))
+		config_warn(config,
+			    "%s: \"%s\" must be of at most %d letters, digits, _ and -: using \"%s\"",
+			    path, config_keys[i].key, CONFIG_WORD_MAX, text);
 	else if (found && *found != '\0')
 		text = found;
 	copy = strdup(text);
@@ -152,6 +172,7 @@ static int config_apply_keys(struct config *config, const char *path, const json
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(config_keys); i++)
 		switch (config_keys[i].type) {
 		case CONFIG_STRING:
+		case CONFIG_WORD:
 			r = config_apply_string(config, i, path, root);
 			break;
 		case CONFIG_INTEGER:
@@ -159,6 +180,102 @@ static int config_apply_keys(struct config *config, const char *path, const json
 			break;
 		}
 	return r;
+}
+
+/* MCP servers */
+
+static bool config_is_strings(const json_t *array)
+{
+	const json_t *value;
+	size_t i;
+
+	json_array_foreach(array, i, value)
+		if (!json_is_string(value))
+			return false;
+	return json_is_array(array);
+}
+
+static bool config_is_variables(json_t *object)
+{
+	const json_t *value;
+	const char *name;
+
+	json_object_foreach(object, name, value)
+		if (!json_is_string(value))
+			return false;
+	return json_is_object(object);
+}
+
+/* What is wrong with the description of a server; NULL: nothing. */
+static const char *config_server_fault(const json_t *server)
+{
+	const json_t *args = json_member(server, "args");
+	json_t *env = json_member(server, "env");
+	const char *command = json_member_string(server, "command");
+	const char *url = json_member_string(server, "url");
+
+	if (!json_is_object(server))
+		return "must be an object";
+	if (!(command && *command) && !(url && *url))
+		return "needs a \"command\" or a \"url\"";
+	if (args && !config_is_strings(args))
+		return "\"args\" must be an array of strings";
+	if (env && !config_is_variables(env))
+		return "\"env\" must be an object of strings";
+	return NULL;
+}
+
+/* What is well formed of mcpServers; the rest is a warning, and left out. */
+static int config_apply_servers(struct config *config, const char *path, const json_t *root)
+{
+	json_t *servers = json_member(root, "mcpServers"), *server;
+	const char *name, *fault;
+
+	config->mcp_servers = json_object();
+	if (!config->mcp_servers)
+		return -ENOMEM;
+	if (servers && !json_is_object(servers))
+		config_warn(config, "%s: \"mcpServers\" must be an object, found %s: left out", path,
+			    config_type_name(servers));
+	json_object_foreach(servers, name, server)
+	{
+		fault = config_server_fault(server);
+		if (!fault && (*name == '\0' || strlen(name) > CONFIG_SERVER_NAME_MAX))
+			fault = "has an empty name, or one that is too long";
+		if (fault)
+			config_warn(config, "%s: the MCP server \"%.64s\" %s: left out", path, name,
+				    fault);
+		else if (json_object_set(config->mcp_servers, name, server) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int config_apply_tools(struct config *config, const char *path, const json_t *root)
+{
+	const json_t *tools = json_member(root, "mcpTools"), *tool;
+	size_t i;
+
+	if (tools && !config_is_strings(tools)) {
+		config_warn(config, "%s: \"mcpTools\" must be an array of strings: using all tools",
+			    path);
+		return 0;
+	}
+	if (!tools)
+		return 0;
+	config->mcp_tools = calloc(json_array_size(tools) + 1, sizeof(char *));
+	if (!config->mcp_tools)
+		return -ENOMEM;
+	json_array_foreach(tools, i, tool)
+	{
+		config->mcp_tools[i] = strdup(json_string_value(tool));
+		if (!config->mcp_tools[i])
+			return -ENOMEM;
+		if (!tools_find(config->mcp_tools[i]))
+			config_warn(config, "%s: \"mcpTools\": there is no tool \"%.64s\"", path,
+				    config->mcp_tools[i]);
+	}
+	return 0;
 }
 
 /* A variable's value; one that is set to nothing is not set. */
@@ -247,6 +364,10 @@ int config_read(const char *path, struct config **ret_config, struct err *err)
 		return r;
 	r = config ? config_apply_keys(config, path, root) : -ENOMEM;
 	if (r == 0)
+		r = config_apply_servers(config, path, root);
+	if (r == 0)
+		r = config_apply_tools(config, path, root);
+	if (r == 0)
 		r = config_apply_provider(config);
 	if (r < 0)
 		return err_sys(err, r, "%s", path);
@@ -279,8 +400,12 @@ void config_free(struct config *config)
 	if (!config)
 		return;
 	for (size_t i = 0; i < ARRAY_LEN(config_keys); i++)
-		if (config_keys[i].type == CONFIG_STRING)
+		if (config_keys[i].type != CONFIG_INTEGER)
 			free(*(char **)config_at(config, config_keys[i].offset));
+	json_decref(config->mcp_servers);
+	for (char **tool = config->mcp_tools; tool && *tool; tool++)
+		free(*tool);
+	free(config->mcp_tools);
 	strbuf_deinit(&config->warnings);
 	free(config);
 }

@@ -6,6 +6,7 @@
  * warning and the default; a file that is not JSON is an error (the caller exits with
  * EXIT_CODE_CONFIG).
  */
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,6 +27,10 @@ struct config {
 	char *model;
 	char *effort;
 	int64_t max_messages; /* rows in one prompt */
+	json_t *mcp_servers;  /* further servers for the agent: an object by name, checked */
+	char *mcp_server_name; /* of ours */
+	char *mcp_tool_prefix; /* before the names of its tools, "" for none */
+	char **mcp_tools;      /* those that are offered, NULL-terminated; NULL: all */
 
 	/* From the environment. */
 	bool use_inotify;	/* AGENT_WATCH: poll turns it off, inotify is the default */

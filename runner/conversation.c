@@ -175,6 +175,13 @@ static void conversation_on_result(void *userdata, const struct provider_result 
 		conversation_follow(c, turn_result(c->turn, result));
 }
 
+static void conversation_on_server(void *userdata, const char *name, const char *status)
+{
+	struct conversation *c = userdata;
+
+	c->events.server(c->userdata, name, status);
+}
+
 static void conversation_on_compacted(void *userdata)
 {
 	(void)userdata;
@@ -227,6 +234,7 @@ static const struct provider_events conversation_agent_events = {
 	.tool_start = conversation_on_tool_start,
 	.tool_end = conversation_on_tool_end,
 	.result = conversation_on_result,
+	.server = conversation_on_server,
 	.compacted = conversation_on_compacted,
 	.activity = conversation_on_activity,
 	.exited = conversation_on_exited,
@@ -286,7 +294,9 @@ static int conversation_instruct(struct conversation *c)
 	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
 	char *instructions = NULL;
 
-	if (instructions_compose(c->options.config->assistant_name, &c->destinations, &text) == 0)
+	if (instructions_compose(c->options.config->assistant_name, &c->destinations,
+				 toolbox_tool_name(c->options.toolbox, "send_message"),
+				 &text) == 0)
 		instructions = strbuf_steal(&text);
 	if (!instructions)
 		return -ENOMEM;
@@ -301,6 +311,11 @@ int conversation_set_destinations(struct conversation *c, struct inbound_destina
 	c->destinations = *destinations;
 	*destinations = (struct inbound_destinations){ .rows = NULL };
 	return conversation_instruct(c);
+}
+
+const struct inbound_destinations *conversation_destinations(const struct conversation *c)
+{
+	return &c->destinations;
 }
 
 void conversation_warm(struct conversation *c)
@@ -318,6 +333,21 @@ int conversation_take(struct conversation *c, struct turn_input *input, struct e
 	pulse_start(c->options.pulse);
 	conversation_pump(c, !was_active);
 	return 0;
+}
+
+void conversation_note(struct conversation *c, const char *text)
+{
+	turn_note(c->turn, text);
+}
+
+void conversation_send_held(struct conversation *c)
+{
+	turn_send_held(c->turn);
+}
+
+void conversation_note_sent(struct conversation *c, const char *to, const char *text)
+{
+	turn_note_sent(c->turn, to, text);
 }
 
 bool conversation_is_active(const struct conversation *c)
@@ -370,6 +400,9 @@ static int conversation_make_agent(struct conversation *c, struct err *err)
 		.children = o->children,
 		.config = o->config,
 		.workspace = o->workspace,
+		.mcp_servers = toolbox_servers(o->toolbox),
+		.config_dir = toolbox_folder(o->toolbox),
+		.env = toolbox_env(o->toolbox),
 		.events = &conversation_agent_events,
 		.userdata = c,
 	};

@@ -12,6 +12,7 @@
 #include "runner/outbox.h"
 #include "runner/pulse.h"
 #include "runner/store/inbound.h"
+#include "runner/toolbox.h"
 #include "runner/turn.h"
 
 struct conversation;
@@ -21,6 +22,8 @@ struct conversation_events {
 	void (*look)(void *userdata);
 	/* The agent ended, as conversation_end() asked. */
 	void (*ended)(void *userdata);
+	/* What became of one of the agent's MCP servers. */
+	void (*server)(void *userdata, const char *name, const char *status);
 };
 
 struct conversation_options {
@@ -32,6 +35,7 @@ struct conversation_options {
 	struct outbound *outbound;
 	struct outbox *outbox;
 	struct pulse *pulse;
+	struct toolbox *toolbox; /* what the agent is given for its tools */
 };
 
 /* 0; -ENOENT: no such provider; or another -errno. Starts nothing. */
@@ -48,6 +52,9 @@ void conversation_free(struct conversation *c);
 int conversation_set_destinations(struct conversation *c,
 				  struct inbound_destinations *destinations);
 
+/* They, borrowed until the next call of conversation_set_destinations(). */
+const struct inbound_destinations *conversation_destinations(const struct conversation *c);
+
 /* Starts the agent before there is a message for it. After conversation_set_destinations(). */
 void conversation_warm(struct conversation *c);
 
@@ -58,6 +65,14 @@ int conversation_take(struct conversation *c, struct turn_input *input, struct e
 void conversation_clear(struct conversation *c, const struct inbound_row *row);
 /* /stop: interrupts the turn, answers and acknowledges the row. */
 void conversation_interrupt(struct conversation *c, const struct inbound_row *row);
+
+/* A line for the agent, put before the next messages that it is given. */
+void conversation_note(struct conversation *c, const char *text);
+
+/* One of its tools is about to write: what it said before is sent first. */
+void conversation_send_held(struct conversation *c);
+/* One of its tools delivers something: see turn_note_sent(). */
+void conversation_note_sent(struct conversation *c, const char *to, const char *text);
 
 /* A turn runs. */
 bool conversation_is_active(const struct conversation *c);

@@ -1,8 +1,9 @@
 #pragma once
 /* SPDX-License-Identifier: MIT */
 /*
- * Which blocks were delivered since the last answer: the final result repeats the last message's
- * text, and a block must not be sent twice. Blocks count: one that was meant twice is sent twice.
+ * The ledger of an answer: what was delivered since the last one, by block or by a tool. The final
+ * result repeats the last message's text, and models repeat what they sent by a tool; neither is
+ * sent twice. Blocks count: one that was meant twice is sent twice.
  */
 #include <stdbool.h>
 
@@ -14,6 +15,9 @@ void delivered_clear(struct delivered *delivered);
 
 /* A block was delivered. Out of memory it is forgotten, and may be sent again. */
 void delivered_add(struct delivered *delivered, const char *to, const char *body);
+
+/* A tool delivered it: no block of this answer repeats it, however often it stands there. */
+void delivered_add_sent(struct delivered *delivered, const char *to, const char *body);
 
 /* What follows repeats, as a whole or in part, what was delivered before this call. */
 void delivered_expect(struct delivered *delivered);

@@ -7,7 +7,10 @@
 #include "common/table.h"
 #include "runner/task/script.h"
 
-/* Kinds that are handed to the agent. ("system" never is: inbound.c leaves it out.) */
+/* Answers a tool of the agent. */
+#define INBOX_SYSTEM_KIND "system"
+
+/* Kinds that are handed to the agent. */
 static const char *const inbox_kinds[] = { "chat", "chat-sdk", "task", "webhook" };
 
 /* The state of one walk through the due rows. */
@@ -30,6 +33,8 @@ static bool inbox_kind_is_known(const char *kind)
 
 enum inbox_aside inbox_aside_reason(const struct inbound_row *row)
 {
+	if (strcmp(row->kind, INBOX_SYSTEM_KIND) == 0)
+		return INBOX_SYSTEM;
 	if (!inbox_kind_is_known(row->kind))
 		return INBOX_UNKNOWN_KIND;
 	if (row->oversize)
@@ -77,6 +82,16 @@ static enum inbound_pick inbox_fail(struct inbox_walk *walk, int r)
 	return INBOUND_LEAVE;
 }
 
+/* What nobody waits for may have to be handed to the agent, which takes nothing if it is full. */
+static enum inbound_pick inbox_pick_system(const struct inbox_walk *walk,
+					   const struct inbound_row *row)
+{
+	const struct inbox_view *view = walk->view;
+
+	return view->turn_is_full && !view->is_awaited(view->awaited_userdata, row) ? INBOUND_LEAVE
+										    : INBOUND_ASIDE;
+}
+
 static enum inbound_pick inbox_pick(void *userdata, const struct inbound_row *row)
 {
 	struct inbox_walk *walk = userdata;
@@ -84,6 +99,8 @@ static enum inbound_pick inbox_pick(void *userdata, const struct inbound_row *ro
 	enum command command;
 	int r;
 
+	if (strcmp(row->kind, INBOX_SYSTEM_KIND) == 0)
+		return inbox_pick_system(walk, row);
 	if (!inbox_kind_is_known(row->kind) || row->oversize)
 		return INBOUND_ASIDE;
 	r = command_classify(row, walk->view->known, walk->view->userdata, &command, &text);

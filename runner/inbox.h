@@ -22,10 +22,14 @@ struct inbox_view {
 	bool commands_known; /* the agent has announced its commands, or never will */
 	command_known_fn *known;
 	void *userdata; /* of known */
+	/* Does a tool of the agent wait for this row of kind system? */
+	bool (*is_awaited)(void *awaited_userdata, const struct inbound_row *row);
+	void *awaited_userdata;
 };
 
 /* Why a row stands beside the batch. */
 enum inbox_aside {
+	INBOX_SYSTEM,	    /* answers a tool of the agent, or comes too late for it */
 	INBOX_TASK,	    /* its script decides whether the agent is woken */
 	INBOX_STOP,	    /* /stop while a turn runs */
 	INBOX_UNKNOWN_KIND, /* to be acknowledged as failed */

@@ -134,6 +134,12 @@ static void once_on_tool_end(void *userdata, const char *id)
 	(void)id;
 }
 
+static void once_on_server(void *userdata, const char *name, const char *status)
+{
+	(void)userdata;
+	log_debug("MCP server %s: %s", name, status);
+}
+
 static void once_on_nothing(void *userdata)
 {
 	(void)userdata;
@@ -228,6 +234,7 @@ static const struct provider_events once_events = {
 	.tool_start = once_on_tool_start,
 	.tool_end = once_on_tool_end,
 	.result = once_on_result,
+	.server = once_on_server,
 	.compacted = once_on_nothing,
 	.activity = once_on_nothing,
 	.exited = once_on_exited,

@@ -8,6 +8,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "runner/delivered.h"
+#include "runner/message/blank.h"
 #include "runner/message/dispatch.h"
 #include "runner/message/instructions.h"
 #include "runner/message/route.h"
@@ -147,14 +148,10 @@ static void reply_keep_unknown(struct reply *reply, const struct dispatch_block 
 	strbuf_puts(&reply->unknown, block->body);
 }
 
-static const struct inbound_destination *reply_find(const struct reply *reply, const char *name,
-						    struct reply_look *look)
+/* A destination that is not known yet: the host may have added it a moment ago. */
+static const struct inbound_destination *reply_find_new(const struct reply *reply, const char *name,
+							struct reply_look *look)
 {
-	const struct inbound_destination *to = route_by_name(reply->options.destinations, name);
-
-	if (to)
-		return to;
-	/* The host may have added it a moment ago. */
 	reply_look(reply, look);
 	return route_by_name(&look->destinations, name);
 }
@@ -168,12 +165,16 @@ static void reply_dispatch(struct reply *reply, const char *text, size_t len)
 		return;
 	for (size_t i = 0; i < parts.count; i++) {
 		const struct dispatch_block *block = &parts.blocks[i];
-		const struct inbound_destination *to;
+		const struct inbound_destination *to =
+			route_by_name(reply->options.destinations, block->to);
+		/* Names may be written in several ways; the ledger knows one. */
+		const char *name = to ? to->name : block->to;
 
-		if (delivered_repeats(reply->delivered, block->to, block->body))
+		if (delivered_repeats(reply->delivered, name, block->body))
 			continue;
-		delivered_add(reply->delivered, block->to, block->body);
-		to = reply_find(reply, block->to, &look);
+		delivered_add(reply->delivered, name, block->body);
+		if (!to)
+			to = reply_find_new(reply, block->to, &look);
 		if (to)
 			reply_send_block(reply, to, block->body, &look);
 		else
@@ -312,6 +313,21 @@ void reply_to_senders(struct reply *reply, const struct inbound_row *const *rows
 		reply->sent++;
 	else
 		reply_to_origin(reply, text);
+}
+
+void reply_note_sent(struct reply *reply, const char *to, const char *text)
+{
+	cleanup_free char *body = NULL;
+	size_t len = text ? strlen(text) : 0;
+
+	reply->sent++;
+	if (!to || !text)
+		return;
+	/* As the body of a block is. */
+	blank_trim(&text, &len);
+	body = strndup(text, len);
+	if (body)
+		delivered_add_sent(reply->delivered, to, body);
 }
 
 bool reply_has_sent(const struct reply *reply)

@@ -48,6 +48,12 @@ void reply_release_held(struct reply *reply);
 /* The result's text, which repeats blocks of the texts before. */
 void reply_final(struct reply *reply, const char *text, size_t len);
 
+/*
+ * A tool delivers something: it counts as sent, and no block of this answer repeats its words. to:
+ * the destination's name, text: the words; NULL: there is none.
+ */
+void reply_note_sent(struct reply *reply, const char *to, const char *text);
+
 /* Words without an address: they go to where the newest message of the turn came from. */
 void reply_to_origin(struct reply *reply, const char *text);
 

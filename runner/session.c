@@ -18,6 +18,7 @@
 #include "runner/lookout.h"
 #include "runner/outbox.h"
 #include "runner/pulse.h"
+#include "runner/toolbox.h"
 
 /* A clean stop is over within 200 ms: the agent gets this much of it. */
 #define SESSION_STOP_MS 120
@@ -50,6 +51,7 @@ struct session {
 	struct outbound *outbound;
 	struct outbox *outbox;
 	struct pulse *pulse;
+	struct toolbox *toolbox;
 	struct conversation *conversation;
 	struct gate *gate;
 	bool warmed;	/* the agent was started once */
@@ -110,6 +112,76 @@ static int session_gate_task(struct session *s, struct inbound_row *row, struct 
 	return 0;
 }
 
+/* The agent's tools */
+
+static void session_on_writing(void *userdata)
+{
+	struct session *s = userdata;
+
+	conversation_send_held(s->conversation);
+}
+
+static void session_on_sent(void *userdata, const char *to, const char *text)
+{
+	struct session *s = userdata;
+
+	conversation_note_sent(s->conversation, to, text);
+}
+
+static const struct inbound_destinations *session_destinations(void *userdata)
+{
+	const struct session *s = userdata;
+
+	return conversation_destinations(s->conversation);
+}
+
+static void session_on_note(void *userdata, const char *text)
+{
+	struct session *s = userdata;
+
+	conversation_note(s->conversation, text);
+}
+
+static void session_on_server(void *userdata, const char *name, const char *status)
+{
+	struct session *s = userdata;
+
+	toolbox_on_server(s->toolbox, name, status);
+}
+
+/* A question was answered when its time was up: the agent is told now. Takes the row over. */
+static int session_take_late(struct session *s, struct inbound_row *row, const char *text,
+			     struct err *err)
+{
+	struct turn_input input = { .count = 1, .text = text };
+
+	input.rows = malloc(sizeof(*row));
+	if (!input.rows) {
+		session_start_anew(s);
+		return 0;
+	}
+	input.rows[0] = *row;
+	*row = (struct inbound_row){ .seq = -1 };
+	return conversation_take(s->conversation, &input, err);
+}
+
+static int session_take_system(struct session *s, struct inbound_row *row, struct err *err)
+{
+	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
+
+	switch (toolbox_take(s->toolbox, row, &text)) {
+	case TOOLBOX_LATE:
+		return session_take_late(s, row, text.data, err);
+	case TOOLBOX_STRAY:
+		log_info("message %s of kind system answers nothing: acknowledged", row->id);
+		break;
+	case TOOLBOX_ANSWERED:
+		break;
+	}
+	outbox_add_completed(s->outbox, row->id);
+	return 0;
+}
+
 /* The inbox */
 
 static int session_set_aside(struct session *s, struct inbound_row *row, struct err *err)
@@ -117,6 +189,8 @@ static int session_set_aside(struct session *s, struct inbound_row *row, struct 
 	struct route route;
 
 	switch (inbox_aside_reason(row)) {
+	case INBOX_SYSTEM:
+		return session_take_system(s, row, err);
 	case INBOX_TASK:
 		return session_gate_task(s, row, err);
 	case INBOX_STOP:
@@ -222,6 +296,8 @@ static void session_look(void *userdata, bool changed)
 		.commands_known = s->warmed && conversation_knows_commands(s->conversation),
 		.known = conversation_has_command,
 		.userdata = s->conversation,
+		.is_awaited = toolbox_is_awaited,
+		.awaited_userdata = s->toolbox,
 	};
 	struct inbox_look look;
 	struct err err = { "" };
@@ -281,8 +357,10 @@ static enum pulse_need session_need(void *userdata)
 
 	if (!session_is_busy(s))
 		return PULSE_IDLE;
-	return gate_is_busy(s->gate) || conversation_is_waiting(s->conversation) ? PULSE_WAITING
-										 : PULSE_AGENT;
+	return gate_is_busy(s->gate) || conversation_is_waiting(s->conversation) ||
+			       toolbox_awaits_person(s->toolbox)
+		       ? PULSE_WAITING
+		       : PULSE_AGENT;
 }
 
 /* The end */
@@ -326,6 +404,7 @@ static int session_make_conversation(struct session *s, struct err *err)
 	static const struct conversation_events events = {
 		.look = session_look_soon,
 		.ended = session_on_ended,
+		.server = session_on_server,
 	};
 	const struct conversation_options options = {
 		.loop = s->loop,
@@ -336,9 +415,31 @@ static int session_make_conversation(struct session *s, struct err *err)
 		.outbound = s->outbound,
 		.outbox = s->outbox,
 		.pulse = s->pulse,
+		.toolbox = s->toolbox,
 	};
 
 	return conversation_new(&options, &events, s, &s->conversation, err);
+}
+
+static int session_make_toolbox(struct session *s)
+{
+	static const struct toolbox_events events = {
+		.writing = session_on_writing,
+		.sent = session_on_sent,
+		.destinations = session_destinations,
+		.note = session_on_note,
+	};
+	const struct toolbox_options options = {
+		.loop = s->loop,
+		.config = s->config,
+		.workspace = s->options->workspace,
+		.self = s->options->self,
+		.inbound_path = s->paths[SESSION_INBOUND],
+		.outbound = s->outbound,
+		.outbox = s->outbox,
+	};
+
+	return toolbox_new(&options, &events, s, &s->toolbox);
 }
 
 static int session_make_gate(struct session *s)
@@ -362,6 +463,8 @@ static int session_make_parts(struct session *s, struct err *err)
 	if (r == 0)
 		r = pulse_new(s->loop, s->outbound, s->paths[SESSION_HEARTBEAT], session_need, s,
 			      &s->pulse);
+	if (r == 0)
+		r = session_make_toolbox(s);
 	if (r == 0)
 		r = session_make_gate(s);
 	if (r == 0)
@@ -416,6 +519,8 @@ static int session_exit_code(const struct session *s, int r)
 static void session_teardown(struct session *s)
 {
 	lookout_free(s->lookout);
+	/* Before the conversation, which it tells of calls that end. */
+	toolbox_free(s->toolbox);
 	gate_free(s->gate);
 	conversation_free(s->conversation);
 	pulse_free(s->pulse);

@@ -19,6 +19,7 @@ struct turn {
 	struct turn_options options;
 	struct groups groups; /* unanswered, in order */
 	struct reply *reply;
+	struct strbuf notes; /* lines for the next prompt */
 	int retries;
 	bool tried_fresh;
 };
@@ -59,6 +60,7 @@ void turn_free(struct turn *turn)
 	if (!turn)
 		return;
 	groups_deinit(&turn->groups);
+	strbuf_deinit(&turn->notes);
 	reply_free(turn->reply);
 	free(turn);
 }
@@ -124,6 +126,7 @@ static int turn_format(struct turn *turn, struct group *group, const json_t *scr
 	size_t kept = 0;
 	int r = -ENOMEM;
 
+	strbuf_append(&text, turn->notes.data, turn->notes.len);
 	for (size_t i = 0; items && i < group->count; i++)
 		items[i] = (struct format_item){ &group->rows[i], script_output };
 	if (items && failed)
@@ -143,6 +146,19 @@ static int turn_format(struct turn *turn, struct group *group, const json_t *scr
 	group->count = kept;
 	group->len = text.len;
 	group->text = strbuf_steal(&text);
+	if (!group->text)
+		return -ENOMEM;
+	if (kept > 0)
+		strbuf_reset(&turn->notes);
+	return 0;
+}
+
+/* The text is given: a command, or words of ours. 0 or -ENOMEM. */
+static int turn_use_text(struct group *group, const char *text, bool is_command)
+{
+	group->text = strdup(text);
+	group->len = strlen(text);
+	group->is_command = is_command;
 	return group->text ? 0 : -ENOMEM;
 }
 
@@ -160,14 +176,11 @@ int turn_add(struct turn *turn, struct turn_input *input, struct err *err)
 		group_free(group);
 		return r;
 	}
-	if (input->command) {
-		group->text = strdup(input->command);
-		group->len = strlen(input->command);
-		group->is_command = true;
-		r = group->text ? 0 : -ENOMEM;
-	} else {
+	if (input->command || input->text)
+		r = turn_use_text(group, input->command ? input->command : input->text,
+				  input->command != NULL);
+	else
 		r = turn_format(turn, group, input->script_output, err);
-	}
 	if (r < 0) {
 		/* Claimed, but it cannot be handed on: nobody may wait for it in vain. */
 		for (size_t i = 0; i < group->count; i++)
@@ -182,6 +195,13 @@ int turn_add(struct turn *turn, struct turn_input *input, struct err *err)
 	else
 		groups_append(&turn->groups, group);
 	return 0;
+}
+
+void turn_note(struct turn *turn, const char *text)
+{
+	strbuf_puts(&turn->notes, text);
+	if (strbuf_putc(&turn->notes, '\n') < 0)
+		strbuf_reset(&turn->notes);
 }
 
 /* Push */
@@ -225,6 +245,12 @@ void turn_text(struct turn *turn, const char *text, size_t len)
 void turn_send_held(struct turn *turn)
 {
 	reply_send_held(turn->reply);
+}
+
+void turn_note_sent(struct turn *turn, const char *to, const char *text)
+{
+	if (turn_is_active(turn))
+		reply_note_sent(turn->reply, to, text);
 }
 
 /* Commit */

@@ -53,6 +53,7 @@ struct turn_input {
 	size_t passed_over_count;
 	const json_t *script_output; /* of the only row; NULL: none */
 	const char *command;	     /* the only row is this slash command; NULL: none */
+	const char *text;	     /* what the agent is told instead of the rows; NULL: the rows */
 	bool claimed;		     /* the claim stands already */
 };
 
@@ -61,6 +62,9 @@ struct turn_input {
  * and the rows are still due. Rows that cannot be rendered are acknowledged as failed by themselves.
  */
 int turn_add(struct turn *turn, struct turn_input *input, struct err *err);
+
+/* A line for the agent, put before the next messages that it is given. */
+void turn_note(struct turn *turn, const char *text);
 
 struct turn_push {
 	const char *text;
@@ -79,6 +83,8 @@ void turn_rewind(struct turn *turn);
 void turn_text(struct turn *turn, const char *text, size_t len);
 /* The agent began something else: what it said before is sent now. */
 void turn_send_held(struct turn *turn);
+/* One of its tools delivers something; see reply_note_sent(). Between turns nobody keeps count. */
+void turn_note_sent(struct turn *turn, const char *to, const char *text);
 
 enum turn_verdict {
 	TURN_GOES_ON, /* more is unanswered, or was queued for the agent just now */

@@ -27,8 +27,16 @@ static const char instructions_delivery[] =
 	"  `<webhook>` that you are answering is the name to put into `to`, unless you are asked\n"
 	"  to write to someone else.\n"
 	"- A block is delivered as soon as you have written it. Before work that takes a while,\n"
-	"  say so in a short block first, or with the tool `send_message`, which does the same in\n"
-	"  the midst of your work. Do not repeat at the end what you have already sent.\n"
+	"  say so in a short block first";
+
+/* Around the name of the tool. */
+static const char instructions_tool[] = ", or with the tool `";
+static const char instructions_tool_end[] = "`, which does the\n"
+					    "  same in the midst of your work";
+
+static const char instructions_delivery_end[] =
+	". Do not repeat at the end what you\n"
+	"  have already sent.\n"
 	"- Notes to yourself go between `<internal>` and `</internal>`: never delivered, not even\n"
 	"  a block inside of them.\n"
 	"- If there is nothing to say, write no block.\n";
@@ -123,7 +131,8 @@ static void instructions_destination(const struct inbound_destination *row, stru
 		strbuf_puts(out, ", another agent");
 }
 
-static void instructions_destinations(const struct inbound_destinations *d, struct strbuf *out)
+static void instructions_destinations(const struct inbound_destinations *d, const char *send_tool,
+				      struct strbuf *out)
 {
 	if (d->count == 0) {
 		strbuf_puts(out, "No destination is set up for you yet, so nothing that you write "
@@ -147,6 +156,12 @@ static void instructions_destinations(const struct inbound_destinations *d, stru
 	strbuf_puts(out, instructions_block);
 	instructions_name(&d->rows[0], out);
 	strbuf_puts(out, instructions_delivery);
+	if (send_tool) {
+		strbuf_puts(out, instructions_tool);
+		instructions_line(send_tool, strlen(send_tool), INSTRUCTIONS_NAME_MAX, out);
+		strbuf_puts(out, instructions_tool_end);
+	}
+	strbuf_puts(out, instructions_delivery_end);
 }
 
 static void instructions_who(const char *assistant_name, struct strbuf *out)
@@ -163,11 +178,11 @@ static void instructions_who(const char *assistant_name, struct strbuf *out)
 }
 
 int instructions_compose(const char *assistant_name, const struct inbound_destinations *d,
-			 struct strbuf *out)
+			 const char *send_tool, struct strbuf *out)
 {
 	instructions_who(assistant_name, out);
 	strbuf_puts(out, "# Delivering messages\n\n");
-	instructions_destinations(d, out);
+	instructions_destinations(d, send_tool, out);
 	strbuf_printf(out, "\n# Incoming messages\n\n%s", instructions_incoming);
 	return strbuf_printf(out, "\n# Files\n\n%s", instructions_folders);
 }

@@ -10,10 +10,11 @@
 
 /*
  * Appends the addendum to the agent's system prompt, Markdown. Compose it anew for each query:
- * destinations change while the agent lives. assistant_name may be NULL or "". 0 or -ENOMEM.
+ * destinations change while the agent lives. assistant_name may be NULL or "". send_tool: the tool
+ * that sends a message while a turn goes on, NULL: there is none. 0 or -ENOMEM.
  */
 int instructions_compose(const char *assistant_name, const struct inbound_destinations *d,
-			 struct strbuf *out);
+			 const char *send_tool, struct strbuf *out);
 
 /*
  * Appends the <system> note that is pushed when an answer was not delivered: because it stood in

@@ -8,6 +8,7 @@
  * only, never from within a call of the vtable. After `exited` the provider is dead; the caller
  * frees it (it may do so in the callback) and starts another if it wants one.
  */
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -58,6 +59,11 @@ struct provider_events {
 	void (*tool_start)(void *userdata, const char *id, const char *name, int64_t timeout_ms);
 	void (*tool_end)(void *userdata, const char *id);
 	void (*result)(void *userdata, const struct provider_result *result);
+	/*
+	 * What became of an MCP server that the query named, in the agent's words ("connected",
+	 * "failed", …). May repeat.
+	 */
+	void (*server)(void *userdata, const char *name, const char *status);
 	/* The context was summarised: progress, not a result. */
 	void (*compacted)(void *userdata);
 	/* Any sign of life: a byte from the agent. Raised before the event that it belongs to. */
@@ -82,7 +88,9 @@ struct provider_query {
 	const char *const *directories; /* additional folders, NULL-terminated; may be NULL */
 	const char *const *env;		/* more "NAME=value" for the agent; may be NULL */
 	const char *archive_dir;	/* where transcripts go on compaction; NULL: nowhere */
-	const char *config_dir;		/* private folder (0700) for files that hold secrets */
+	const char *config_dir;		/* private folder (0700) for files that hold secrets; NULL */
+	/* MCP servers: an object of {command, args, env} by name; NULL: none. */
+	const json_t *mcp_servers;
 };
 
 struct provider; /* each implementation embeds it as its first member */

@@ -10,14 +10,15 @@
 /* @table stands for the table with every column that we know: inbound_sql_append_source(). */
 static const char *const inbound_sql_texts[] = {
 	[INBOUND_SQL_BEGIN] = "BEGIN",
+	/* What answers a tool of the agent comes first: nothing of it may wait behind a flood. */
 	[INBOUND_SQL_DUE] =
-		"SELECT rid, id, coalesce(\"trigger\", 1) != 0,"
+		"SELECT rid, id, coalesce(\"trigger\", 1) != 0 OR kind IS 'system',"
 		" process_after IS NOT NULL AND datetime(process_after) IS NULL"
-		" FROM @messages_in WHERE status = 'pending' AND kind IS NOT 'system'"
+		" FROM @messages_in WHERE status = 'pending'"
 		" AND id IS NOT NULL AND (process_after IS NULL OR datetime(process_after) IS NULL"
 		" OR datetime(process_after) <= datetime('now'))"
 		" AND (coalesce(on_wake, 0) = 0 OR :first)"
-		" ORDER BY seq IS NULL, seq, rid",
+		" ORDER BY kind IS NOT 'system', seq IS NULL, seq, rid",
 	[INBOUND_SQL_NEXT_DUE] = "SELECT min(CAST(strftime('%s', process_after) AS INTEGER))"
 				 " FROM @messages_in WHERE status = 'pending'"
 				 " AND kind IS NOT 'system' AND id IS NOT NULL"

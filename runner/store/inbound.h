@@ -53,15 +53,18 @@ int inbound_read_row(struct inbound *inbound, int64_t rowid, struct inbound_row 
 		     struct err *err);
 void inbound_row_deinit(struct inbound_row *row);
 
-/* What the walk over the due rows shows of each. Rows of kind system are never among them. */
+/* What the walk over the due rows shows of each. */
 struct inbound_due {
 	int64_t rowid;
 	const char *id; /* valid until the next step */
-	bool wakes;
+	bool wakes; /* or is of kind system: nothing of it is context */
 	bool odd_time; /* process_after is nothing that SQLite understands: due now */
 };
 
-/* Starts the walk, in the order of seq (null last, then by rowid). first_look: with on_wake rows. */
+/*
+ * Starts the walk: rows of kind system, then the others, each in the order of seq (null last, then
+ * by rowid). first_look: with on_wake rows.
+ */
 int inbound_due_start(struct inbound *inbound, bool first_look, struct err *err);
 /* 1: *ret_due is the next row; 0: there is none. */
 int inbound_due_next(struct inbound *inbound, struct inbound_due *ret_due, struct err *err);

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/io/socket.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "common/strbuf.h"
+#include "runner/io/ndjson.h"
+
+struct socket {
+	struct loop *loop;
+	int fd;
+	struct loop_source *source;
+	size_t line_max;
+	struct socket_events events;
+	void *userdata;
+	char *path; /* NULL: not bound */
+	struct socket_peer *first;
+	size_t count;
+};
+
+struct socket_peer {
+	struct socket *socket; /* NULL once closed: it is released when the last callback returns */
+	struct socket_peer *next;
+	int fd;
+	struct loop_source *source;
+	struct ndjson lines;
+	struct strbuf outgoing;
+	void *data;
+	bool has_ended;	   /* it sends nothing more */
+	bool is_finishing; /* closed once outgoing is empty */
+	unsigned int busy; /* callbacks on the stack */
+};
+
+/* Connections */
+
+static void socket_peer_release(struct socket_peer *peer)
+{
+	ndjson_deinit(&peer->lines);
+	strbuf_deinit(&peer->outgoing);
+	free(peer);
+}
+
+static void socket_peer_unlink(struct socket_peer *peer)
+{
+	struct socket *socket = steal_ptr(peer->socket);
+
+	for (struct socket_peer **link = &socket->first; *link; link = &(*link)->next)
+		if (*link == peer) {
+			*link = peer->next;
+			socket->count--;
+			break;
+		}
+}
+
+void socket_peer_close(struct socket_peer *peer)
+{
+	loop_source_free(steal_ptr(peer->source));
+	close(steal_fd(&peer->fd));
+	socket_peer_unlink(peer);
+	if (peer->busy == 0)
+		socket_peer_release(peer);
+}
+
+static void socket_peer_enter(struct socket_peer *peer)
+{
+	peer->busy++;
+}
+
+static void socket_peer_leave(struct socket_peer *peer)
+{
+	if (--peer->busy == 0 && !peer->socket)
+		socket_peer_release(peer);
+}
+
+/* The client is gone. */
+static void socket_peer_lose(struct socket_peer *peer)
+{
+	struct socket *socket = peer->socket;
+
+	socket_peer_enter(peer);
+	socket_peer_close(peer);
+	socket->events.closed(socket->userdata, peer);
+	socket_peer_leave(peer);
+}
+
+/* Watches for what can be done now. */
+static void socket_peer_watch(struct socket_peer *peer)
+{
+	uint32_t events = 0;
+
+	if (!peer->has_ended && peer->outgoing.len < SOCKET_BACKLOG_MAX)
+		events |= EPOLLIN;
+	if (peer->outgoing.len > 0)
+		events |= EPOLLOUT;
+	(void)loop_source_set_events(peer->source, events);
+}
+
+/* Writes what the kernel takes. False: the client is gone. */
+static bool socket_peer_flush(struct socket_peer *peer)
+{
+	while (peer->outgoing.len > 0) {
+		/* MSG_NOSIGNAL: an error, not a SIGPIPE, says that nobody reads. */
+		ssize_t n = send(peer->fd, peer->outgoing.data, peer->outgoing.len, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno == EAGAIN;
+		strbuf_consume(&peer->outgoing, (size_t)n);
+	}
+	strbuf_deinit(&peer->outgoing);
+	return true;
+}
+
+static void socket_peer_end(struct socket_peer *peer)
+{
+	const struct socket *socket = peer->socket;
+
+	peer->has_ended = true;
+	socket->events.ended(socket->userdata, peer);
+}
+
+/* Hands out the lines that are complete. */
+static void socket_peer_emit(struct socket_peer *peer)
+{
+	char *line;
+	size_t len;
+	int r;
+
+	while (peer->socket && !peer->has_ended &&
+	       (r = ndjson_next(&peer->lines, &line, &len)) != 0) {
+		const struct socket *socket = peer->socket;
+
+		if (r > 0)
+			socket->events.line(socket->userdata, peer, line, len);
+		else
+			socket->events.overlong(socket->userdata, peer, len);
+	}
+}
+
+/* One read. False: the client is gone. */
+static bool socket_peer_read(struct socket_peer *peer)
+{
+	char *room;
+	size_t size;
+	ssize_t n;
+
+	if (ndjson_room(&peer->lines, &room, &size) < 0)
+		return false;
+	n = recv(peer->fd, room, size, 0);
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	if (n == 0) {
+		socket_peer_end(peer);
+		return true;
+	}
+	ndjson_filled(&peer->lines, (size_t)n);
+	socket_peer_emit(peer);
+	return true;
+}
+
+static void socket_peer_on_ready(void *userdata, uint32_t events)
+{
+	struct socket_peer *peer = userdata;
+	bool is_there = true;
+
+	socket_peer_enter(peer);
+	if (events & EPOLLOUT)
+		is_there = socket_peer_flush(peer);
+	/* HUP and ERR are told whether asked for or not: both ends are shut. */
+	if (is_there && peer->socket && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+		is_there = peer->has_ended ? !(events & (EPOLLHUP | EPOLLERR))
+					   : socket_peer_read(peer);
+	if (peer->socket && (!is_there || (peer->is_finishing && peer->outgoing.len == 0)))
+		socket_peer_lose(peer);
+	else if (peer->socket)
+		socket_peer_watch(peer);
+	socket_peer_leave(peer);
+}
+
+void socket_peer_set_data(struct socket_peer *peer, void *data)
+{
+	peer->data = data;
+}
+
+void *socket_peer_data(const struct socket_peer *peer)
+{
+	return peer->data;
+}
+
+int socket_peer_write(struct socket_peer *peer, const void *bytes, size_t n)
+{
+	int r = strbuf_append(&peer->outgoing, bytes, n);
+
+	if (r < 0) {
+		peer->outgoing.error = 0;
+		return r;
+	}
+	/* Not from within: the client may turn out to be gone, which is told from the loop. */
+	if (peer->socket)
+		socket_peer_watch(peer);
+	return 0;
+}
+
+void socket_peer_finish(struct socket_peer *peer)
+{
+	peer->is_finishing = true;
+	peer->has_ended = true;
+	/* An empty socket is writable at once: the loop closes it then. */
+	if (peer->socket)
+		(void)loop_source_set_events(peer->source, EPOLLOUT);
+}
+
+/* The listening end */
+
+static bool socket_is_allowed(int fd)
+{
+	struct ucred who;
+	socklen_t size = sizeof(who);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) < 0)
+		return false;
+	if (who.uid == geteuid() || who.uid == 0)
+		return true;
+	log_warning("a client of user %u is refused", who.uid);
+	return false;
+}
+
+static void socket_on_client(void *userdata, uint32_t events)
+{
+	struct socket *socket = userdata;
+	cleanup_close int fd = accept4(socket->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct socket_peer *peer;
+
+	(void)events;
+	if (fd < 0 || !socket_is_allowed(fd))
+		return;
+	if (socket->count >= SOCKET_PEERS_MAX) {
+		log_warning("more than %d clients at once: one is refused", SOCKET_PEERS_MAX);
+		return;
+	}
+	peer = calloc(1, sizeof(*peer));
+	if (!peer)
+		return;
+	ndjson_init(&peer->lines, socket->line_max);
+	if (loop_add_fd(socket->loop, fd, EPOLLIN, socket_peer_on_ready, peer, &peer->source) < 0) {
+		socket_peer_release(peer);
+		return;
+	}
+	peer->fd = steal_fd(&fd);
+	peer->socket = socket;
+	peer->next = socket->first;
+	socket->first = peer;
+	socket->count++;
+	socket_peer_enter(peer);
+	socket->events.opened(socket->userdata, peer);
+	socket_peer_leave(peer);
+}
+
+static int socket_bind(struct socket *socket, const char *path, struct err *err)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	mode_t mask;
+	int r = 0;
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return err_set(err, -ENAMETOOLONG, "%s: a socket's path has at most %zu bytes",
+			       path, sizeof(address.sun_path) - 1);
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	if (unlink(path) < 0 && errno != ENOENT)
+		return err_sys(err, -errno, "%s", path);
+	/* The mode is there from the first moment on: unix(7), "Pathname socket ownership". */
+	mask = umask(0177);
+	if (bind(socket->fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+		r = err_sys(err, -errno, "%s", path);
+	umask(mask);
+	if (r < 0)
+		return r;
+	socket->path = strdup(path);
+	if (!socket->path)
+		return err_sys(err, -ENOMEM, "%s", path);
+	return listen(socket->fd, SOCKET_PEERS_MAX) < 0 ? err_sys(err, -errno, "%s", path) : 0;
+}
+
+int socket_listen(struct loop *loop, const char *path, size_t line_max,
+		  const struct socket_events *events, void *userdata, struct socket **ret_socket,
+		  struct err *err)
+{
+	struct socket *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return err_sys(err, -ENOMEM, "%s", path);
+	*s = (struct socket){
+		.loop = loop,
+		.line_max = line_max,
+		.events = *events,
+		.userdata = userdata,
+	};
+	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	r = s->fd < 0 ? err_sys(err, -errno, "%s", path) : socket_bind(s, path, err);
+	if (r == 0) {
+		r = loop_add_fd(loop, s->fd, EPOLLIN, socket_on_client, s, &s->source);
+		if (r < 0)
+			err_sys(err, r, "%s", path);
+	}
+	if (r < 0) {
+		socket_free(s);
+		return r;
+	}
+	*ret_socket = s;
+	return 0;
+}
+
+void socket_free(struct socket *socket)
+{
+	if (!socket)
+		return;
+	while (socket->first)
+		socket_peer_close(socket->first);
+	loop_source_free(socket->source);
+	if (socket->fd >= 0)
+		close(socket->fd);
+	if (socket->path)
+		(void)unlink(socket->path);
+	free(socket->path);
+	free(socket);
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/mcp/methods.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/strbuf.h"
+#include "runner/io/json.h"
+
+/* A command that the host was asked to carry out. */
+struct methods_request {
+	struct call *call;
+	char id[OUTBOUND_ID_SIZE];
+	struct awaited_entry *entry;
+	struct loop_timer *timer;
+};
+
+static void methods_release(void *state)
+{
+	struct methods_request *request = state;
+
+	awaited_remove(request->entry);
+	loop_timer_free(request->timer);
+	free(request);
+}
+
+static void methods_on_timer(void *userdata)
+{
+	struct methods_request *request = userdata;
+
+	call_fail(request->call, "the host did not answer within %d s", METHODS_NCL_MS / 1000);
+}
+
+static void methods_on_frame(void *userdata, const json_t *content)
+{
+	struct methods_request *request = userdata;
+	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
+	const json_t *frame = json_member(content, "frame");
+
+	if (json_is_object(frame)) {
+		json_append_compact(&text, frame);
+	} else {
+		strbuf_printf(&text, "{\"id\":\"%s\",\"ok\":false,\"error\":{", request->id);
+		strbuf_puts(&text, "\"code\":\"bad-frame\",\"message\":"
+				   "\"the host's answer holds no frame\"}}");
+	}
+	call_answer_text(request->call, strbuf_steal(&text));
+}
+
+static int methods_compose(const struct methods_request *request, const json_t *params,
+			   struct strbuf *out)
+{
+	const char *command = json_member_string(params, "command");
+	const json_t *args = json_member(params, "args");
+
+	strbuf_printf(out, "{\"action\":\"cli_request\",\"requestId\":\"%s\",\"command\":",
+		      request->id);
+	json_append_string(out, command, strlen(command));
+	strbuf_puts(out, ",\"args\":");
+	if (json_is_object(args))
+		json_append_compact(out, args);
+	else
+		strbuf_puts(out, "{}");
+	return strbuf_putc(out, '}');
+}
+
+/* The row is there: from now on it can be answered. */
+static void methods_on_written(struct call *call, int64_t seq)
+{
+	struct methods_request *request = call_state(call);
+	const struct call_context *context = call_context(call);
+
+	(void)seq;
+	request->entry = awaited_add(context->awaited, AWAITED_REQUEST, request->id,
+				     methods_on_frame, request);
+	if (!request->entry ||
+	    loop_timer_new(context->loop, methods_on_timer, request, &request->timer) < 0) {
+		call_fail(call, "out of memory");
+		return;
+	}
+	loop_timer_arm(request->timer, METHODS_NCL_MS);
+}
+
+void methods_ncl(struct call *call, const json_t *params)
+{
+	struct methods_request *request = calloc(1, sizeof(*request));
+	cleanup_strbuf struct strbuf content = STRBUF_EMPTY;
+
+	if (!request) {
+		call_fail(call, "out of memory");
+		return;
+	}
+	request->call = call;
+	call_hold(call, request, methods_release);
+	outbound_make_id("cli", request->id);
+	if (methods_compose(request, params, &content) < 0) {
+		call_fail(call, "out of memory");
+		return;
+	}
+	call_write(call,
+		   &(struct outbound_message){
+			   .id = request->id,
+			   .kind = "system",
+			   .content = content.data,
+		   },
+		   methods_on_written);
+}

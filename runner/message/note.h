@@ -1,0 +1,27 @@
+#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the agent is told of things that happened to its messages and tools, each a <system> line of
+ * ours. Words of others in it are quoted and escaped, as in a prompt.
+ */
+#include <jansson.h>
+#include <stdint.h>
+
+#include "common/strbuf.h"
+
+/* All three append one note without a newline. 0 or -ENOMEM. */
+
+/* An MCP server did not start. status: in the agent CLI's words. */
+int note_server_failed(const char *name, const char *status, struct strbuf *out);
+
+/*
+ * A question was answered when nobody waited any more. asked: content of the row that asked; answer:
+ * content of the row that answers.
+ */
+int note_late_answer(const json_t *asked, const json_t *answer, struct strbuf *out);
+
+/*
+ * The host could not deliver a message. seq: its number; to: the destination's name, NULL if it has
+ * none; content: of its row.
+ */
+int note_undelivered(int64_t seq, const char *to, const json_t *content, struct strbuf *out);

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/toolbox.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "runner/folders.h"
+#include "runner/io/json.h"
+#include "runner/io/rundir.h"
+#include "runner/mcp/awaited.h"
+#include "runner/mcp/server.h"
+#include "runner/message/content.h"
+#include "runner/message/note.h"
+
+struct toolbox {
+	struct toolbox_options options;
+	struct toolbox_events events;
+	void *userdata;
+	char *folder; /* NULL: there is none, and no server */
+	char *socket_path;
+	char *variable; /* "AGENT_SOCKET=…" */
+	const char *env[2];
+	char *agent_folder;
+	char *tool_name; /* the last one asked for */
+	struct server *server;
+	json_t *servers; /* what the agent is given */
+	json_t *status;	 /* name to status, as the agent last told it */
+};
+
+/* What the server needs of the session */
+
+static void toolbox_on_written(void *userdata, int64_t seq)
+{
+	call_written(userdata, seq);
+}
+
+static int toolbox_write(void *userdata, const struct outbound_message *message, struct call *call)
+{
+	const struct toolbox *toolbox = userdata;
+
+	toolbox->events.writing(toolbox->userdata);
+	outbox_add_message(toolbox->options.outbox, message, toolbox_on_written, call);
+	outbox_commit_soon(toolbox->options.outbox);
+	return 0;
+}
+
+static void toolbox_forget(void *userdata, struct call *call)
+{
+	const struct toolbox *toolbox = userdata;
+
+	outbox_forget(toolbox->options.outbox, call);
+}
+
+static void toolbox_sent(void *userdata, const char *to, const char *text)
+{
+	const struct toolbox *toolbox = userdata;
+
+	toolbox->events.sent(toolbox->userdata, to, text);
+}
+
+static const struct inbound_destinations *toolbox_destinations(void *userdata)
+{
+	const struct toolbox *toolbox = userdata;
+
+	return toolbox->events.destinations(toolbox->userdata);
+}
+
+static const struct call_services toolbox_services = {
+	.write = toolbox_write,
+	.forget = toolbox_forget,
+	.sent = toolbox_sent,
+	.destinations = toolbox_destinations,
+};
+
+/* The start */
+
+static int toolbox_start_server(struct toolbox *toolbox, struct err *err)
+{
+	const struct toolbox_options *o = &toolbox->options;
+	const struct server_options options = {
+		.socket_path = toolbox->socket_path,
+		.name = o->config->mcp_server_name,
+		.offer = {
+			.prefix = o->config->mcp_tool_prefix,
+			.enabled = (const char *const *)o->config->mcp_tools,
+		},
+		.context = {
+			.loop = o->loop,
+			.workspace = o->workspace,
+			.agent_folder = toolbox->agent_folder,
+			.inbound_path = o->inbound_path,
+			.agent_group_id = o->config->agent_group_id,
+			.outbound = o->outbound,
+			.services = &toolbox_services,
+			.userdata = toolbox,
+		},
+	};
+
+	return server_new(&options, &toolbox->server, err);
+}
+
+/* Ours stands beside those of container.json, and before one of the same name. */
+static int toolbox_add_ours(struct toolbox *toolbox)
+{
+	json_t *ours = json_pack("{s:s,s:[s],s:{s:s}}", "command", toolbox->options.self, "args",
+				 "mcp", "env", RUNDIR_SOCKET_VARIABLE, toolbox->socket_path);
+	const char *name = toolbox->options.config->mcp_server_name;
+
+	if (ours && json_object_get(toolbox->servers, name))
+		log_warning("container.json: the MCP server \"%s\" has the name of ours: left out",
+			    name);
+	return ours && json_object_set_new(toolbox->servers, name, ours) == 0 ? 0 : -ENOMEM;
+}
+
+static int toolbox_open(struct toolbox *toolbox)
+{
+	struct err err;
+	int r = rundir_make(toolbox->options.workspace, &toolbox->folder, &err);
+
+	if (r == 0) {
+		toolbox->socket_path = rundir_socket(toolbox->folder);
+		if (!toolbox->socket_path ||
+		    asprintf(&toolbox->variable, RUNDIR_SOCKET_VARIABLE "=%s",
+			     toolbox->socket_path) < 0) {
+			toolbox->variable = NULL;
+			return -ENOMEM;
+		}
+		r = toolbox_start_server(toolbox, &err);
+	}
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0) {
+		log_error("%s: the agent has no tools of ours (send_message, …)", err.text);
+		return 0;
+	}
+	toolbox->env[0] = toolbox->variable;
+	return toolbox_add_ours(toolbox);
+}
+
+int toolbox_new(const struct toolbox_options *options, const struct toolbox_events *events,
+		void *userdata, struct toolbox **ret_toolbox)
+{
+	struct toolbox *toolbox = calloc(1, sizeof(*toolbox));
+	int r = -ENOMEM;
+
+	if (!toolbox)
+		return -ENOMEM;
+	toolbox->options = *options;
+	toolbox->events = *events;
+	toolbox->userdata = userdata;
+	toolbox->agent_folder = folders_find_working(options->workspace, FOLDERS_AGENT);
+	toolbox->servers = json_deep_copy(options->config->mcp_servers);
+	toolbox->status = json_object();
+	if (toolbox->agent_folder && toolbox->servers && toolbox->status)
+		r = toolbox_open(toolbox);
+	if (r < 0) {
+		toolbox_free(toolbox);
+		return r;
+	}
+	*ret_toolbox = toolbox;
+	return 0;
+}
+
+void toolbox_free(struct toolbox *toolbox)
+{
+	if (!toolbox)
+		return;
+	server_free(toolbox->server);
+	json_decref(toolbox->servers);
+	json_decref(toolbox->status);
+	free(toolbox->folder);
+	free(toolbox->socket_path);
+	free(toolbox->variable);
+	free(toolbox->agent_folder);
+	free(toolbox->tool_name);
+	free(toolbox);
+}
+
+/* For the agent */
+
+const json_t *toolbox_servers(const struct toolbox *toolbox)
+{
+	return toolbox->servers;
+}
+
+const char *toolbox_folder(const struct toolbox *toolbox)
+{
+	return toolbox->folder;
+}
+
+const char *const *toolbox_env(const struct toolbox *toolbox)
+{
+	return toolbox->env;
+}
+
+const char *toolbox_tool_name(struct toolbox *toolbox, const char *tool)
+{
+	const struct config *config = toolbox->options.config;
+	const struct tools_offer offer = {
+		.prefix = config->mcp_tool_prefix,
+		.enabled = (const char *const *)config->mcp_tools,
+	};
+
+	free(steal_ptr(toolbox->tool_name));
+	if (!toolbox->server ||
+	    asprintf(&toolbox->tool_name, "%s%s", config->mcp_tool_prefix, tool) < 0) {
+		toolbox->tool_name = NULL;
+		return NULL;
+	}
+	return tools_offered(&offer, toolbox->tool_name) ? toolbox->tool_name : NULL;
+}
+
+/* Is it a failure that the agent works without? */
+static bool toolbox_has_failed(const char *status)
+{
+	return strcmp(status, "connected") != 0 && strcmp(status, "pending") != 0 &&
+	       strcmp(status, "disabled") != 0;
+}
+
+static void toolbox_publish_status(struct toolbox *toolbox)
+{
+	json_t *list = json_array(), *status;
+	const char *name;
+
+	json_object_foreach(toolbox->status, name, status)
+		(void)json_array_append_new(list, json_pack("{s:s,s:O}", "name", name, "status",
+							    status));
+	if (list && toolbox->server)
+		server_set_status(toolbox->server, list);
+	else
+		json_decref(list);
+}
+
+void toolbox_on_server(struct toolbox *toolbox, const char *name, const char *status)
+{
+	cleanup_strbuf struct strbuf note = STRBUF_EMPTY;
+	const char *before = json_string_value(json_object_get(toolbox->status, name));
+
+	if (before && strcmp(before, status) == 0)
+		return;
+	(void)json_object_set_new(toolbox->status, name, json_string(status));
+	toolbox_publish_status(toolbox);
+	if (!toolbox_has_failed(status)) {
+		log_info("MCP server %s: %s", name, status);
+		return;
+	}
+	log_warning("MCP server %s: %s", name, status);
+	if (note_server_failed(name, status, &note) == 0)
+		toolbox->events.note(toolbox->userdata, note.data);
+}
+
+/* Rows of kind system */
+
+bool toolbox_is_awaited(void *userdata, const struct inbound_row *row)
+{
+	const struct toolbox *toolbox = userdata;
+	cleanup_json json_t *content = NULL;
+
+	return toolbox->server && content_parse(row->content, row->content_len, &content) == 0 &&
+	       server_awaits(toolbox->server, content);
+}
+
+bool toolbox_awaits_person(const struct toolbox *toolbox)
+{
+	return toolbox->server && server_awaits_person(toolbox->server);
+}
+
+enum toolbox_verdict toolbox_take(struct toolbox *toolbox, const struct inbound_row *row,
+				  struct strbuf *ret_text)
+{
+	cleanup_json json_t *content = NULL, *asked = NULL;
+	cleanup_free char *question = NULL;
+	const char *id;
+
+	if (content_parse(row->content, row->content_len, &content) < 0)
+		return TOOLBOX_STRAY;
+	if (toolbox->server && server_offer(toolbox->server, content))
+		return TOOLBOX_ANSWERED;
+	id = awaited_id(AWAITED_QUESTION, content);
+	if (!id || outbound_get_content(toolbox->options.outbound, id, &question, NULL) <= 0 ||
+	    content_parse(question, strlen(question), &asked) < 0)
+		return TOOLBOX_STRAY;
+	return note_late_answer(asked, content, ret_text) == 0 ? TOOLBOX_LATE : TOOLBOX_STRAY;
+}

@@ -1,0 +1,73 @@
+#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * The agent's tools as the session sees them: owns the runtime directory and the MCP server in it,
+ * gives the server what it needs of the session, and knows all MCP servers that the agent is given:
+ * ours, and those of container.json.
+ */
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "common/err.h"
+#include "common/strbuf.h"
+#include "runner/config.h"
+#include "runner/outbox.h"
+#include "runner/store/inbound.h"
+
+struct toolbox;
+
+struct toolbox_events {
+	/* A tool is about to write a row: what the agent said before it goes first. */
+	void (*writing)(void *userdata);
+	/* A tool delivers something to people; see call_services.sent. */
+	void (*sent)(void *userdata, const char *to, const char *text);
+	/* The destinations as last seen. */
+	const struct inbound_destinations *(*destinations)(void *userdata);
+	/* The agent has to be told this. */
+	void (*note)(void *userdata, const char *text);
+};
+
+struct toolbox_options {
+	struct loop *loop;
+	const struct config *config;
+	const char *workspace;
+	const char *self; /* our binary, which is the relay too */
+	const char *inbound_path;
+	struct outbound *outbound;
+	struct outbox *outbox;
+};
+
+/*
+ * 0 also where no runtime directory can be made: that is logged, and the agent has no tools of ours.
+ * -ENOMEM.
+ */
+int toolbox_new(const struct toolbox_options *options, const struct toolbox_events *events,
+		void *userdata, struct toolbox **ret_toolbox);
+void toolbox_free(struct toolbox *toolbox);
+
+/* The MCP servers for the agent: an object of {command, args, env} by name. Borrowed. */
+const json_t *toolbox_servers(const struct toolbox *toolbox);
+/* The runtime directory, NULL if there is none. */
+const char *toolbox_folder(const struct toolbox *toolbox);
+/* "AGENT_SOCKET=…" for the agent and what it starts, NULL-terminated. */
+const char *const *toolbox_env(const struct toolbox *toolbox);
+/* The name under which a tool of ours is offered; NULL: it is not. Borrowed until the next call. */
+const char *toolbox_tool_name(struct toolbox *toolbox, const char *tool);
+
+/* What became of the MCP servers, as the agent tells it; a failure is logged and noted once. */
+void toolbox_on_server(struct toolbox *toolbox, const char *name, const char *status);
+
+/* Does a call wait for this row of kind system? (struct inbox_view) */
+bool toolbox_is_awaited(void *toolbox, const struct inbound_row *row);
+/* Does a call wait for a person? */
+bool toolbox_awaits_person(const struct toolbox *toolbox);
+
+enum toolbox_verdict {
+	TOOLBOX_ANSWERED, /* a call was answered with it */
+	TOOLBOX_LATE,	  /* it answers a question of ours whose time is up: *ret_text says so */
+	TOOLBOX_STRAY,	  /* nobody ever asked */
+};
+
+/* Deals with a row of kind system. ret_text is appended to. */
+enum toolbox_verdict toolbox_take(struct toolbox *toolbox, const struct inbound_row *row,
+				  struct strbuf *ret_text);
