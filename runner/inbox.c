@@ -148,6 +148,8 @@ static int inbox_read(struct inbound *inbound, struct inbox_walk *walk, struct i
 		r = inbound_batch_read(inbound, &choice, &look->batch, err);
 		outbound_end_reads(view->outbound);
 	}
+	if (r == 0 && look->batch.count > 0)
+		r = inbound_failures(inbound, view->failures_seen, &look->failures, err);
 	if (r == 0 && walk->error)
 		r = err_sys(err, walk->error, "cannot read messages");
 	return r < 0 && !walk->is_outbound ? err_prefix(err, r, "%s", view->inbound_path) : r;
@@ -175,6 +177,7 @@ void inbox_look_deinit(struct inbox_look *look)
 {
 	inbound_batch_deinit(&look->batch);
 	inbound_destinations_deinit(&look->destinations);
+	inbound_failures_deinit(&look->failures);
 	free(look->command_text);
 	look->command_text = NULL;
 }

@@ -10,6 +10,7 @@
 #include "common/err.h"
 #include "runner/message/command.h"
 #include "runner/store/inbound-batch.h"
+#include "runner/store/inbound-lookup.h"
 #include "runner/store/outbound.h"
 
 struct inbox_view {
@@ -25,6 +26,7 @@ struct inbox_view {
 	/* Does a tool of the agent wait for this row of kind system? */
 	bool (*is_awaited)(void *awaited_userdata, const struct inbound_row *row);
 	void *awaited_userdata;
+	int64_t failures_seen; /* for inbound_failures() */
 };
 
 /* Why a row stands beside the batch. */
@@ -39,6 +41,7 @@ enum inbox_aside {
 struct inbox_look {
 	struct inbound_batch batch;
 	struct inbound_destinations destinations;
+	struct inbound_failures failures; /* looked for where the batch has rows */
 	enum command command; /* the batch is one row, and this command; else COMMAND_NONE */
 	char *command_text;   /* raw, for COMMAND_AGENT */
 };

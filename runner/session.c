@@ -19,6 +19,7 @@
 #include "runner/outbox.h"
 #include "runner/pulse.h"
 #include "runner/toolbox.h"
+#include "runner/undelivered.h"
 
 /* A clean stop is over within 200 ms: the agent gets this much of it. */
 #define SESSION_STOP_MS 120
@@ -52,6 +53,7 @@ struct session {
 	struct outbox *outbox;
 	struct pulse *pulse;
 	struct toolbox *toolbox;
+	struct undelivered *undelivered;
 	struct conversation *conversation;
 	struct gate *gate;
 	bool warmed;	/* the agent was started once */
@@ -249,6 +251,8 @@ static int session_take(struct session *s, struct inbox_look *look, struct err *
 		conversation_clear(s->conversation, &batch->rows[0]);
 		return 0;
 	}
+	undelivered_tell(s->undelivered, &look->failures,
+			 conversation_destinations(s->conversation), session_on_note, s);
 	batch->rows = NULL;
 	batch->count = 0;
 	return conversation_take(s->conversation, &input, err);
@@ -298,6 +302,7 @@ static void session_look(void *userdata, bool changed)
 		.userdata = s->conversation,
 		.is_awaited = toolbox_is_awaited,
 		.awaited_userdata = s->toolbox,
+		.failures_seen = undelivered_seen(s->undelivered),
 	};
 	struct inbox_look look;
 	struct err err = { "" };
@@ -492,6 +497,8 @@ static int session_setup(struct session *s, struct err *err)
 	if (r == 0)
 		r = session_make_parts(s, err);
 	if (r == 0)
+		r = undelivered_new(s->outbound, s->outbox, &s->undelivered, err);
+	if (r == 0)
 		r = session_make_conversation(s, err);
 	return r;
 }
@@ -521,6 +528,7 @@ static void session_teardown(struct session *s)
 	lookout_free(s->lookout);
 	/* Before the conversation, which it tells of calls that end. */
 	toolbox_free(s->toolbox);
+	undelivered_free(s->undelivered);
 	gate_free(s->gate);
 	conversation_free(s->conversation);
 	pulse_free(s->pulse);

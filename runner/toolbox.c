@@ -269,20 +269,33 @@ bool toolbox_awaits_person(const struct toolbox *toolbox)
 	return toolbox->server && server_awaits_person(toolbox->server);
 }
 
+static bool toolbox_is_question(const json_t *content)
+{
+	const char *type = json_member_string(content, "type");
+
+	return type && strcmp(type, "ask_question") == 0;
+}
+
 enum toolbox_verdict toolbox_take(struct toolbox *toolbox, const struct inbound_row *row,
 				  struct strbuf *ret_text)
 {
 	cleanup_json json_t *content = NULL, *asked = NULL;
-	cleanup_free char *question = NULL;
+	struct outbound_row question;
 	const char *id;
+	int r;
 
 	if (content_parse(row->content, row->content_len, &content) < 0)
 		return TOOLBOX_STRAY;
 	if (toolbox->server && server_offer(toolbox->server, content))
 		return TOOLBOX_ANSWERED;
 	id = awaited_id(AWAITED_QUESTION, content);
-	if (!id || outbound_get_content(toolbox->options.outbound, id, &question, NULL) <= 0 ||
-	    content_parse(question, strlen(question), &asked) < 0)
+	if (!id || outbound_read(toolbox->options.outbound, id, &question, NULL) <= 0)
 		return TOOLBOX_STRAY;
-	return note_late_answer(asked, content, ret_text) == 0 ? TOOLBOX_LATE : TOOLBOX_STRAY;
+	r = content_parse(question.content, strlen(question.content), &asked);
+	if (r == 0 && !toolbox_is_question(asked))
+		r = -EINVAL;
+	outbound_row_deinit(&question);
+	if (r == 0)
+		r = note_late_answer(asked, content, ret_text);
+	return r == 0 ? TOOLBOX_LATE : TOOLBOX_STRAY;
 }

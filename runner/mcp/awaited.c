@@ -83,17 +83,31 @@ const char *awaited_id(enum awaited_kind kind, const json_t *content)
 	return len > 0 && !memchr(json_string_value(id), '\0', len) ? json_string_value(id) : NULL;
 }
 
-bool awaited_offer(struct awaited *awaited, const json_t *content)
+/* The entry that waits for this content, NULL if none does. */
+static struct awaited_entry *awaited_find(const struct awaited *awaited, const json_t *content)
 {
 	for (struct awaited_entry *entry = awaited->first; entry; entry = entry->next) {
 		const char *id = awaited_id(entry->kind, content);
 
-		if (!id || strcmp(id, entry->id) != 0)
-			continue;
-		entry->fn(entry->userdata, content);
-		return true;
+		if (id && strcmp(id, entry->id) == 0)
+			return entry;
 	}
-	return false;
+	return NULL;
+}
+
+bool awaited_has(const struct awaited *awaited, const json_t *content)
+{
+	return awaited_find(awaited, content) != NULL;
+}
+
+bool awaited_offer(struct awaited *awaited, const json_t *content)
+{
+	const struct awaited_entry *entry = awaited_find(awaited, content);
+
+	if (!entry)
+		return false;
+	entry->fn(entry->userdata, content);
+	return true;
 }
 
 size_t awaited_count(const struct awaited *awaited, enum awaited_kind kind)

@@ -34,6 +34,9 @@ void awaited_remove(struct awaited_entry *entry);
 /* Hands a system row's content to who waits for it. False: nobody does. */
 bool awaited_offer(struct awaited *awaited, const json_t *content);
 
+/* Would awaited_offer() be true? */
+bool awaited_has(const struct awaited *awaited, const json_t *content);
+
 /* The id in a field of this kind; NULL: there is none. Borrowed from content. */
 const char *awaited_id(enum awaited_kind kind, const json_t *content);
 

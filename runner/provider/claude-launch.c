@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/strbuf.h"
 #include "common/table.h"
+#include "runner/provider/claude-mcp.h"
 
 #define CLAUDE_LAUNCH_IMAGE_PATH "/pnpm/claude"
 
@@ -41,7 +43,6 @@ static const char *const claude_launch_arguments[] = {
 	"--permission-mode=bypassPermissions",
 	"--allow-dangerously-skip-permissions",
 	"--setting-sources=project,user",
-	claude_launch_allowed,
 	claude_launch_disallowed,
 	"--replay-user-messages",
 	/* Without it nothing is written while a long text is generated: it would look dead. */
@@ -156,10 +157,28 @@ static void claude_list_add(struct claude_list *list, const char *format, ...)
 	list->items = items;
 }
 
+/* The tools, and those of every MCP server. */
+static void claude_launch_add_allowed(struct claude_list *argv, const char *mcp_file,
+				      const struct provider_query *query)
+{
+	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
+
+	strbuf_puts(&text, claude_launch_allowed);
+	if (mcp_file)
+		claude_mcp_append_patterns(query->mcp_servers, &text);
+	if (text.error)
+		argv->error = text.error;
+	else
+		claude_list_add(argv, "%s", text.data);
+}
+
 static void claude_launch_add_arguments(struct claude_list *argv, const char *path,
-					const struct provider_query *query)
+					const char *mcp_file, const struct provider_query *query)
 {
 	claude_list_add(argv, "%s", path);
+	claude_launch_add_allowed(argv, mcp_file, query);
+	if (mcp_file)
+		claude_list_add(argv, "--mcp-config=%s", mcp_file);
 	for (size_t i = 0; i < ARRAY_LEN(claude_launch_arguments); i++)
 		claude_list_add(argv, "%s", claude_launch_arguments[i]);
 	if (query->model)
@@ -210,12 +229,12 @@ static void claude_launch_add_variables(struct claude_list *env, const struct pr
 		claude_list_add(env, "%s", *e);
 }
 
-int claude_launch_init(struct claude_launch *launch, const char *path,
+int claude_launch_init(struct claude_launch *launch, const char *path, const char *mcp_file,
 		       const struct provider_query *query)
 {
 	struct claude_list argv = { .items = NULL }, env = { .items = NULL };
 
-	claude_launch_add_arguments(&argv, path, query);
+	claude_launch_add_arguments(&argv, path, mcp_file, query);
 	claude_launch_add_variables(&env, query);
 	launch->argv = argv.items;
 	launch->env = env.items;

@@ -16,7 +16,9 @@ struct claude_launch {
 	char **env;
 };
 
-/* 0 or -ENOMEM; deinit it in both cases. */
-int claude_launch_init(struct claude_launch *launch, const char *path,
+/*
+ * mcp_file: what claude_mcp_write() wrote, NULL for none. 0 or -ENOMEM; deinit it in both cases.
+ */
+int claude_launch_init(struct claude_launch *launch, const char *path, const char *mcp_file,
 		       const struct provider_query *query);
 void claude_launch_deinit(struct claude_launch *launch);

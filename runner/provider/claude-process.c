@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "runner/provider/claude-error.h"
 #include "runner/provider/claude-launch.h"
+#include "runner/provider/claude-mcp.h"
 
 #define CLAUDE_PROCESS_LINE_MAX (64 * 1024 * 1024)
 /* From the start to ready; it takes half a second. */
@@ -226,14 +227,20 @@ static int claude_process_spawn(struct claude_process *process, const char *path
 		.exited = claude_process_on_exited,
 	};
 	struct claude_launch launch = { NULL, NULL };
+	cleanup_free char *mcp_file = NULL;
+	struct err warning;
 	struct child_spec spec = {
 		.cwd = query->cwd,
 		.role = "agent",
 		.line_max = CLAUDE_PROCESS_LINE_MAX,
 		.has_stdin = true,
 	};
-	int r = claude_launch_init(&launch, path, query);
+	int r;
 
+	/* An agent without these tools is better than none. */
+	if (claude_mcp_write(query, &mcp_file, &warning) < 0)
+		log_error("%s: the agent is given no MCP servers", warning.text);
+	r = claude_launch_init(&launch, path, mcp_file, query);
 	spec.argv = (const char *const *)launch.argv;
 	spec.env = (const char *const *)launch.env;
 	if (r == 0)

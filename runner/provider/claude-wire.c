@@ -273,6 +273,22 @@ static void claude_wire_add_command(struct claude_wire *wire, const char *name)
 		json_object_set_new(wire->commands, *name == '/' ? name + 1 : name, json_true());
 }
 
+/* What became of each MCP server. */
+static void claude_wire_servers(struct claude_wire *wire, const json_t *servers)
+{
+	const json_t *server;
+	size_t i;
+
+	json_array_foreach(servers, i, server)
+	{
+		const char *name = json_member_string(server, "name");
+		const char *status = json_member_string(server, "status");
+
+		if (name && status)
+			wire->events.server(wire->userdata, name, status);
+	}
+}
+
 static void claude_wire_init(struct claude_wire *wire, const json_t *line)
 {
 	const char *conversation = json_member_string(line, "session_id");
@@ -281,6 +297,7 @@ static void claude_wire_init(struct claude_wire *wire, const json_t *line)
 
 	json_array_foreach(json_member(line, "slash_commands"), i, name)
 		claude_wire_add_command(wire, json_string_value(name));
+	claude_wire_servers(wire, json_member(line, "mcp_servers"));
 	if (conversation)
 		wire->events.init(wire->userdata, conversation);
 }

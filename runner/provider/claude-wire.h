@@ -27,6 +27,8 @@ struct claude_wire_events {
 	void (*answer)(void *userdata, const char *id, const json_t *response, const char *error);
 	/* The CLI asks for something itself, and waits for an answer. */
 	void (*request)(void *userdata, const char *id, const char *subtype);
+	/* What became of an MCP server, in the CLI's words. */
+	void (*server)(void *userdata, const char *name, const char *status);
 	/* A turn begins; the conversation's id. */
 	void (*init)(void *userdata, const char *conversation);
 	void (*text)(void *userdata, const char *text, size_t len);

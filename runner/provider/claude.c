@@ -253,6 +253,13 @@ static void claude_on_init(void *userdata, const char *conversation)
 	claude->events.init(claude->userdata, copy);
 }
 
+static void claude_on_server(void *userdata, const char *name, const char *status)
+{
+	struct claude *claude = userdata;
+
+	claude->events.server(claude->userdata, name, status);
+}
+
 static void claude_on_text(void *userdata, const char *text, size_t len)
 {
 	struct claude *claude = userdata;
@@ -305,6 +312,7 @@ static void claude_on_idle(void *userdata, bool is_idle)
 static const struct claude_wire_events claude_wire_events = {
 	.answer = claude_on_answer,
 	.request = claude_on_request,
+	.server = claude_on_server,
 	.init = claude_on_init,
 	.text = claude_on_text,
 	.tool_start = claude_on_tool_start,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "runner/store/inbound-lookup.h"
 
+#include <stdlib.h>
+
 #include "runner/store/inbound-look.h"
 
 int inbound_find(struct inbound *inbound, int64_t seq, char **ret_id,
@@ -43,4 +45,46 @@ int inbound_delivered_id(struct inbound *inbound, const char *message_out_id, ch
 	r = db_column_dup(s, 0, ret_id, NULL);
 	sqlite3_reset(s);
 	return r < 0 ? err_sys(err, r, "cannot read a delivery") : 1;
+}
+
+void inbound_failures_deinit(struct inbound_failures *failures)
+{
+	for (size_t i = 0; i < failures->count; i++)
+		free(failures->ids[i]);
+	*failures = (struct inbound_failures){ .count = 0 };
+}
+
+int inbound_failures(struct inbound *inbound, int64_t seen, struct inbound_failures *ret_failures,
+		     struct err *err)
+{
+	struct inbound_failures list = { .count = 0 };
+	sqlite3_stmt *s;
+	int r;
+
+	r = inbound_statement(inbound, INBOUND_SQL_FAILURES, &s, err);
+	if (r < 0)
+		return r;
+	db_bind_int(s, ":max", INBOUND_FAILURES_MAX);
+	while (list.count < INBOUND_FAILURES_MAX && (r = db_step(inbound_db(inbound), s, err)) > 0) {
+		int64_t number = sqlite3_column_int64(s, 0);
+
+		if (list.newest == 0)
+			list.newest = number;
+		/* A newest one that is older than what was seen: the host began anew. */
+		if (number == seen || (number < seen && list.newest > seen))
+			break;
+		r = db_column_dup(s, 1, &list.ids[list.count], NULL);
+		if (r < 0) {
+			err_sys(err, r, "cannot read a delivery");
+			break;
+		}
+		list.count++;
+	}
+	sqlite3_reset(s);
+	if (r < 0) {
+		inbound_failures_deinit(&list);
+		return r;
+	}
+	*ret_failures = list;
+	return 0;
 }

@@ -4,6 +4,7 @@
  * Single rows of inbound.db, by the number or the id that somebody names. Fails as the functions of
  * inbound.h do.
  */
+#include <stddef.h>
 #include <stdint.h>
 
 #include "runner/store/inbound.h"
@@ -18,3 +19,21 @@ int inbound_find(struct inbound *inbound, int64_t seq, char **ret_id,
  */
 int inbound_delivered_id(struct inbound *inbound, const char *message_out_id, char **ret_id,
 			 struct err *err);
+
+/* More failures than this at once are not told one by one. */
+#define INBOUND_FAILURES_MAX 10
+
+/* What the host could not deliver, newest first; ids are of messages_out. */
+struct inbound_failures {
+	char *ids[INBOUND_FAILURES_MAX];
+	size_t count;
+	int64_t newest; /* to be handed in the next time; 0: there is none at all */
+};
+
+/*
+ * The failures since the one with the number seen (0: all), or all if the host began the file anew.
+ * The caller deinits *ret_failures.
+ */
+int inbound_failures(struct inbound *inbound, int64_t seen, struct inbound_failures *ret_failures,
+		     struct err *err);
+void inbound_failures_deinit(struct inbound_failures *failures);

@@ -48,6 +48,9 @@ static const char *const inbound_sql_texts[] = {
 	[INBOUND_SQL_DELIVERED_ID] = "SELECT platform_message_id FROM @delivered"
 				     " WHERE message_out_id = :id"
 				     " AND nullif(platform_message_id, '') IS NOT NULL",
+	[INBOUND_SQL_FAILURES] = "SELECT rid, message_out_id FROM @delivered"
+				 " WHERE status = 'failed' AND message_out_id IS NOT NULL"
+				 " ORDER BY rid DESC LIMIT :max",
 };
 TABLE_COVERS(inbound_sql_texts, INBOUND_SQL_QUERIES);
 
@@ -84,7 +87,10 @@ static const struct inbound_sql_table {
 	    { "channel_type", "NULL" },
 	    { "platform_id", "NULL" },
 	    { "thread_id", "NULL" } } },
-	{ "delivered", { { "message_out_id", "NULL" }, { "platform_message_id", "NULL" } } },
+	{ "delivered",
+	  { { "message_out_id", "NULL" },
+	    { "platform_message_id", "NULL" },
+	    { "status", "'delivered'" } } },
 };
 
 /* Appends the subquery behind @table. SQLite flattens it, so it costs nothing. */

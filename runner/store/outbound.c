@@ -302,6 +302,42 @@ int outbound_find(struct outbound *outbound, int64_t seq, char **ret_id,
 	return 1;
 }
 
+void outbound_row_deinit(struct outbound_row *row)
+{
+	free(row->content);
+	free(row->channel_type);
+	free(row->platform_id);
+	*row = (struct outbound_row){ .seq = 0 };
+}
+
+int outbound_read(struct outbound *outbound, const char *id, struct outbound_row *ret_row,
+		  struct err *err)
+{
+	struct outbound_row row = { .seq = 0 };
+	sqlite3_stmt *s;
+	int r = db_statement(outbound->db, OUTBOUND_SQL_BY_ID, &s, err);
+
+	if (r < 0)
+		return r;
+	db_bind_text(s, ":id", id);
+	r = db_step(outbound->db, s, err);
+	if (r <= 0)
+		return r;
+	row.seq = sqlite3_column_int64(s, 0);
+	r = db_column_dup(s, 1, &row.content, NULL);
+	if (r == 0)
+		r = db_column_dup(s, 2, &row.channel_type, NULL);
+	if (r == 0)
+		r = db_column_dup(s, 3, &row.platform_id, NULL);
+	sqlite3_reset(s);
+	if (r < 0) {
+		outbound_row_deinit(&row);
+		return err_sys(err, r, "cannot read a message that was sent");
+	}
+	*ret_row = row;
+	return 1;
+}
+
 int outbound_get_state(struct outbound *outbound, const char *key, char **ret_value,
 		       struct err *err)
 {

@@ -103,6 +103,19 @@ struct inbound_address;
 int outbound_find(struct outbound *outbound, int64_t seq, char **ret_id,
 		  struct inbound_address *ret_address, struct err *err);
 
+/* A row of messages_out as it was written. */
+struct outbound_row {
+	int64_t seq;
+	char *content; /* never NULL */
+	char *channel_type;
+	char *platform_id;
+};
+
+/* The row of this id: 1, and *ret_row is to be released; 0: there is none. */
+int outbound_read(struct outbound *outbound, const char *id, struct outbound_row *ret_row,
+		  struct err *err);
+void outbound_row_deinit(struct outbound_row *row);
+
 /* session_state: 1 and a heap string of the caller's; 0: no such key. */
 int outbound_get_state(struct outbound *outbound, const char *key, char **ret_value,
 		       struct err *err);

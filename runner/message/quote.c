@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/message/quote.h"
+
+#include <string.h>
+
+#include "common/table.h"
+#include "common/utf8.h"
+
+/* Length of the control character or line break at p, 0 if none stands there. */
+static size_t quote_break(const char *p, size_t n)
+{
+	static const char *const wide[] = { "\xc2\x85", "\xe2\x80\xa8", "\xe2\x80\xa9" };
+
+	if ((unsigned char)*p < 0x20 || *p == 0x7f)
+		return 1;
+	for (size_t i = 0; i < ARRAY_LEN(wide); i++)
+		if (n >= strlen(wide[i]) && memcmp(p, wide[i], strlen(wide[i])) == 0)
+			return strlen(wide[i]);
+	return 0;
+}
+
+/*
+ * Appends a name that somebody else chose, in at most max bytes of it and on one line: it must not
+ * pass for a line of ours.
+ */
+void quote_line(const char *name, size_t len, size_t max, struct strbuf *out)
+{
+	cleanup_strbuf struct strbuf mended = STRBUF_EMPTY;
+	size_t keep, broken;
+
+	if (utf8_append_valid(&mended, name, len) < 0) {
+		out->error = mended.error;
+		return;
+	}
+	keep = utf8_prefix(mended.data, mended.len, max);
+	for (size_t i = 0; i < keep; i += broken ? broken : 1) {
+		broken = quote_break(mended.data + i, keep - i);
+		strbuf_putc(out, broken ? ' ' : mended.data[i]);
+	}
+	if (keep < mended.len)
+		strbuf_puts(out, "…");
+}
+
+/* As above, between quotes that it cannot end, nor the tag that it stands in. */
+void quote_append(const char *name, size_t max, struct strbuf *out)
+{
+	cleanup_strbuf struct strbuf line = STRBUF_EMPTY;
+
+	quote_line(name, strlen(name), max, &line);
+	if (line.error)
+		out->error = line.error;
+	strbuf_putc(out, '"');
+	for (size_t i = 0; i < line.len; i++) {
+		if (line.data[i] == '<')
+			strbuf_puts(out, "&lt;");
+		else if (line.data[i] == '>')
+			strbuf_puts(out, "&gt;");
+		else if (line.data[i] == '&')
+			strbuf_puts(out, "&amp;");
+		else if (line.data[i] == '"')
+			strbuf_puts(out, "&quot;");
+		else
+			strbuf_putc(out, line.data[i]);
+	}
+	strbuf_putc(out, '"');
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/provider/claude-mcp.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/fd.h"
+#include "runner/io/json.h"
+
+#define CLAUDE_MCP_FILE "mcp-servers.json"
+
+static int claude_mcp_write_file(const char *path, const struct strbuf *text, struct err *err)
+{
+	cleanup_close int fd = -1;
+	int r;
+
+	/* Anew: whoever may have opened an older one does not read this one. */
+	if (unlink(path) < 0 && errno != ENOENT)
+		return err_sys(err, -errno, "%s", path);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return err_sys(err, -errno, "%s", path);
+	r = fd_write_all(fd, text->data, text->len);
+	return r < 0 ? err_sys(err, r, "%s", path) : 0;
+}
+
+int claude_mcp_write(const struct provider_query *query, char **ret_path, struct err *err)
+{
+	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
+	cleanup_free char *path = NULL;
+	int r;
+
+	if (json_object_size(query->mcp_servers) == 0) {
+		*ret_path = NULL;
+		return 0;
+	}
+	if (!query->config_dir)
+		return err_set(err, -ENOENT,
+			       "there is no private folder for the list of MCP servers");
+	if (asprintf(&path, "%s/" CLAUDE_MCP_FILE, query->config_dir) < 0) {
+		path = NULL;
+		return err_sys(err, -ENOMEM, "cannot tell Claude Code of MCP servers");
+	}
+	strbuf_puts(&text, "{\"mcpServers\":");
+	json_append_compact(&text, query->mcp_servers);
+	if (strbuf_puts(&text, "}\n") < 0)
+		return err_sys(err, -ENOMEM, "cannot tell Claude Code of MCP servers");
+	r = claude_mcp_write_file(path, &text, err);
+	if (r == 0)
+		*ret_path = steal_ptr(path);
+	return r;
+}
+
+int claude_mcp_append_patterns(const json_t *servers, struct strbuf *out)
+{
+	/* jansson iterates over what it does not change, but takes no const. */
+	json_t *object = (json_t *)(uintptr_t)servers, *server;
+	const char *name;
+
+	json_object_foreach(object, name, server)
+	{
+		strbuf_puts(out, ",mcp__");
+		for (const char *c = name; *c; c++) {
+			bool is_plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
+					(*c >= '0' && *c <= '9') || *c == '_' || *c == '-';
+
+			/* As the CLI itself spells names. */
+			strbuf_putc(out, is_plain ? *c : '_');
+		}
+		strbuf_puts(out, "__*");
+	}
+	return out->error;
+}

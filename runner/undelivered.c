@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/undelivered.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "common/number.h"
+#include "runner/io/json.h"
+#include "runner/message/content.h"
+#include "runner/message/note.h"
+#include "runner/message/route.h"
+
+struct undelivered {
+	struct outbound *outbound;
+	struct outbox *outbox;
+	int64_t seen;
+};
+
+int undelivered_new(struct outbound *outbound, struct outbox *outbox,
+		    struct undelivered **ret_undelivered, struct err *err)
+{
+	struct undelivered *undelivered = calloc(1, sizeof(*undelivered));
+	cleanup_free char *text = NULL;
+	int r;
+
+	if (!undelivered)
+		return err_sys(err, -ENOMEM, "cannot start the session");
+	undelivered->outbound = outbound;
+	undelivered->outbox = outbox;
+	r = outbound_get_state(outbound, UNDELIVERED_STATE, &text, err);
+	if (r < 0) {
+		free(undelivered);
+		return r;
+	}
+	/* What is no number was not written by us: told again is better than never told. */
+	if (r > 0)
+		(void)number_parse_int(text, 0, INT64_MAX, &undelivered->seen);
+	*ret_undelivered = undelivered;
+	return 0;
+}
+
+void undelivered_free(struct undelivered *undelivered)
+{
+	free(undelivered);
+}
+
+int64_t undelivered_seen(const struct undelivered *undelivered)
+{
+	return undelivered->seen;
+}
+
+/* The note on the message of this id. A row that is no chat message is none of the agent's. */
+static int undelivered_compose(const struct undelivered *undelivered, const char *id,
+			       const struct inbound_destinations *destinations, struct strbuf *out)
+{
+	const struct inbound_destination *to;
+	cleanup_json json_t *content = NULL;
+	struct outbound_row row;
+	int r = outbound_read(undelivered->outbound, id, &row, NULL);
+
+	if (r <= 0)
+		return -ENOENT;
+	to = route_by_address(destinations, row.channel_type, row.platform_id);
+	r = content_parse(row.content, strlen(row.content), &content);
+	if (r == 0)
+		r = note_undelivered(row.seq, to ? to->name : NULL, content, out);
+	outbound_row_deinit(&row);
+	return r;
+}
+
+void undelivered_tell(struct undelivered *undelivered, const struct inbound_failures *failures,
+		      const struct inbound_destinations *destinations,
+		      void (*note)(void *userdata, const char *text), void *userdata)
+{
+	char number[24];
+
+	for (size_t i = failures->count; i > 0; i--) {
+		cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
+
+		log_warning("the host could not deliver the message %s", failures->ids[i - 1]);
+		if (undelivered_compose(undelivered, failures->ids[i - 1], destinations, &text) ==
+		    0)
+			note(userdata, text.data);
+	}
+	if (failures->count == 0)
+		return;
+	undelivered->seen = failures->newest;
+	(void)snprintf(number, sizeof(number), "%" PRId64, failures->newest);
+	outbox_set_state(undelivered->outbox, UNDELIVERED_STATE, number);
+}
