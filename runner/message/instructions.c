@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "runner/message/blank.h"
-#include "runner/message/quote.h"
+#include "runner/message/cite.h"
 
 /* How much is shown of a name that need not be spelled, in bytes. */
 #define INSTRUCTIONS_NAME_MAX 128
@@ -55,7 +55,7 @@ static const char instructions_folders[] =
 /* In full, and written as the prompt writes it: the agent has to repeat it. */
 static void instructions_name(const struct inbound_destination *row, struct strbuf *out)
 {
-	quote_append(row->name, SIZE_MAX, out);
+	cite_append(row->name, SIZE_MAX, out);
 }
 
 static void instructions_destination(const struct inbound_destination *row, struct strbuf *out)
@@ -64,7 +64,7 @@ static void instructions_destination(const struct inbound_destination *row, stru
 	if (row->display_name && row->display_name[0] &&
 	    strcmp(row->display_name, row->name) != 0) {
 		strbuf_puts(out, " (shown as ");
-		quote_append(row->display_name, INSTRUCTIONS_NAME_MAX, out);
+		cite_append(row->display_name, INSTRUCTIONS_NAME_MAX, out);
 		strbuf_putc(out, ')');
 	}
 	if (row->is_agent)
@@ -98,7 +98,7 @@ static void instructions_destinations(const struct inbound_destinations *d, cons
 	strbuf_puts(out, instructions_delivery);
 	if (send_tool) {
 		strbuf_puts(out, instructions_tool);
-		quote_line(send_tool, strlen(send_tool), INSTRUCTIONS_NAME_MAX, out);
+		cite_line(send_tool, strlen(send_tool), INSTRUCTIONS_NAME_MAX, out);
 		strbuf_puts(out, instructions_tool_end);
 	}
 	strbuf_puts(out, instructions_delivery_end);
@@ -112,7 +112,7 @@ static void instructions_who(const char *assistant_name, struct strbuf *out)
 	if (len == 0)
 		return;
 	strbuf_puts(out, "# Who you are\n\nYour name is **");
-	quote_line(assistant_name, len, INSTRUCTIONS_NAME_MAX, out);
+	cite_line(assistant_name, len, INSTRUCTIONS_NAME_MAX, out);
 	strbuf_puts(out, "**. People here know you by it: answer to it, and sign\n"
 			 "with it where a signature is asked for.\n\n");
 }
@@ -133,7 +133,7 @@ int instructions_nudge(const struct inbound_destinations *d, const char *unknown
 	strbuf_puts(out, "<system>");
 	if (unknown) {
 		strbuf_puts(out, "Your message to ");
-		quote_append(unknown, INSTRUCTIONS_NAME_MAX, out);
+		cite_append(unknown, INSTRUCTIONS_NAME_MAX, out);
 		strbuf_puts(out, " was not delivered: there is no destination of that name.");
 	} else {
 		strbuf_puts(out, "Nothing of your last reply was delivered: none of it stood in a "

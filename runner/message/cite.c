@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "runner/message/quote.h"
+#include "runner/message/cite.h"
 
 #include <string.h>
 
@@ -7,7 +7,7 @@
 #include "common/utf8.h"
 
 /* Length of the control character or line break at p, 0 if none stands there. */
-static size_t quote_break(const char *p, size_t n)
+static size_t cite_break(const char *p, size_t n)
 {
 	static const char *const wide[] = { "\xc2\x85", "\xe2\x80\xa8", "\xe2\x80\xa9" };
 
@@ -23,7 +23,7 @@ static size_t quote_break(const char *p, size_t n)
  * Appends a name that somebody else chose, in at most max bytes of it and on one line: it must not
  * pass for a line of ours.
  */
-void quote_line(const char *name, size_t len, size_t max, struct strbuf *out)
+void cite_line(const char *name, size_t len, size_t max, struct strbuf *out)
 {
 	cleanup_strbuf struct strbuf mended = STRBUF_EMPTY;
 	size_t keep, broken;
@@ -34,7 +34,7 @@ void quote_line(const char *name, size_t len, size_t max, struct strbuf *out)
 	}
 	keep = utf8_prefix(mended.data, mended.len, max);
 	for (size_t i = 0; i < keep; i += broken ? broken : 1) {
-		broken = quote_break(mended.data + i, keep - i);
+		broken = cite_break(mended.data + i, keep - i);
 		strbuf_putc(out, broken ? ' ' : mended.data[i]);
 	}
 	if (keep < mended.len)
@@ -42,11 +42,11 @@ void quote_line(const char *name, size_t len, size_t max, struct strbuf *out)
 }
 
 /* As above, between quotes that it cannot end, nor the tag that it stands in. */
-void quote_append(const char *name, size_t max, struct strbuf *out)
+void cite_append(const char *name, size_t max, struct strbuf *out)
 {
 	cleanup_strbuf struct strbuf line = STRBUF_EMPTY;
 
-	quote_line(name, strlen(name), max, &line);
+	cite_line(name, strlen(name), max, &line);
 	if (line.error)
 		out->error = line.error;
 	strbuf_putc(out, '"');

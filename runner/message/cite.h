@@ -9,7 +9,7 @@
 #include "common/strbuf.h"
 
 /* Appends at most max bytes of the words, on one line. Invalid UTF-8 is mended. */
-void quote_line(const char *words, size_t len, size_t max, struct strbuf *out);
+void cite_line(const char *words, size_t len, size_t max, struct strbuf *out);
 
 /* The same between double quotes, with & < > " written as a prompt writes them. */
-void quote_append(const char *words, size_t max, struct strbuf *out);
+void cite_append(const char *words, size_t max, struct strbuf *out);
