@@ -4,9 +4,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "common/table.h"
-#include "common/utf8.h"
 #include "runner/message/blank.h"
+#include "runner/message/quote.h"
 
 /* How much is shown of a name that need not be spelled, in bytes. */
 #define INSTRUCTIONS_NAME_MAX 128
@@ -45,69 +44,10 @@ static const char instructions_folders[] =
 	"Files that people send you are below `/workspace/inbox`; a message says where. Your own\n"
 	"folder is `/workspace/agent`: what you write there is still there next time.\n";
 
-/* Length of the control character or line break at p, 0 if none stands there. */
-static size_t instructions_break(const char *p, size_t n)
-{
-	static const char *const wide[] = { "\xc2\x85", "\xe2\x80\xa8", "\xe2\x80\xa9" };
-
-	if ((unsigned char)*p < 0x20 || *p == 0x7f)
-		return 1;
-	for (size_t i = 0; i < ARRAY_LEN(wide); i++)
-		if (n >= strlen(wide[i]) && memcmp(p, wide[i], strlen(wide[i])) == 0)
-			return strlen(wide[i]);
-	return 0;
-}
-
-/*
- * Appends a name that somebody else chose, in at most max bytes of it and on one line: it must not
- * pass for a line of ours.
- */
-static void instructions_line(const char *name, size_t len, size_t max, struct strbuf *out)
-{
-	cleanup_strbuf struct strbuf mended = STRBUF_EMPTY;
-	size_t keep, broken;
-
-	if (utf8_append_valid(&mended, name, len) < 0) {
-		out->error = mended.error;
-		return;
-	}
-	keep = utf8_prefix(mended.data, mended.len, max);
-	for (size_t i = 0; i < keep; i += broken ? broken : 1) {
-		broken = instructions_break(mended.data + i, keep - i);
-		strbuf_putc(out, broken ? ' ' : mended.data[i]);
-	}
-	if (keep < mended.len)
-		strbuf_puts(out, "…");
-}
-
-/* As above, between quotes that it cannot end, nor the tag that it stands in. */
-static void instructions_quote(const char *name, size_t max, struct strbuf *out)
-{
-	cleanup_strbuf struct strbuf line = STRBUF_EMPTY;
-
-	instructions_line(name, strlen(name), max, &line);
-	if (line.error)
-		out->error = line.error;
-	strbuf_putc(out, '"');
-	for (size_t i = 0; i < line.len; i++) {
-		if (line.data[i] == '<')
-			strbuf_puts(out, "&lt;");
-		else if (line.data[i] == '>')
-			strbuf_puts(out, "&gt;");
-		else if (line.data[i] == '&')
-			strbuf_puts(out, "&amp;");
-		else if (line.data[i] == '"')
-			strbuf_puts(out, "&quot;");
-		else
-			strbuf_putc(out, line.data[i]);
-	}
-	strbuf_putc(out, '"');
-}
-
 /* In full, and written as the prompt writes it: the agent has to repeat it. */
 static void instructions_name(const struct inbound_destination *row, struct strbuf *out)
 {
-	instructions_quote(row->name, SIZE_MAX, out);
+	quote_name(row->name, SIZE_MAX, out);
 }
 
 static void instructions_destination(const struct inbound_destination *row, struct strbuf *out)
@@ -116,7 +56,7 @@ static void instructions_destination(const struct inbound_destination *row, stru
 	if (row->display_name && row->display_name[0] &&
 	    strcmp(row->display_name, row->name) != 0) {
 		strbuf_puts(out, " (shown as ");
-		instructions_quote(row->display_name, INSTRUCTIONS_NAME_MAX, out);
+		quote_name(row->display_name, INSTRUCTIONS_NAME_MAX, out);
 		strbuf_putc(out, ')');
 	}
 	if (row->is_agent)
@@ -157,7 +97,7 @@ static void instructions_who(const char *assistant_name, struct strbuf *out)
 	if (len == 0)
 		return;
 	strbuf_puts(out, "# Who you are\n\nYour name is **");
-	instructions_line(assistant_name, len, INSTRUCTIONS_NAME_MAX, out);
+	quote_line(assistant_name, len, INSTRUCTIONS_NAME_MAX, out);
 	strbuf_puts(out, "**. People here know you by it: answer to it, and sign\n"
 			 "with it where a signature is asked for.\n\n");
 }
@@ -178,7 +118,7 @@ int instructions_nudge(const struct inbound_destinations *d, const char *unknown
 	strbuf_puts(out, "<system>");
 	if (unknown) {
 		strbuf_puts(out, "Your message to ");
-		instructions_quote(unknown, INSTRUCTIONS_NAME_MAX, out);
+		quote_name(unknown, INSTRUCTIONS_NAME_MAX, out);
 		strbuf_puts(out, " was not delivered: there is no destination of that name.");
 	} else {
 		strbuf_puts(out, "Nothing of your last reply was delivered: none of it stood in a "
