@@ -13,8 +13,10 @@
 
 /*
  * Makes the folder in the first of TMPDIR, /tmp, /dev/shm and /run that takes it, or takes over one
- * that an earlier loop left. One that is not ours alone (another owner, a link, no directory) is not
- * used. 0 with its path, a heap string of the caller; or -errno, and err says what was tried.
+ * that an earlier loop left, with what is in it. One that is not ours alone (another owner, a link,
+ * no directory) is not used, nor one below the workspace, nor one that holds no sockets, nor one
+ * whose socket's path would be too long for an address.
+ * 0 with its path, a heap string of the caller; or -errno, and err says what was tried.
  */
 int rundir_make(const char *workspace, char **ret_path, struct err *err);
 
@@ -23,7 +25,8 @@ char *rundir_socket(const char *rundir);
 
 /*
  * For clients: the socket of the workspace's loop, by RUNDIR_SOCKET_VARIABLE, else by the folder's
- * name. Only one that belongs to our user or, for root, to any. 0 with a heap string of the caller;
- * -ENOENT: there is none, and err says what to do about it; or another -errno.
+ * name. Only one that belongs to our user or, for root, to any. 0 with a heap string of the caller,
+ * which fits into an address; -ENOENT: there is none, and err says what to do about it; -EACCES:
+ * there is one of another user; or another -errno.
  */
 int rundir_find_socket(const char *workspace, char **ret_path, struct err *err);

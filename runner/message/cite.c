@@ -19,36 +19,27 @@ static size_t cite_break(const char *p, size_t n)
 	return 0;
 }
 
-/*
- * Appends a name that somebody else chose, in at most max bytes of it and on one line: it must not
- * pass for a line of ours.
- */
-void cite_line(const char *name, size_t len, size_t max, struct strbuf *out)
+int cite_line(const char *text, size_t len, size_t max, struct strbuf *out)
 {
 	cleanup_strbuf struct strbuf mended = STRBUF_EMPTY;
 	size_t keep, broken;
 
-	if (utf8_append_valid(&mended, name, len) < 0) {
-		out->error = mended.error;
-		return;
-	}
+	if (utf8_append_valid(&mended, text, len) < 0)
+		return out->error = mended.error;
 	keep = utf8_prefix(mended.data, mended.len, max);
 	for (size_t i = 0; i < keep; i += broken ? broken : 1) {
 		broken = cite_break(mended.data + i, keep - i);
 		strbuf_putc(out, broken ? ' ' : mended.data[i]);
 	}
-	if (keep < mended.len)
-		strbuf_puts(out, "…");
+	return strbuf_puts(out, keep < mended.len ? "…" : "");
 }
 
-/* As above, between quotes that it cannot end, nor the tag that it stands in. */
-void cite_append(const char *name, size_t max, struct strbuf *out)
+int cite_name(const char *name, size_t max, struct strbuf *out)
 {
 	cleanup_strbuf struct strbuf line = STRBUF_EMPTY;
 
-	cite_line(name, strlen(name), max, &line);
-	if (line.error)
-		out->error = line.error;
+	if (cite_line(name, strlen(name), max, &line) < 0)
+		return out->error = line.error;
 	strbuf_putc(out, '"');
 	for (size_t i = 0; i < line.len; i++) {
 		if (line.data[i] == '<')
@@ -62,5 +53,5 @@ void cite_append(const char *name, size_t max, struct strbuf *out)
 		else
 			strbuf_putc(out, line.data[i]);
 	}
-	strbuf_putc(out, '"');
+	return strbuf_putc(out, '"');
 }

@@ -1,15 +1,16 @@
 #pragma once
 /* SPDX-License-Identifier: MIT */
 /*
- * Words that somebody else chose (a chat's title, a name, a message), in a text of ours that the
- * agent reads: they stay on their line and between their quotes, and cannot pass for words of ours.
+ * Names that hosts and strangers chose (a chat's title), made fit to stand in what the agent is
+ * told: valid UTF-8 on one line, so that none passes for a line or a tag of ours.
  */
 #include <stddef.h>
 
 #include "common/strbuf.h"
 
-/* Appends at most max bytes of the words, on one line. Invalid UTF-8 is mended. */
-void cite_line(const char *words, size_t len, size_t max, struct strbuf *out);
+/* Appends at most max bytes of the text, its line breaks and control characters as blanks, and an
+ * ellipsis if more was there. 0 or -ENOMEM. */
+int cite_line(const char *text, size_t len, size_t max, struct strbuf *out);
 
-/* The same between double quotes, with & < > " written as a prompt writes them. */
-void cite_append(const char *words, size_t max, struct strbuf *out);
+/* The same between quotes that it cannot end, nor the tag that it stands in. 0 or -ENOMEM. */
+int cite_name(const char *name, size_t max, struct strbuf *out);

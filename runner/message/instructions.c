@@ -55,7 +55,7 @@ static const char instructions_folders[] =
 /* In full, and written as the prompt writes it: the agent has to repeat it. */
 static void instructions_name(const struct inbound_destination *row, struct strbuf *out)
 {
-	cite_append(row->name, SIZE_MAX, out);
+	cite_name(row->name, SIZE_MAX, out);
 }
 
 static void instructions_destination(const struct inbound_destination *row, struct strbuf *out)
@@ -64,7 +64,7 @@ static void instructions_destination(const struct inbound_destination *row, stru
 	if (row->display_name && row->display_name[0] &&
 	    strcmp(row->display_name, row->name) != 0) {
 		strbuf_puts(out, " (shown as ");
-		cite_append(row->display_name, INSTRUCTIONS_NAME_MAX, out);
+		cite_name(row->display_name, INSTRUCTIONS_NAME_MAX, out);
 		strbuf_putc(out, ')');
 	}
 	if (row->is_agent)
@@ -133,7 +133,7 @@ int instructions_nudge(const struct inbound_destinations *d, const char *unknown
 	strbuf_puts(out, "<system>");
 	if (unknown) {
 		strbuf_puts(out, "Your message to ");
-		cite_append(unknown, INSTRUCTIONS_NAME_MAX, out);
+		cite_name(unknown, INSTRUCTIONS_NAME_MAX, out);
 		strbuf_puts(out, " was not delivered: there is no destination of that name.");
 	} else {
 		strbuf_puts(out, "Nothing of your last reply was delivered: none of it stood in a "

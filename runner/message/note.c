@@ -15,9 +15,9 @@
 int note_server_failed(const char *name, const char *status, struct strbuf *out)
 {
 	strbuf_puts(out, "<system>The MCP server ");
-	cite_append(name, NOTE_NAME_MAX, out);
+	cite_name(name, NOTE_NAME_MAX, out);
 	strbuf_puts(out, " is not available (");
-	cite_append(status, NOTE_NAME_MAX, out);
+	cite_name(status, NOTE_NAME_MAX, out);
 	return strbuf_puts(out,
 			   "): you have none of its tools. Say so if they are needed.</system>");
 }
@@ -29,7 +29,7 @@ static void note_words(const json_t *content, const char *name, struct strbuf *o
 	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
 
 	content_append_first(&text, content, names);
-	cite_append(text.data ? text.data : "", NOTE_WORDS_MAX, out);
+	cite_name(text.data ? text.data : "", NOTE_WORDS_MAX, out);
 	out->error |= text.error;
 }
 
@@ -50,7 +50,7 @@ int note_undelivered(int64_t seq, const char *to, const json_t *content, struct 
 	strbuf_printf(out, "<system>Your message %" PRId64, seq);
 	if (to) {
 		strbuf_puts(out, " to ");
-		cite_append(to, NOTE_NAME_MAX, out);
+		cite_name(to, NOTE_NAME_MAX, out);
 	}
 	strbuf_puts(out, " could not be delivered: ");
 	note_words(content, "text", out);

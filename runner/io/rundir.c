@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/io/rundir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/table.h"
+
+#define RUNDIR_SOCKET_NAME "socket"
+#define RUNDIR_MODE	   0700
+
+/* The longest path of a socket, its NUL included. */
+#define RUNDIR_ADDRESS_MAX sizeof(((struct sockaddr_un *)NULL)->sun_path)
+
+/* NULL: what TMPDIR says. */
+static const char *const rundir_bases[] = { NULL, "/tmp", "/dev/shm", "/run" };
+
+/* The length of a path without the slashes at its end. */
+static size_t rundir_length(const char *path)
+{
+	size_t len = strlen(path);
+
+	while (len > 1 && path[len - 1] == '/')
+		len--;
+	return len;
+}
+
+/* FNV-1a, in which "/workspace" and "//workspace/" are the same. */
+static uint32_t rundir_hash(const char *path)
+{
+	size_t len = rundir_length(path);
+	uint32_t hash = 2166136261U;
+
+	for (size_t i = 0; i < len; i++)
+		if (i == 0 || path[i] != '/' || path[i - 1] != '/')
+			hash = (hash ^ (unsigned char)path[i]) * 16777619U;
+	return hash;
+}
+
+static bool rundir_is_below(const char *path, const char *folder)
+{
+	size_t len = rundir_length(folder);
+
+	return strncmp(path, folder, len) == 0 && (path[len] == '/' || path[len] == '\0');
+}
+
+/* The folder's path in base number i: 0; 1: there is no such base to be used; -ENOMEM. */
+static int rundir_path(const char *workspace, size_t i, char **ret_path)
+{
+	const char *base = rundir_bases[i] ? rundir_bases[i] : getenv("TMPDIR");
+
+	/* The workspace is a mount: another kernel may be behind it. */
+	if (!base || base[0] != '/' || rundir_is_below(base, workspace))
+		return 1;
+	if (asprintf(ret_path, "%.*s/agent-runner-%08" PRIx32, (int)rundir_length(base), base,
+		     rundir_hash(workspace)) < 0) {
+		*ret_path = NULL;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+static int rundir_check_length(const char *path, struct err *err)
+{
+	if (strlen(path) + strlen("/" RUNDIR_SOCKET_NAME) < RUNDIR_ADDRESS_MAX)
+		return 0;
+	return err_set(err, -ENAMETOOLONG, "%s: too long for a socket's address", path);
+}
+
+/* Makes the folder, or sees that the one that is there is ours alone. */
+static int rundir_claim(const char *path, struct err *err)
+{
+	cleanup_close int fd = -1;
+	struct stat st;
+
+	if (rundir_check_length(path, err) < 0)
+		return -ENAMETOOLONG;
+	if (mkdir(path, RUNDIR_MODE) < 0 && errno != EEXIST)
+		return err_sys(err, -errno, "%s", path);
+	/* From here on by its descriptor: others may rename what lies in /tmp. */
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_sys(err, -errno, "%s", path);
+	if (st.st_uid != geteuid())
+		return err_set(err, -EPERM, "%s: belongs to uid %u", path, st.st_uid);
+	if ((st.st_mode & ALLPERMS) != RUNDIR_MODE && fchmod(fd, RUNDIR_MODE) < 0)
+		return err_sys(err, -errno, "%s", path);
+	/* What bind(2) will do: some file systems (VirtioFS, 9p) refuse it. */
+	if (mknodat(fd, "probe", S_IFSOCK | 0600, 0) < 0 && errno != EEXIST)
+		return err_sys(err, -errno, "%s: holds no sockets", path);
+	(void)unlinkat(fd, "probe", 0);
+	return 0;
+}
+
+static void rundir_add_tried(struct err *tried, const struct err *why)
+{
+	const struct err before = *tried;
+
+	(void)err_set(tried, 0, "%s%s%s", before.text, before.text[0] ? "; " : "", why->text);
+}
+
+int rundir_make(const char *workspace, char **ret_path, struct err *err)
+{
+	struct err tried = { .text = "" };
+	int last = -ENOENT;
+
+	for (size_t i = 0; i < ARRAY_LEN(rundir_bases); i++) {
+		cleanup_free char *path = NULL;
+		struct err why;
+		int r = rundir_path(workspace, i, &path);
+
+		if (r > 0)
+			continue;
+		if (r < 0)
+			return err_sys(err, r, "cannot make a folder for the socket");
+		r = rundir_claim(path, &why);
+		if (r == 0) {
+			*ret_path = steal_ptr(path);
+			return 0;
+		}
+		last = r;
+		rundir_add_tried(&tried, &why);
+	}
+	return err_set(err, last, "no folder can be made for the socket: %s", tried.text);
+}
+
+char *rundir_socket(const char *rundir)
+{
+	char *path;
+
+	return asprintf(&path, "%s/" RUNDIR_SOCKET_NAME, rundir) < 0 ? NULL : path;
+}
+
+/* For clients */
+
+/* Is this of the type, and ours? 0; -ENOENT: nothing is there; -EACCES, -EINVAL with a text. */
+static int rundir_check(const char *path, mode_t type, struct err *err)
+{
+	struct stat st;
+
+	if (lstat(path, &st) < 0)
+		return err_sys(err, errno == ENOTDIR ? -ENOENT : -errno, "%s", path);
+	if ((st.st_mode & S_IFMT) != type)
+		return err_set(err, -EINVAL, "%s: not a %s", path,
+			       type == S_IFSOCK ? "socket" : "folder");
+	/* Root may talk to anybody. */
+	if (st.st_uid != geteuid() && geteuid() != 0)
+		return err_set(err, -EACCES, "%s: belongs to uid %u, and we are uid %u", path,
+			       st.st_uid, geteuid());
+	return 0;
+}
+
+static int rundir_take_named(const char *path, char **ret_path, struct err *err)
+{
+	int r;
+
+	if (strlen(path) >= RUNDIR_ADDRESS_MAX)
+		r = err_set(err, -ENAMETOOLONG, "%s: too long for a socket's address", path);
+	else
+		r = rundir_check(path, S_IFSOCK, err);
+	if (r < 0)
+		return err_prefix(err, r, RUNDIR_SOCKET_VARIABLE);
+	*ret_path = strdup(path);
+	return *ret_path ? 0 : err_sys(err, -ENOMEM, RUNDIR_SOCKET_VARIABLE);
+}
+
+static int rundir_take_found(const char *rundir, char **ret_path, struct err *err)
+{
+	cleanup_free char *path = NULL;
+	int r = rundir_check_length(rundir, err);
+
+	if (r == 0)
+		r = rundir_check(rundir, S_IFDIR, err);
+	if (r < 0)
+		return r;
+	path = rundir_socket(rundir);
+	r = path ? rundir_check(path, S_IFSOCK, err) : err_sys(err, -ENOMEM, "%s", rundir);
+	if (r == 0)
+		*ret_path = steal_ptr(path);
+	return r;
+}
+
+int rundir_find_socket(const char *workspace, char **ret_path, struct err *err)
+{
+	const char *named = getenv(RUNDIR_SOCKET_VARIABLE);
+	int result = -ENOENT;
+
+	if (named && *named)
+		return rundir_take_named(named, ret_path, err);
+	for (size_t i = 0; i < ARRAY_LEN(rundir_bases); i++) {
+		cleanup_free char *rundir = NULL;
+		struct err why = { .text = "" };
+		int r = rundir_path(workspace, i, &rundir);
+
+		if (r == 0)
+			r = rundir_take_found(rundir, ret_path, &why);
+		if (r == 0 || r == -ENOMEM)
+			return r == 0 ? 0 : err_sys(err, r, "cannot look for the session loop");
+		/* What is there, but not to be used, says more than what is not there. */
+		if (r < 0 && r != -ENOENT && result == -ENOENT)
+			result = err_set(err, r, "%s", why.text);
+	}
+	if (result != -ENOENT)
+		return result;
+	return err_set(err, -ENOENT,
+		       "no session loop serves %s: start agent-runner there, or name its socket in "
+		       "%s",
+		       workspace, RUNDIR_SOCKET_VARIABLE);
+}

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/io/rundir.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "common/cleanup.h"
+#include "tests/folder.h"
+#include "tests/test.h"
+
+/* FNV-1a of "/workspace", as the rest of the world computes it. */
+#define WORKSPACE     "/workspace"
+#define WORKSPACE_DIR "agent-runner-c1a2c0ef"
+
+static struct folder folder;
+static char *saved_tmpdir;
+
+static int setup(void **state)
+{
+	(void)state;
+	saved_tmpdir = getenv("TMPDIR");
+	folder_make(&folder);
+	setenv("TMPDIR", folder.path, 1);
+	unsetenv(RUNDIR_SOCKET_VARIABLE);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	if (saved_tmpdir)
+		setenv("TMPDIR", saved_tmpdir, 1);
+	else
+		unsetenv("TMPDIR");
+	unsetenv(RUNDIR_SOCKET_VARIABLE);
+	folder_remove(&folder);
+	return 0;
+}
+
+static void make_socket(const char *path)
+{
+	assert_int_equal(mknod(path, S_IFSOCK | 0600, 0), 0);
+}
+
+static mode_t mode_of(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(lstat(path, &st), 0);
+	return st.st_mode;
+}
+
+static void test_made_private(void **state)
+{
+	cleanup_free char *path = NULL, *again = NULL, *socket = NULL;
+	mode_t mask = umask(0);
+	struct err err;
+
+	(void)state;
+	assert_int_equal(rundir_make(WORKSPACE, &path, &err), 0);
+	(void)umask(mask);
+	assert_string_equal(path, folder_file(&folder, WORKSPACE_DIR));
+	assert_int_equal(mode_of(path), S_IFDIR | 0700);
+	/* The next loop takes it over, and what others may do there is taken back. */
+	folder_write(&folder, WORKSPACE_DIR "/left", "");
+	assert_int_equal(chmod(path, 01777), 0);
+	assert_int_equal(rundir_make(WORKSPACE, &again, &err), 0);
+	assert_string_equal(again, path);
+	assert_int_equal(mode_of(path), S_IFDIR | 0700);
+	assert_int_equal(access(folder_file(&folder, WORKSPACE_DIR "/left"), F_OK), 0);
+	assert_int_equal(access(folder_file(&folder, WORKSPACE_DIR "/probe"), F_OK), -1);
+	socket = rundir_socket(path);
+	assert_string_equal(socket, folder_file(&folder, WORKSPACE_DIR "/socket"));
+}
+
+static void test_slashes_make_no_difference(void **state)
+{
+	static const char *const same[] = { "/workspace/", "//workspace", "/workspace///" };
+	cleanup_free char *other = NULL;
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		cleanup_free char *path = NULL;
+
+		assert_int_equal(rundir_make(same[i], &path, &err), 0);
+		assert_string_equal(path, folder_file(&folder, WORKSPACE_DIR));
+	}
+	assert_int_equal(rundir_make("/work/space", &other, &err), 0);
+	assert_string_not_equal(other, folder_file(&folder, WORKSPACE_DIR));
+}
+
+/* A place that is not to be used is passed over; the folder is then in /tmp. */
+static void assert_made_in_tmp(const char *workspace)
+{
+	cleanup_free char *path = NULL;
+	struct err err;
+
+	assert_int_equal(rundir_make(workspace, &path, &err), 0);
+	assert_memory_equal(path, "/tmp/agent-runner-", strlen("/tmp/agent-runner-"));
+	assert_int_equal(strlen(path), strlen("/tmp/" WORKSPACE_DIR));
+	assert_int_equal(rmdir(path), 0);
+}
+
+static void test_what_is_not_ours_is_not_used(void **state)
+{
+	char workspace[128], name[64];
+	cleanup_free char *path = NULL;
+	struct err err;
+
+	(void)state;
+	/* The workspace's name is the test's own, since the folder is made in /tmp. */
+	(void)snprintf(workspace, sizeof(workspace), "%s/workspace", folder.path);
+	assert_int_equal(rundir_make(workspace, &path, &err), 0);
+	(void)snprintf(name, sizeof(name), "%s", strrchr(path, '/') + 1);
+
+	assert_int_equal(rmdir(path), 0);
+	folder_mkdir(&folder, "elsewhere");
+	assert_int_equal(symlink("elsewhere", path), 0);
+	assert_made_in_tmp(workspace);
+	assert_int_equal(unlink(path), 0);
+	folder_write(&folder, name, "");
+	assert_made_in_tmp(workspace);
+	assert_int_equal(unlink(path), 0);
+	if (geteuid() != 0)
+		return;
+	folder_mkdir(&folder, name);
+	assert_int_equal(chown(path, 12345, 12345), 0);
+	assert_made_in_tmp(workspace);
+}
+
+static void test_bases_that_are_not_used(void **state)
+{
+	char workspace[128], deep[128];
+
+	(void)state;
+	(void)snprintf(workspace, sizeof(workspace), "%s/workspace", folder.path);
+	setenv("TMPDIR", "relative", 1);
+	assert_made_in_tmp(workspace);
+	setenv("TMPDIR", "/nowhere/at/all", 1);
+	assert_made_in_tmp(workspace);
+	/* The mount. */
+	assert_int_equal(mkdir(workspace, 0700), 0);
+	setenv("TMPDIR", workspace, 1);
+	assert_made_in_tmp(workspace);
+	/* A socket's address has 107 bytes. */
+	(void)snprintf(deep, sizeof(deep), "%s/%.*s", folder.path,
+		       (int)(107 - strlen(folder.path) - strlen("//" WORKSPACE_DIR "/socket") + 1),
+		       "ddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd");
+	assert_int_equal(mkdir(deep, 0700), 0);
+	setenv("TMPDIR", deep, 1);
+	assert_made_in_tmp(workspace);
+}
+
+static void test_the_longest_address(void **state)
+{
+	cleanup_free char *path = NULL, *socket = NULL;
+	char deep[128];
+	struct err err;
+
+	(void)state;
+	(void)snprintf(deep, sizeof(deep), "%s/%.*s", folder.path,
+		       (int)(107 - strlen(folder.path) - strlen("//" WORKSPACE_DIR "/socket")),
+		       "ddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd");
+	assert_int_equal(mkdir(deep, 0700), 0);
+	setenv("TMPDIR", deep, 1);
+	assert_int_equal(rundir_make(WORKSPACE, &path, &err), 0);
+	assert_memory_equal(path, deep, strlen(deep));
+	socket = rundir_socket(path);
+	assert_int_equal(strlen(socket), 107);
+}
+
+static void test_found_by_its_name(void **state)
+{
+	cleanup_free char *path = NULL;
+	struct err err;
+
+	(void)state;
+	folder_mkdir(&folder, WORKSPACE_DIR);
+	make_socket(folder_file(&folder, WORKSPACE_DIR "/socket"));
+	assert_int_equal(rundir_find_socket(WORKSPACE, &path, &err), 0);
+	assert_string_equal(path, folder_file(&folder, WORKSPACE_DIR "/socket"));
+}
+
+static void test_found_by_the_variable(void **state)
+{
+	cleanup_free char *path = NULL;
+	struct err err;
+
+	(void)state;
+	make_socket(folder_file(&folder, "other"));
+	setenv(RUNDIR_SOCKET_VARIABLE, folder.file, 1);
+	assert_int_equal(rundir_find_socket(WORKSPACE, &path, &err), 0);
+	assert_string_equal(path, folder.file);
+}
+
+static void assert_not_found(int code, const char *text)
+{
+	char workspace[128];
+	char *path = NULL;
+	struct err err = { "" };
+
+	(void)snprintf(workspace, sizeof(workspace), "%s/workspace", folder.path);
+	assert_int_equal(rundir_find_socket(workspace, &path, &err), code);
+	assert_null(path);
+	assert_string_equal(err.text, text);
+}
+
+static void test_not_found(void **state)
+{
+	char text[512];
+
+	(void)state;
+	(void)snprintf(text, sizeof(text),
+		       "no session loop serves %s/workspace: start agent-runner there, or name its "
+		       "socket in AGENT_SOCKET",
+		       folder.path);
+	assert_not_found(-ENOENT, text);
+	setenv(RUNDIR_SOCKET_VARIABLE, "", 1);
+	assert_not_found(-ENOENT, text);
+
+	setenv(RUNDIR_SOCKET_VARIABLE, "/nowhere/socket", 1);
+	assert_not_found(-ENOENT, "AGENT_SOCKET: /nowhere/socket: No such file or directory");
+	setenv(RUNDIR_SOCKET_VARIABLE, "/dev/null/socket", 1);
+	assert_not_found(-ENOENT, "AGENT_SOCKET: /dev/null/socket: No such file or directory");
+	setenv(RUNDIR_SOCKET_VARIABLE, "/dev/null", 1);
+	assert_not_found(-EINVAL, "AGENT_SOCKET: /dev/null: not a socket");
+	memset(text, 'd', 108);
+	text[108] = '\0';
+	setenv(RUNDIR_SOCKET_VARIABLE, text, 1);
+	(void)snprintf(text, sizeof(text), "AGENT_SOCKET: %s: too long for a socket's address",
+		       getenv(RUNDIR_SOCKET_VARIABLE));
+	assert_not_found(-ENAMETOOLONG, text);
+}
+
+/* A link leads to a place that somebody else chose. */
+static void test_a_link_is_not_followed(void **state)
+{
+	char link[128], text[256];
+	struct err err;
+	char *path = NULL;
+
+	(void)state;
+	folder_mkdir(&folder, "elsewhere");
+	make_socket(folder_file(&folder, "elsewhere/socket"));
+	(void)snprintf(link, sizeof(link), "%s/" WORKSPACE_DIR, folder.path);
+	assert_int_equal(symlink("elsewhere", link), 0);
+	assert_int_equal(rundir_find_socket(WORKSPACE, &path, &err), -EINVAL);
+	(void)snprintf(text, sizeof(text), "%s: not a folder", link);
+	assert_string_equal(err.text, text);
+
+	assert_int_equal(unlink(link), 0);
+	folder_mkdir(&folder, WORKSPACE_DIR);
+	(void)snprintf(link, sizeof(link), "%s/" WORKSPACE_DIR "/socket", folder.path);
+	assert_int_equal(symlink("../elsewhere/socket", link), 0);
+	assert_int_equal(rundir_find_socket(WORKSPACE, &path, &err), -EINVAL);
+	(void)snprintf(text, sizeof(text), "%s: not a socket", link);
+	assert_string_equal(err.text, text);
+}
+
+static void test_another_user_s(void **state)
+{
+	cleanup_free char *path = NULL;
+	struct err err;
+	char text[256];
+	int r;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	folder_mkdir(&folder, WORKSPACE_DIR);
+	assert_int_equal(chown(folder.file, 12345, 12345), 0);
+	(void)snprintf(text, sizeof(text), "%s: belongs to uid 12345, and we are uid 54321",
+		       folder.file);
+	make_socket(folder_file(&folder, WORKSPACE_DIR "/socket"));
+	assert_int_equal(chown(folder.file, 12345, 12345), 0);
+	assert_int_equal(rundir_find_socket(WORKSPACE, &path, &err), 0);
+
+	assert_int_equal(chmod(folder.path, 0755), 0);
+	assert_int_equal(seteuid(54321), 0);
+	r = rundir_find_socket(WORKSPACE, &path, &err);
+	assert_int_equal(seteuid(0), 0);
+	assert_int_equal(r, -EACCES);
+	assert_string_equal(err.text, text);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(test_made_private),
+		CASE(test_slashes_make_no_difference),
+		CASE(test_what_is_not_ours_is_not_used),
+		CASE(test_bases_that_are_not_used),
+		CASE(test_the_longest_address),
+		CASE(test_found_by_its_name),
+		CASE(test_found_by_the_variable),
+		CASE(test_not_found),
+		CASE(test_a_link_is_not_followed),
+		CASE(test_another_user_s),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
