@@ -213,6 +213,7 @@ static int agent_start(struct agent *agent, struct err *err)
 		.env = agent->options.env,
 		.config_dir = agent->options.config_dir,
 		.mcp_servers = agent->options.mcp_servers,
+		.own_server = agent->options.own_server,
 	};
 	int r;
 

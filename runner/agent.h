@@ -21,6 +21,7 @@ struct agent_options {
 	const char *workspace;
 	const char *continuation;	      /* NULL: a fresh conversation; copied */
 	const json_t *mcp_servers;	      /* for struct provider_query; as all that follows */
+	const char *own_server;
 	const char *config_dir;
 	const char *const *env;
 	const struct provider_events *events; /* init and exited mean the same to the caller */

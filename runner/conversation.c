@@ -401,6 +401,7 @@ static int conversation_make_agent(struct conversation *c, struct err *err)
 		.config = o->config,
 		.workspace = o->workspace,
 		.mcp_servers = toolbox_servers(o->toolbox),
+		.own_server = o->config->mcp_server_name,
 		.config_dir = toolbox_folder(o->toolbox),
 		.env = toolbox_env(o->toolbox),
 		.events = &conversation_agent_events,

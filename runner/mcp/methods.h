@@ -14,7 +14,8 @@
 #define METHODS_COMPACT_INSTRUCTIONS "agent-runner/compact-instructions"
 #define METHODS_STATUS		     "agent-runner/status"
 
-#define METHODS_TIMED_OUT (-32001)
+/* Beyond what JSON-RPC and MCP keep for themselves. */
+#define METHODS_TIMED_OUT (-31001)
 /* How long the host has for a command. */
 #define METHODS_NCL_MS	  (30 * 1000)
 

@@ -327,19 +327,24 @@ static void server_status(struct server_request *request, const json_t *params)
 	server_answer_text(request, &result);
 }
 
+#define SERVER_STATEFUL	 (1U << PROTOCOL_STATEFUL)
+#define SERVER_STATELESS (1U << PROTOCOL_STATELESS)
+#define SERVER_BOTH	 (SERVER_STATEFUL | SERVER_STATELESS)
+
 static const struct server_method {
 	const char *name;
+	unsigned int eras; /* that have it */
 	/* Ends the request, or goes on with its call. */
 	void (*run)(struct server_request *request, const json_t *params);
 } server_methods[] = {
-	{ "initialize", server_initialize },
-	{ "server/discover", server_discover },
-	{ "ping", server_ping },
-	{ "tools/list", server_list_tools },
-	{ "tools/call", server_call_tool },
-	{ METHODS_NCL, server_run_ncl },
-	{ METHODS_COMPACT_INSTRUCTIONS, server_compact_instructions },
-	{ METHODS_STATUS, server_status },
+	{ "initialize", SERVER_STATEFUL, server_initialize },
+	{ "ping", SERVER_STATEFUL, server_ping },
+	{ "server/discover", SERVER_STATELESS, server_discover },
+	{ "tools/list", SERVER_BOTH, server_list_tools },
+	{ "tools/call", SERVER_BOTH, server_call_tool },
+	{ METHODS_NCL, SERVER_STATEFUL, server_run_ncl },
+	{ METHODS_COMPACT_INSTRUCTIONS, SERVER_STATEFUL, server_compact_instructions },
+	{ METHODS_STATUS, SERVER_STATEFUL, server_status },
 };
 
 /* Messages */
@@ -369,7 +374,8 @@ static void server_run(struct server_request *request, const struct rpc_message 
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(server_methods); i++)
-		if (strcmp(server_methods[i].name, message->method) == 0) {
+		if (server_methods[i].eras & 1U << request->era &&
+		    strcmp(server_methods[i].name, message->method) == 0) {
 			server_methods[i].run(request, message->params);
 			return;
 		}

@@ -61,6 +61,8 @@ static const struct {
 	{ "CLAUDE_CODE_AUTO_COMPACT_WINDOW", "165000", CLAUDE_LAUNCH_UNLESS_SET },
 	/* A lasting failure ends after about 4 s instead of minutes; we try again ourselves. */
 	{ "CLAUDE_CODE_MAX_RETRIES", "3", CLAUDE_LAUNCH_UNLESS_SET },
+	/* A server that hangs holds up the first turn for so long, instead of 30 s. */
+	{ "CLAUDE_CODE_MCP_STARTUP_WAIT_MS", "2000", CLAUDE_LAUNCH_UNLESS_SET },
 	/* As root it refuses to run without permissions, unless it is told what we are. */
 	{ "IS_SANDBOX", "1", CLAUDE_LAUNCH_AS_ROOT },
 	/* Left by an agent that started us, or meant for another program. */

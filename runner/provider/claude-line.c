@@ -30,6 +30,12 @@ void claude_line_interrupt(struct strbuf *out, const char *id)
 	strbuf_puts(out, "}}\n");
 }
 
+void claude_line_mcp_status(struct strbuf *out, const char *id)
+{
+	claude_line_request(out, id, "mcp_status");
+	strbuf_puts(out, "}}\n");
+}
+
 void claude_line_cancel(struct strbuf *out, const char *id, const char *uuid)
 {
 	claude_line_request(out, id, "cancel_async_message");

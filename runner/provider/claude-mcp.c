@@ -28,6 +28,20 @@ static int claude_mcp_write_file(const char *path, const struct strbuf *text, st
 	return r < 0 ? err_sys(err, r, "%s", path) : 0;
 }
 
+/*
+ * The CLI puts tools behind a search unless their server is to be loaded always, and then waits for
+ * that server before it says that it is ready. 0 or -ENOMEM.
+ */
+static int claude_mcp_append_servers(const struct provider_query *query, struct strbuf *out)
+{
+	cleanup_json json_t *servers = json_deep_copy(query->mcp_servers);
+	json_t *own = query->own_server ? json_object_get(servers, query->own_server) : NULL;
+
+	if (!servers || (own && json_object_set_new(own, "alwaysLoad", json_true()) < 0))
+		return -ENOMEM;
+	return json_append_compact(out, servers);
+}
+
 int claude_mcp_write(const struct provider_query *query, char **ret_path, struct err *err)
 {
 	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
@@ -46,8 +60,7 @@ int claude_mcp_write(const struct provider_query *query, char **ret_path, struct
 		return err_sys(err, -ENOMEM, "cannot tell Claude Code of MCP servers");
 	}
 	strbuf_puts(&text, "{\"mcpServers\":");
-	json_append_compact(&text, query->mcp_servers);
-	if (strbuf_puts(&text, "}\n") < 0)
+	if (claude_mcp_append_servers(query, &text) < 0 || strbuf_puts(&text, "}\n") < 0)
 		return err_sys(err, -ENOMEM, "cannot tell Claude Code of MCP servers");
 	r = claude_mcp_write_file(path, &text, err);
 	if (r == 0)

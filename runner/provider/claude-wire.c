@@ -273,8 +273,7 @@ static void claude_wire_add_command(struct claude_wire *wire, const char *name)
 		json_object_set_new(wire->commands, *name == '/' ? name + 1 : name, json_true());
 }
 
-/* What became of each MCP server. */
-static void claude_wire_servers(struct claude_wire *wire, const json_t *servers)
+void claude_wire_servers(const struct claude_wire *wire, const json_t *servers)
 {
 	const json_t *server;
 	size_t i;

@@ -51,6 +51,9 @@ void claude_wire_free(struct claude_wire *wire);
 /* One line, without its newline. What is no JSON object, or of an unknown type, is ignored. */
 void claude_wire_line(struct claude_wire *wire, const char *line, size_t len);
 
+/* Raises `server` for each of a list as system/init and the answer to mcp_status have it. */
+void claude_wire_servers(const struct claude_wire *wire, const json_t *servers);
+
 /* Is this word (with its slash) among the commands that the CLI listed? */
 bool claude_wire_has_command(const struct claude_wire *wire, const char *word);
 

@@ -25,6 +25,7 @@
 /* Control requests, by id. A cancelled push's UUID stands behind the last. */
 #define CLAUDE_INITIALIZE "initialize"
 #define CLAUDE_INTERRUPT  "interrupt"
+#define CLAUDE_MCP_STATUS "mcp-status"
 #define CLAUDE_CANCEL	  "cancel-"
 
 struct claude {
@@ -38,6 +39,7 @@ struct claude {
 	struct loop_timer *settle;
 	int64_t settle_ms;
 	char *conversation; /* its id, as last told */
+	bool has_servers; /* MCP servers were given to it */
 	bool is_ready;
 	bool is_idle;
 	bool is_interrupting;
@@ -198,9 +200,16 @@ static void claude_on_settle_timer(void *userdata)
 
 static void claude_become_ready(struct claude *claude)
 {
+	cleanup_strbuf struct strbuf line = STRBUF_EMPTY;
+
 	claude->is_ready = true;
 	claude->is_idle = true;
 	claude_process_is_ready(claude->process);
+	/* A server that is missing is known by now: the agent is told with its first messages. */
+	if (claude->has_servers) {
+		claude_line_mcp_status(&line, CLAUDE_MCP_STATUS);
+		(void)claude_process_write(claude->process, &line);
+	}
 	claude_pump(claude);
 	claude->events.ready(claude->userdata);
 }
@@ -219,6 +228,8 @@ static void claude_on_answer(void *userdata, const char *id, const json_t *respo
 	} else if (strncmp(id, CLAUDE_CANCEL, prefix) == 0) {
 		if (json_member_bool(response, "cancelled", false))
 			claude_queue_cancelled(&claude->queue, id + prefix);
+	} else if (strcmp(id, CLAUDE_MCP_STATUS) == 0) {
+		claude_wire_servers(claude->wire, json_member(response, "mcpServers"));
 	} else if (strcmp(id, CLAUDE_INTERRUPT) == 0) {
 		claude_finish_interrupt(claude);
 	}
@@ -386,6 +397,7 @@ static int claude_start(const struct provider_query *query, const struct provide
 	claude->events = *events;
 	claude->userdata = userdata;
 	claude->settle_ms = CLAUDE_SETTLE_MS;
+	claude->has_servers = json_object_size(query->mcp_servers) > 0;
 	r = claude_make_parts(claude, query);
 	if (r < 0)
 		err_sys(err, r, "cannot start Claude Code");

@@ -91,6 +91,7 @@ struct provider_query {
 	const char *config_dir;		/* private folder (0700) for files that hold secrets; NULL */
 	/* MCP servers: an object of {command, args, env} by name; NULL: none. */
 	const json_t *mcp_servers;
+	const char *own_server; /* the one that the agent must never be without; NULL: none */
 };
 
 struct provider; /* each implementation embeds it as its first member */
