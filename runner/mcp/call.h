@@ -2,8 +2,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One call of a tool, from its arrival to its one answer. A handler ends it at once, or goes on
- * holding what it needs; whoever called may cancel it or vanish at any time, and then what the
- * handler holds is released and nothing is answered.
+ * holding what it needs; whoever called may cancel it or vanish at any time, from within a service
+ * too, and then what the handler holds is released and nothing is answered.
  */
 #include <jansson.h>
 #include <stdbool.h>
@@ -59,11 +59,21 @@ struct call_owner {
 	void *userdata;
 };
 
-/* context is borrowed for the life of the call, owner is copied. NULL: out of memory. */
+/*
+ * context is borrowed until the loop's turn in which the call ends is over; owner is copied.
+ * NULL: out of memory.
+ */
 struct call *call_new(const struct call_context *context, const struct call_owner *owner);
 
 /* The caller is gone or does not want it any more: nothing is answered. Accepts NULL. */
 void call_cancel(struct call *call);
+
+/*
+ * Who calls a handler holds the call meanwhile: a service may end it under the handler's hands.
+ * Between the two an ended call is still there, and every function here leaves it alone.
+ */
+void call_ref(struct call *call);
+void call_unref(struct call *call);
 
 const struct call_context *call_context(const struct call *call);
 
@@ -75,8 +85,9 @@ void call_fail(struct call *call, const char *format, ...) __attribute__((format
 void call_answer_text(struct call *call, char *text);
 
 /*
- * Writes the row, and calls written once it is on disk: there the call has to be ended, or held on.
- * Out of memory the call is ended with an error.
+ * Writes the row, and calls written once it is on disk, which may be before this returns: there the
+ * call has to be ended, or held on. One row at a time. Out of memory the call is ended with an
+ * error.
  */
 typedef void call_written_fn(struct call *call, int64_t seq);
 void call_write(struct call *call, const struct outbound_message *message,
@@ -84,8 +95,12 @@ void call_write(struct call *call, const struct outbound_message *message,
 /* For call_services.write: the row has this seq. */
 void call_written(struct call *call, int64_t seq);
 
-/* state belongs to the call from here on: release(state) is called when it ends, however it does. */
+/*
+ * state belongs to the call from here on: release(state) is called when it ends, however it does,
+ * and before it is answered. Once for each call.
+ */
 void call_hold(struct call *call, void *state, void (*release)(void *state));
+/* What is held; NULL: nothing. */
 void *call_state(const struct call *call);
 
 /* Tells the caller how far it is, if it asked to be told. */

@@ -10,4 +10,4 @@
 #define METHODS_COMPACT_INSTRUCTIONS "agent-runner/compact-instructions"
 #define METHODS_STATUS		     "agent-runner/status"
 
-#define METHODS_TIMED_OUT (-32001)
+#define METHODS_TIMED_OUT	     (-32001)

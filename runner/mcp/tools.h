@@ -22,8 +22,10 @@ struct tools_row {
 	const char *description; /* for a model that has to choose */
 	const struct schema_field *fields;
 	size_t field_count;
-	bool is_read_only;  /* changes nothing */
-	bool is_idempotent; /* once more changes nothing more */
+	bool is_read_only;   /* changes nothing */
+	bool is_destructive; /* what it takes away does not come back */
+	bool is_idempotent;  /* once more changes nothing more */
+	bool is_open_world;  /* reaches people or other systems outside */
 	tools_fn *run;
 };
 

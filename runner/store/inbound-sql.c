@@ -42,6 +42,11 @@ static const char *const inbound_sql_texts[] = {
 				     " FROM @destinations WHERE name IS NOT NULL ORDER BY name",
 	[INBOUND_SQL_SESSION] = ("SELECT channel_type, platform_id, thread_id"
 				 " FROM @session_routing WHERE id = 1"),
+	[INBOUND_SQL_BY_SEQ] = "SELECT id, channel_type, platform_id, thread_id"
+			       " FROM @messages_in WHERE seq = :seq AND id IS NOT NULL",
+	[INBOUND_SQL_DELIVERED_ID] = "SELECT platform_message_id FROM @delivered"
+				     " WHERE message_out_id = :id"
+				     " AND nullif(platform_message_id, '') IS NOT NULL",
 };
 TABLE_COVERS(inbound_sql_texts, INBOUND_SQL_QUERIES);
 
@@ -78,6 +83,7 @@ static const struct inbound_sql_table {
 	    { "channel_type", "NULL" },
 	    { "platform_id", "NULL" },
 	    { "thread_id", "NULL" } } },
+	{ "delivered", { { "message_out_id", "NULL" }, { "platform_message_id", "NULL" } } },
 };
 
 /* Appends the subquery behind @table. SQLite flattens it, so it costs nothing. */

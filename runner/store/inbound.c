@@ -8,14 +8,14 @@
 
 #include "common/table.h"
 #include "runner/store/db.h"
-#include "runner/store/inbound-sql.h"
+#include "runner/store/inbound-look.h"
 #include "runner/store/seq.h"
 #include "runner/store/watch.h"
 
 struct inbound {
 	struct db *db;
-	char *sql[INBOUND_SQL_QUERIES];
-	sqlite3_stmt *due; /* the walk over the due rows */
+	char *sql[INBOUND_SQL_QUERIES]; /* NULL: not composed yet */
+	sqlite3_stmt *due;		/* the walk over the due rows */
 	char *due_id;
 };
 
@@ -52,6 +52,21 @@ static int inbound_check_header(const char *path, struct err *err)
 	return 0;
 }
 
+struct db *inbound_db(const struct inbound *inbound)
+{
+	return inbound->db;
+}
+
+int inbound_statement(struct inbound *inbound, enum inbound_sql query, sqlite3_stmt **ret_statement,
+		      struct err *err)
+{
+	int r = 0;
+
+	if (!inbound->sql[query])
+		r = inbound_sql_compose(inbound->db, query, &inbound->sql[query], err);
+	return r < 0 ? r : db_statement(inbound->db, query, ret_statement, err);
+}
+
 static int inbound_set_up(struct inbound *inbound, struct err *err)
 {
 	sqlite3_stmt *begin;
@@ -59,11 +74,9 @@ static int inbound_set_up(struct inbound *inbound, struct err *err)
 
 	if (r == 0)
 		r = err_set(err, -EAGAIN, "there is no table messages_in: the host has to make it");
-	for (enum inbound_sql query = 0; r >= 0 && query < INBOUND_SQL_QUERIES; query++)
-		r = inbound_sql_compose(inbound->db, query, &inbound->sql[query], err);
 	/* The first query takes the shared lock; from there on everything is of one moment. */
 	if (r >= 0)
-		r = db_statement(inbound->db, INBOUND_SQL_BEGIN, &begin, err);
+		r = inbound_statement(inbound, INBOUND_SQL_BEGIN, &begin, err);
 	return r < 0 ? r : db_run(inbound->db, begin, err);
 }
 
@@ -83,7 +96,7 @@ static int inbound_open_waiting(const char *path, int busy_ms, struct inbound **
 	r = inbound_check_header(path, err);
 	if (r < 0)
 		return r;
-	/* Composed below: which columns there are is known when the file is open. */
+	/* Filled as they are needed: which columns there are is known when the file is open. */
 	options.sql = (const char *const *)inbound->sql;
 	r = db_open(path, &options, &inbound->db, err);
 	if (r < 0)
@@ -170,7 +183,7 @@ int inbound_read_row(struct inbound *inbound, int64_t rowid, struct inbound_row 
 	sqlite3_stmt *s;
 	int r;
 
-	r = db_statement(inbound->db, INBOUND_SQL_ROW, &s, err);
+	r = inbound_statement(inbound, INBOUND_SQL_ROW, &s, err);
 	if (r < 0)
 		return r;
 	db_bind_int(s, ":rid", rowid);
@@ -191,7 +204,7 @@ int inbound_read_row(struct inbound *inbound, int64_t rowid, struct inbound_row 
 
 int inbound_due_start(struct inbound *inbound, bool first_look, struct err *err)
 {
-	int r = db_statement(inbound->db, INBOUND_SQL_DUE, &inbound->due, err);
+	int r = inbound_statement(inbound, INBOUND_SQL_DUE, &inbound->due, err);
 
 	if (r == 0)
 		db_bind_int(inbound->due, ":first", first_look);
@@ -239,7 +252,7 @@ int inbound_next_due_ms(struct inbound *inbound, int64_t *ret_ms, struct err *er
 	sqlite3_stmt *s;
 	int r;
 
-	r = db_statement(inbound->db, INBOUND_SQL_NEXT_DUE, &s, err);
+	r = inbound_statement(inbound, INBOUND_SQL_NEXT_DUE, &s, err);
 	if (r == 0)
 		r = inbound_read_integer(inbound, s, -1, &seconds, err);
 	if (r == 0)
@@ -252,7 +265,7 @@ int inbound_max_seq(struct inbound *inbound, int64_t *ret_seq, struct err *err)
 	sqlite3_stmt *s;
 	int r;
 
-	r = db_statement(inbound->db, INBOUND_SQL_MAX_SEQ, &s, err);
+	r = inbound_statement(inbound, INBOUND_SQL_MAX_SEQ, &s, err);
 	if (r < 0)
 		return r;
 	db_bind_int(s, ":max_seq", SEQ_MAX);
@@ -266,7 +279,7 @@ int inbound_newest_from(struct inbound *inbound, const char *channel_type, const
 	sqlite3_stmt *s;
 	int r;
 
-	r = db_statement(inbound->db, INBOUND_SQL_FROM, &s, err);
+	r = inbound_statement(inbound, INBOUND_SQL_FROM, &s, err);
 	if (r < 0)
 		return r;
 	db_bind_text(s, ":channel_type", channel_type);
@@ -332,7 +345,7 @@ int inbound_destinations(struct inbound *inbound, struct inbound_destinations *r
 	sqlite3_stmt *s;
 	int r;
 
-	r = db_statement(inbound->db, INBOUND_SQL_DESTINATIONS, &s, err);
+	r = inbound_statement(inbound, INBOUND_SQL_DESTINATIONS, &s, err);
 	while (r >= 0 && (r = db_step(inbound->db, s, err)) > 0)
 		if (inbound_add_destination(&list, s) < 0)
 			r = err_sys(err, -ENOMEM, "cannot read destinations");
@@ -344,31 +357,35 @@ int inbound_destinations(struct inbound *inbound, struct inbound_destinations *r
 	return 0;
 }
 
+int inbound_address_copy(sqlite3_stmt *statement, int column, struct inbound_address *ret_address)
+{
+	struct inbound_address address = { .channel_type = NULL };
+
+	if (db_column_dup(statement, column, &address.channel_type, NULL) < 0 ||
+	    db_column_dup(statement, column + 1, &address.platform_id, NULL) < 0 ||
+	    db_column_dup(statement, column + 2, &address.thread_id, NULL) < 0) {
+		inbound_address_deinit(&address);
+		return -ENOMEM;
+	}
+	*ret_address = address;
+	return 0;
+}
+
 int inbound_session_address(struct inbound *inbound, struct inbound_address *ret_address,
 			    struct err *err)
 {
-	struct inbound_address address = { .channel_type = NULL };
 	sqlite3_stmt *s;
 	int r;
 
-	r = db_statement(inbound->db, INBOUND_SQL_SESSION, &s, err);
+	r = inbound_statement(inbound, INBOUND_SQL_SESSION, &s, err);
 	if (r < 0)
 		return r;
 	r = db_step(inbound->db, s, err);
 	if (r <= 0)
 		return r;
-	r = db_column_dup(s, 0, &address.channel_type, NULL);
-	if (r == 0)
-		r = db_column_dup(s, 1, &address.platform_id, NULL);
-	if (r == 0)
-		r = db_column_dup(s, 2, &address.thread_id, NULL);
+	r = inbound_address_copy(s, 0, ret_address);
 	sqlite3_reset(s);
-	if (r < 0) {
-		inbound_address_deinit(&address);
-		return err_sys(err, r, "cannot read the session's address");
-	}
-	*ret_address = address;
-	return 1;
+	return r < 0 ? err_sys(err, r, "cannot read the session's address") : 1;
 }
 
 void inbound_address_deinit(struct inbound_address *address)

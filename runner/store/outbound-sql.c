@@ -23,6 +23,8 @@ static const char *const outbound_sql_table[] = {
 				" platform_id, channel_type, thread_id, content)"
 				" VALUES (:id, :seq, :in_reply_to, datetime('now'), :kind,"
 				" :platform_id, :channel_type, :thread_id, :content)",
+	[OUTBOUND_SQL_BY_SEQ] = "SELECT id, channel_type, platform_id, thread_id"
+				" FROM messages_out WHERE seq = :seq AND id IS NOT NULL",
 	[OUTBOUND_SQL_GET_STATE] = "SELECT value FROM session_state WHERE key = :key",
 	[OUTBOUND_SQL_SET_STATE] = "INSERT INTO session_state (key, value, updated_at)"
 				   " VALUES (:key, :value, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))"

@@ -13,7 +13,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "runner/store/db.h"
-#include "runner/store/inbound.h"
+#include "runner/store/inbound-look.h"
 #include "runner/store/outbound-sql.h"
 #include "runner/store/seq.h"
 
@@ -277,6 +277,29 @@ int outbound_commit(struct outbound *outbound, const struct outbound_commit *com
 		r = outbound_write_state(outbound, commit->states[i].key, commit->states[i].value,
 					 err);
 	return outbound_end(outbound, r, err);
+}
+
+int outbound_find(struct outbound *outbound, int64_t seq, char **ret_id,
+		  struct inbound_address *ret_address, struct err *err)
+{
+	cleanup_free char *id = NULL;
+	sqlite3_stmt *s;
+	int r = db_statement(outbound->db, OUTBOUND_SQL_BY_SEQ, &s, err);
+
+	if (r < 0)
+		return r;
+	db_bind_int(s, ":seq", seq);
+	r = db_step(outbound->db, s, err);
+	if (r <= 0)
+		return r;
+	r = db_column_dup(s, 0, &id, NULL);
+	if (r == 0)
+		r = inbound_address_copy(s, 1, ret_address);
+	sqlite3_reset(s);
+	if (r < 0)
+		return err_sys(err, r, "cannot read a message that was sent");
+	*ret_id = steal_ptr(id);
+	return 1;
 }
 
 int outbound_get_state(struct outbound *outbound, const char *key, char **ret_value,

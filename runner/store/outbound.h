@@ -95,6 +95,14 @@ struct outbound_commit {
 int outbound_commit(struct outbound *outbound, const struct outbound_commit *commit,
 		    struct err *err);
 
+/*
+ * The row of this seq: 1, and its id and address (inbound_address_deinit()) are the caller's; 0:
+ * there is none.
+ */
+struct inbound_address;
+int outbound_find(struct outbound *outbound, int64_t seq, char **ret_id,
+		  struct inbound_address *ret_address, struct err *err);
+
 /* session_state: 1 and a heap string of the caller's; 0: no such key. */
 int outbound_get_state(struct outbound *outbound, const char *key, char **ret_value,
 		       struct err *err);

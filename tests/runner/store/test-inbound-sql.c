@@ -22,6 +22,7 @@ static const struct {
 	{ "destinations",
 	  { "name", "display_name", "type", "channel_type", "platform_id", "agent_group_id" } },
 	{ "session_routing", { "id", "channel_type", "platform_id", "thread_id" } },
+	{ "delivered", { "message_out_id", "platform_message_id" } },
 };
 
 /* The least of messages_in: without these two there is nothing to read. */

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "common/table.h"
+#include "runner/store/inbound.h"
 #include "schema/outbound.h"
 #include "tests/runner/store/outbound.h"
 
@@ -416,6 +417,39 @@ static void test_null(void **state)
 	outbound_close(NULL);
 }
 
+static void test_find(void **state)
+{
+	struct inbound_address address = { .channel_type = NULL };
+	char *id = NULL;
+
+	(void)state;
+	assert_int_equal(outbound_commit(world.outbound, &whole, NULL), 0);
+	sqlite_run(world.path,
+		   "INSERT INTO messages_out (id, seq, timestamp, kind, content)"
+		   " VALUES ('named', 9, '', 'system', '{}'), (NULL, 11, '', 'chat', '')");
+	assert_int_equal(outbound_find(world.outbound, 1, &id, &address, NULL), 1);
+	assert_memory_equal(id, "msg-", 4);
+	assert_string_equal(address.channel_type, "slack");
+	assert_string_equal(address.platform_id, "C1");
+	assert_string_equal(address.thread_id, "t1");
+	inbound_address_deinit(&address);
+	free(steal_ptr(id));
+
+	assert_int_equal(outbound_find(world.outbound, 9, &id, &address, NULL), 1);
+	assert_string_equal(id, "named");
+	assert_null(address.channel_type);
+	assert_null(address.platform_id);
+	assert_null(address.thread_id);
+	inbound_address_deinit(&address);
+	free(steal_ptr(id));
+
+	assert_int_equal(outbound_find(world.outbound, 2, &id, &address, NULL), 0);
+	assert_int_equal(outbound_find(world.outbound, 11, &id, &address, NULL), 0);
+	assert_null(id);
+	/* Nothing is left open that would hold the host up. */
+	sqlite_run(world.path, "BEGIN EXCLUSIVE; COMMIT");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -430,6 +464,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_seq, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_odd_seq, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_collision, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_find, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_state, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_continuation, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tool, setup, teardown),

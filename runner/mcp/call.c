@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/mcp/call.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/cleanup.h"
+
+static const char call_no_memory[] =
+	"There is not enough memory for this at the moment. Try again later.";
+
+struct call {
+	const struct call_context *context;
+	struct call_owner owner;
+	void *state;
+	void (*release)(void *state);
+	call_written_fn *written; /* of the row that waits for the disk; NULL: none does */
+	size_t refs;
+	bool is_writing; /* services->write runs */
+	bool ended;	 /* nothing is to be done any more */
+	bool cancelled;	 /* nothing is to be answered any more */
+};
+
+struct call *call_new(const struct call_context *context, const struct call_owner *owner)
+{
+	struct call *call = calloc(1, sizeof(*call));
+
+	if (!call)
+		return NULL;
+	call->context = context;
+	call->owner = *owner;
+	call->refs = 1;
+	return call;
+}
+
+void call_ref(struct call *call)
+{
+	call->refs++;
+}
+
+void call_unref(struct call *call)
+{
+	if (--call->refs == 0)
+		free(call);
+}
+
+const struct call_context *call_context(const struct call *call)
+{
+	return call->context;
+}
+
+/* Lets go of all that the call has. The services and the handler may cancel it meanwhile. */
+static void call_let_go(struct call *call)
+{
+	void (*release)(void *state) = steal_ptr(call->release);
+	void *state = steal_ptr(call->state);
+
+	call->ended = true;
+	/* While write() runs the row may not be queued yet: call_write() forgets it afterwards. */
+	if (!call->is_writing && steal_ptr(call->written))
+		call->context->services->forget(call->context->userdata, call);
+	if (release)
+		release(state);
+}
+
+/* Ends the call; text is freed. */
+static void call_end(struct call *call, char *text, bool is_error)
+{
+	cleanup_free char *owned = text;
+
+	if (call->ended)
+		return;
+	call_let_go(call);
+	if (!call->cancelled)
+		call->owner.ended(call->owner.userdata, call, owned ? owned : call_no_memory,
+				  owned ? is_error : true);
+	call_unref(call);
+}
+
+void call_cancel(struct call *call)
+{
+	if (!call)
+		return;
+	call->cancelled = true;
+	if (call->ended)
+		return;
+	call_let_go(call);
+	call_unref(call);
+}
+
+/* The text may be made of what the call holds, so it is composed before that is released. */
+static char *call_compose(const char *format, va_list arguments)
+	__attribute__((format(printf, 1, 0)));
+
+static char *call_compose(const char *format, va_list arguments)
+{
+	char *text;
+
+	return vasprintf(&text, format, arguments) < 0 ? NULL : text;
+}
+
+void call_answer(struct call *call, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	call_end(call, call_compose(format, arguments), false);
+	va_end(arguments);
+}
+
+void call_fail(struct call *call, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	call_end(call, call_compose(format, arguments), true);
+	va_end(arguments);
+}
+
+void call_answer_text(struct call *call, char *text)
+{
+	call_end(call, text, false);
+}
+
+void call_write(struct call *call, const struct outbound_message *message, call_written_fn *written)
+{
+	const struct call_context *context = call->context;
+	int r;
+
+	if (call->ended)
+		return;
+	assert(!call->written);
+	call->written = written;
+	call_ref(call);
+	call->is_writing = true;
+	r = context->services->write(context->userdata, message, call);
+	call->is_writing = false;
+	if (r < 0) {
+		call->written = NULL;
+		call_end(call, NULL, true);
+	} else if (call->ended && steal_ptr(call->written)) {
+		context->services->forget(context->userdata, call);
+	}
+	call_unref(call);
+}
+
+void call_written(struct call *call, int64_t seq)
+{
+	call_written_fn *written = steal_ptr(call->written);
+
+	if (call->ended || !written)
+		return;
+	call_ref(call);
+	written(call, seq);
+	call_unref(call);
+}
+
+void call_hold(struct call *call, void *state, void (*release)(void *state))
+{
+	if (call->ended) {
+		release(state);
+		return;
+	}
+	assert(!call->release);
+	call->state = state;
+	call->release = release;
+}
+
+void *call_state(const struct call *call)
+{
+	return call->state;
+}
+
+void call_progress(struct call *call, double progress, double total, const char *message)
+{
+	if (!call->ended && call->owner.progress)
+		call->owner.progress(call->owner.userdata, call, progress, total, message);
+}
