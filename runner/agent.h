@@ -19,8 +19,8 @@ struct agent_options {
 	struct children *children;
 	const struct config *config;
 	const char *workspace;
-	const char *continuation;	      /* NULL: a fresh conversation; copied */
-	const json_t *mcp_servers;	      /* for struct provider_query; as all that follows */
+	const char *continuation;  /* NULL: a fresh conversation; copied */
+	const json_t *mcp_servers; /* for struct provider_query; as all that follows */
 	const char *own_server;
 	const char *config_dir;
 	const char *const *env;

@@ -23,9 +23,8 @@ enum config_type {
 #define CONFIG_SERVER_NAME_MAX 64
 
 /* MCP limits the names of tools to 128 characters; server and prefix are parts of them. */
-#define CONFIG_WORD_MAX 40
-#define CONFIG_WORD_CHARS \
-	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
+#define CONFIG_WORD_MAX	  40
+#define CONFIG_WORD_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 
 /* The keys of container.json. */
 static const struct {
@@ -153,9 +152,10 @@ static int config_apply_string(struct config *config, size_t i, const char *path
 	else if (config_keys[i].type == CONFIG_WORD && found &&
 		 (strspn(found, CONFIG_WORD_CHARS) != strlen(found) ||
 		  strlen(found) > CONFIG_WORD_MAX))
-		config_warn(config,
-			    "%s: \"%s\" must be of at most %d letters, digits, _ and -: using \"%s\"",
-			    path, config_keys[i].key, CONFIG_WORD_MAX, text);
+		config_warn(
+			config,
+			"%s: \"%s\" must be of at most %d letters, digits, _ and -: using \"%s\"",
+			path, config_keys[i].key, CONFIG_WORD_MAX, text);
 	else if (found && *found != '\0')
 		text = found;
 	copy = strdup(text);
@@ -189,9 +189,7 @@ static bool config_is_strings(const json_t *array)
 	const json_t *value;
 	size_t i;
 
-	json_array_foreach(array, i, value)
-		if (!json_is_string(value))
-			return false;
+	json_array_foreach(array, i, value) if (!json_is_string(value)) return false;
 	return json_is_array(array);
 }
 
@@ -200,9 +198,7 @@ static bool config_is_variables(json_t *object)
 	const json_t *value;
 	const char *name;
 
-	json_object_foreach(object, name, value)
-		if (!json_is_string(value))
-			return false;
+	json_object_foreach(object, name, value) if (!json_is_string(value)) return false;
 	return json_is_object(object);
 }
 
@@ -235,8 +231,8 @@ static int config_apply_servers(struct config *config, const char *path, const j
 	if (!config->mcp_servers)
 		return -ENOMEM;
 	if (servers && !json_is_object(servers))
-		config_warn(config, "%s: \"mcpServers\" must be an object, found %s: left out", path,
-			    config_type_name(servers));
+		config_warn(config, "%s: \"mcpServers\" must be an object, found %s: left out",
+			    path, config_type_name(servers));
 	json_object_foreach(servers, name, server)
 	{
 		fault = config_server_fault(server);

@@ -26,8 +26,8 @@ struct config {
 	char *agent_group_id;
 	char *model;
 	char *effort;
-	int64_t max_messages; /* rows in one prompt */
-	json_t *mcp_servers;  /* further servers for the agent: an object by name, checked */
+	int64_t max_messages;  /* rows in one prompt */
+	json_t *mcp_servers;   /* further servers for the agent: an object by name, checked */
 	char *mcp_server_name; /* of ours */
 	char *mcp_tool_prefix; /* before the names of its tools, "" for none */
 	char **mcp_tools;      /* those that are offered, NULL-terminated; NULL: all */

@@ -295,8 +295,7 @@ static int conversation_instruct(struct conversation *c)
 	char *instructions = NULL;
 
 	if (instructions_compose(c->options.config->assistant_name, &c->destinations,
-				 toolbox_tool_name(c->options.toolbox, "send_message"),
-				 &text) == 0)
+				 toolbox_tool_name(c->options.toolbox, "send_message"), &text) == 0)
 		instructions = strbuf_steal(&text);
 	if (!instructions)
 		return -ENOMEM;

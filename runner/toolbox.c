@@ -226,9 +226,8 @@ static void toolbox_publish_status(struct toolbox *toolbox)
 	json_t *list = json_array(), *status;
 	const char *name;
 
-	json_object_foreach(toolbox->status, name, status)
-		(void)json_array_append_new(list, json_pack("{s:s,s:O}", "name", name, "status",
-							    status));
+	json_object_foreach(toolbox->status, name, status)(void)
+		json_array_append_new(list, json_pack("{s:s,s:O}", "name", name, "status", status));
 	if (list && toolbox->server)
 		server_set_status(toolbox->server, list);
 	else

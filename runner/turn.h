@@ -53,8 +53,8 @@ struct turn_input {
 	size_t passed_over_count;
 	const json_t *script_output; /* of the only row; NULL: none */
 	const char *command;	     /* the only row is this slash command; NULL: none */
-	const char *text;	     /* what the agent is told instead of the rows; NULL: the rows */
-	bool claimed;		     /* the claim stands already */
+	const char *text; /* what the agent is told instead of the rows; NULL: the rows */
+	bool claimed;	  /* the claim stands already */
 };
 
 /*

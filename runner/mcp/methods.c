@@ -54,8 +54,8 @@ static int methods_compose(const struct methods_request *request, const json_t *
 	const char *command = json_member_string(params, "command");
 	const json_t *args = json_member(params, "args");
 
-	strbuf_printf(out, "{\"action\":\"cli_request\",\"requestId\":\"%s\",\"command\":",
-		      request->id);
+	strbuf_printf(out,
+		      "{\"action\":\"cli_request\",\"requestId\":\"%s\",\"command\":", request->id);
 	json_append_string(out, command, strlen(command));
 	strbuf_puts(out, ",\"args\":");
 	if (json_is_object(args))

@@ -17,7 +17,7 @@
 /* Beyond what JSON-RPC and MCP keep for themselves. */
 #define METHODS_TIMED_OUT (-31001)
 /* How long the host has for a command. */
-#define METHODS_NCL_MS	  (30 * 1000)
+#define METHODS_NCL_MS (30 * 1000)
 
 /* Carries out METHODS_NCL. The call's answer is the frame as JSON text. */
 void methods_ncl(struct call *call, const json_t *params);

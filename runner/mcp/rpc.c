@@ -21,7 +21,8 @@ int rpc_read(json_t *value, struct rpc_message *ret_message, const char **ret_pr
 		problem = "\"jsonrpc\" must be \"2.0\"";
 	else if (id && !message.id)
 		problem = "\"id\" must be a string or an integer";
-	else if (!message.method && !json_object_get(value, "result") && !json_member(value, "error"))
+	else if (!message.method && !json_object_get(value, "result") &&
+		 !json_member(value, "error"))
 		problem = "\"method\" is missing";
 	else if (message.method && params && !json_is_object(params))
 		problem = "\"params\" must be an object";

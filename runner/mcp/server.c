@@ -443,8 +443,7 @@ static void server_handle_batch(struct server *server, struct socket_peer *peer,
 		return;
 	}
 	batch->pending = 1;
-	json_array_foreach(values, i, value)
-		server_handle(server, peer, batch, value);
+	json_array_foreach(values, i, value) server_handle(server, peer, batch, value);
 	server_batch_done(batch, peer);
 }
 

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "runner/io/json.h"
-#include "runner/message/content.h"
 #include "runner/message/cite.h"
+#include "runner/message/content.h"
 
 /* How much is shown of words that the agent has read or written before, in bytes. */
 #define NOTE_NAME_MAX  128

@@ -39,7 +39,7 @@ struct claude {
 	struct loop_timer *settle;
 	int64_t settle_ms;
 	char *conversation; /* its id, as last told */
-	bool has_servers; /* MCP servers were given to it */
+	bool has_servers;   /* MCP servers were given to it */
 	bool is_ready;
 	bool is_idle;
 	bool is_interrupting;

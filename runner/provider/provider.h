@@ -88,7 +88,7 @@ struct provider_query {
 	const char *const *directories; /* additional folders, NULL-terminated; may be NULL */
 	const char *const *env;		/* more "NAME=value" for the agent; may be NULL */
 	const char *archive_dir;	/* where transcripts go on compaction; NULL: nowhere */
-	const char *config_dir;		/* private folder (0700) for files that hold secrets; NULL */
+	const char *config_dir; /* private folder (0700) for files that hold secrets; NULL */
 	/* MCP servers: an object of {command, args, env} by name; NULL: none. */
 	const json_t *mcp_servers;
 	const char *own_server; /* the one that the agent must never be without; NULL: none */

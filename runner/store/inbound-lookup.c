@@ -65,7 +65,8 @@ int inbound_failures(struct inbound *inbound, int64_t seen, struct inbound_failu
 	if (r < 0)
 		return r;
 	db_bind_int(s, ":max", INBOUND_FAILURES_MAX);
-	while (list.count < INBOUND_FAILURES_MAX && (r = db_step(inbound_db(inbound), s, err)) > 0) {
+	while (list.count < INBOUND_FAILURES_MAX &&
+	       (r = db_step(inbound_db(inbound), s, err)) > 0) {
 		int64_t number = sqlite3_column_int64(s, 0);
 
 		if (list.newest == 0)

@@ -57,8 +57,8 @@ void inbound_row_deinit(struct inbound_row *row);
 struct inbound_due {
 	int64_t rowid;
 	const char *id; /* valid until the next step */
-	bool wakes; /* or is of kind system: nothing of it is context */
-	bool odd_time; /* process_after is nothing that SQLite understands: due now */
+	bool wakes;	/* or is of kind system: nothing of it is context */
+	bool odd_time;	/* process_after is nothing that SQLite understands: due now */
 };
 
 /*
