@@ -38,3 +38,18 @@ int timezone_format(const char *timestamp, struct strbuf *out);
  * of the day and 30 February is 2 March. 0 with milliseconds since 1970; -EINVAL.
  */
 int timezone_parse_utc(const char *timestamp, int64_t *ret_ms);
+
+/*
+ * Reads a time that an agent gives: what timezone_parse_utc() reads, but with a day that the
+ * calendar has, and blanks around it. Without a zone it is what a clock in the process's zone shows.
+ * What summer time leaves out or repeats there is read as JavaScript's way through Intl has it: with
+ * the offset that the zone has when UTC's clock shows the same. 0 with milliseconds since 1970, of
+ * the years 0 to 9999; -EINVAL.
+ */
+int timezone_parse_local(const char *text, int64_t *ret_ms);
+
+/* Room for "2026-01-15T09:00:00.000Z" and its NUL. */
+#define TIMEZONE_UTC_SIZE 25
+
+/* Writes milliseconds since 1970, of the years 0 to 9999, as JavaScript's toISOString(). */
+void timezone_print_utc(int64_t ms, char text[TIMEZONE_UTC_SIZE]);

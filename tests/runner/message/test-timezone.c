@@ -387,6 +387,22 @@ static void test_format_appends(void **state)
 	assert_string_equal(out.data, "at Feb 4, 2026, 12:00 AM");
 }
 
+static void test_local_garbage(void **state)
+{
+	(void)state;
+	zone_of("Europe/Berlin");
+	for (size_t i = 0; i < ARRAY_LEN(garbage); i++) {
+		size_t len = strlen(garbage[i]);
+		int64_t ms = -7;
+
+		/* Blanks around it are forgiven. */
+		if (len > 0 && strchr(" \n", garbage[i][len - 1]) && len > 10)
+			continue;
+		if (timezone_parse_local(garbage[i], &ms) != -EINVAL || ms != -7)
+			fail_msg("\"%s\" is a time", garbage[i]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -406,6 +422,7 @@ int main(void)
 		cmocka_unit_test(test_parse),
 		cmocka_unit_test(test_garbage),
 		cmocka_unit_test(test_format_appends),
+		cmocka_unit_test(test_local_garbage),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
