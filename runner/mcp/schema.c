@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "common/number.h"
+#include "common/quote.h"
 #include "common/table.h"
 #include "runner/io/json.h"
-#include "runner/mcp/quote.h"
 #include "runner/message/blank.h"
 #include "runner/store/seq.h"
 
@@ -92,7 +92,9 @@ static int schema_check_seq(const struct schema_part *part, struct err *err)
 		return err_set(err, -EINVAL,
 			       "The argument `%s` must be the id of a message, a positive integer, "
 			       "not %s.",
-			       part->name, quote(json_string_value(part->value), found));
+			       part->name,
+			       quote(found, json_string_value(part->value),
+				     json_string_length(part->value)));
 	return schema_refuse(part, "the id of a message, a positive integer", err);
 }
 
@@ -147,7 +149,7 @@ static int schema_check_variable(const struct schema_part *part, const char *var
 	char name[SCHEMA_NAME_SIZE], quoted[QUOTE_SIZE];
 	const struct schema_part item = { name, value, false };
 
-	quote(variable, quoted);
+	quote(quoted, variable, strlen(variable));
 	if (!variable[0] || strchr(variable, '='))
 		return err_set(err, -EINVAL,
 			       "The argument `%s` has a variable named %s: a name must not be "

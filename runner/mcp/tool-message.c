@@ -3,8 +3,8 @@
 
 #include <string.h>
 
+#include "common/quote.h"
 #include "runner/io/json.h"
-#include "runner/mcp/quote.h"
 #include "runner/mcp/tool-route.h"
 #include "runner/mcp/tool-row.h"
 
@@ -20,7 +20,8 @@ static void tool_message_tell(const struct call *call, const struct tool_route *
 /* How an answer calls the place. */
 static const char *tool_message_place(const struct tool_route *route, char buffer[QUOTE_SIZE])
 {
-	return route->name ? quote(route->name, buffer) : "the chat of this session";
+	return route->name ? quote(buffer, route->name, strlen(route->name))
+			   : "the chat of this session";
 }
 
 void tool_message_send(struct call *call, const json_t *arguments)

@@ -128,7 +128,7 @@ static void test_seq(void **state)
 	}
 	assert_argument("id", "'7\\u0000'",
 			"The argument `id` must be the id of a message, a positive integer, not "
-			"\"7\".");
+			"\"7\\x00\".");
 }
 
 static void test_seconds(void **state)
