@@ -91,12 +91,18 @@ static void socket_peer_lose(struct socket_peer *peer)
 	socket_peer_leave(peer);
 }
 
+/* Is more of what it asks for taken up at present? */
+static bool socket_peer_is_heard(const struct socket_peer *peer)
+{
+	return peer->socket && !peer->has_ended && peer->outgoing.len < SOCKET_BACKLOG_MAX;
+}
+
 /* Watches for what can be done now. */
 static void socket_peer_watch(struct socket_peer *peer)
 {
 	uint32_t events = 0;
 
-	if (!peer->has_ended && peer->outgoing.len < SOCKET_BACKLOG_MAX)
+	if (socket_peer_is_heard(peer))
 		events |= EPOLLIN;
 	if (peer->outgoing.len > 0)
 		events |= EPOLLOUT;
@@ -128,15 +134,14 @@ static void socket_peer_end(struct socket_peer *peer)
 	socket->events.ended(socket->userdata, peer);
 }
 
-/* Hands out the lines that are complete. */
+/* Hands out the lines that are complete. One read may bring thousands of them. */
 static void socket_peer_emit(struct socket_peer *peer)
 {
 	char *line;
 	size_t len;
 	int r;
 
-	while (peer->socket && !peer->has_ended &&
-	       (r = ndjson_next(&peer->lines, &line, &len)) != 0) {
+	while (socket_peer_is_heard(peer) && (r = ndjson_next(&peer->lines, &line, &len)) != 0) {
 		const struct socket *socket = peer->socket;
 
 		if (r > 0)
@@ -175,10 +180,13 @@ static void socket_peer_on_ready(void *userdata, uint32_t events)
 	socket_peer_enter(peer);
 	if (events & EPOLLOUT)
 		is_there = socket_peer_flush(peer);
+	/* What was read before comes first: it was held back while answers waited. */
+	if (is_there)
+		socket_peer_emit(peer);
 	/* HUP and ERR are told whether asked for or not: both ends are shut. */
 	if (is_there && peer->socket && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
-		is_there = peer->has_ended ? !(events & (EPOLLHUP | EPOLLERR))
-					   : socket_peer_read(peer);
+		is_there = socket_peer_is_heard(peer) ? socket_peer_read(peer)
+						      : !(events & (EPOLLHUP | EPOLLERR));
 	if (peer->socket && (!is_there || (peer->is_finishing && peer->outgoing.len == 0)))
 		socket_peer_lose(peer);
 	else if (peer->socket)
