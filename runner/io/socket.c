@@ -18,6 +18,7 @@ struct socket {
 	struct loop *loop;
 	int fd;
 	struct loop_source *source;
+	struct loop_timer *pause; /* nobody is let in until it is over */
 	size_t line_max;
 	struct socket_events events;
 	void *userdata;
@@ -242,6 +243,21 @@ static bool socket_is_allowed(int fd)
 	return false;
 }
 
+static void socket_on_pause_over(void *userdata)
+{
+	const struct socket *socket = userdata;
+
+	(void)loop_source_set_events(socket->source, EPOLLIN);
+}
+
+/* A client who cannot be let in stays in the queue, and would wake us all the time. */
+static void socket_pause(struct socket *socket)
+{
+	log_warning("no descriptor for a client: trying again in %d ms", SOCKET_PAUSE_MS);
+	(void)loop_source_set_events(socket->source, 0);
+	loop_timer_arm(socket->pause, SOCKET_PAUSE_MS);
+}
+
 static void socket_on_client(void *userdata, uint32_t events)
 {
 	struct socket *socket = userdata;
@@ -249,6 +265,8 @@ static void socket_on_client(void *userdata, uint32_t events)
 	struct socket_peer *peer;
 
 	(void)events;
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
+		socket_pause(socket);
 	if (fd < 0 || !socket_is_allowed(fd))
 		return;
 	if (socket->count >= SOCKET_PEERS_MAX) {
@@ -316,7 +334,9 @@ int socket_listen(struct loop *loop, const char *path, size_t line_max,
 	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	r = s->fd < 0 ? err_sys(err, -errno, "%s", path) : socket_bind(s, path, err);
 	if (r == 0) {
-		r = loop_add_fd(loop, s->fd, EPOLLIN, socket_on_client, s, &s->source);
+		r = loop_timer_new(loop, socket_on_pause_over, s, &s->pause);
+		if (r == 0)
+			r = loop_add_fd(loop, s->fd, EPOLLIN, socket_on_client, s, &s->source);
 		if (r < 0)
 			err_sys(err, r, "%s", path);
 	}
@@ -334,6 +354,7 @@ void socket_free(struct socket *socket)
 		return;
 	while (socket->first)
 		socket_peer_close(socket->first);
+	loop_timer_free(socket->pause);
 	loop_source_free(socket->source);
 	if (socket->fd >= 0)
 		close(socket->fd);
