@@ -22,10 +22,9 @@ int note_server_failed(const char *name, const char *status, struct strbuf *out)
 			   "): you have none of its tools. Say so if they are needed.</system>");
 }
 
-/* The member as text, whatever it is. */
-static void note_words(const json_t *content, const char *name, struct strbuf *out)
+/* The first of these members that is there, quoted; "" if none is. */
+static void note_words(const json_t *content, const char *const *names, struct strbuf *out)
 {
-	const char *const names[] = { name, NULL };
 	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
 
 	content_append_first(&text, content, names);
@@ -36,23 +35,36 @@ static void note_words(const json_t *content, const char *name, struct strbuf *o
 int note_late_answer(const json_t *asked, const json_t *answer, struct strbuf *out)
 {
 	strbuf_puts(out, "<system>Your question ");
-	note_words(asked, "question", out);
+	note_words(asked, (const char *const[]){ "question", NULL }, out);
 	strbuf_puts(out, " (");
-	note_words(asked, "title", out);
+	note_words(asked, (const char *const[]){ "title", NULL }, out);
 	strbuf_puts(out, ") was answered after its time was up: ");
-	note_words(answer, "selectedOption", out);
+	note_words(answer, (const char *const[]){ "selectedOption", NULL }, out);
 	return strbuf_puts(out, ". Go on from there if it still matters; say so to the person who "
 				"answered.</system>");
 }
 
 int note_undelivered(int64_t seq, const char *to, const json_t *content, struct strbuf *out)
 {
+	/* What people would have read, by the kind of row. */
+	static const char *const words[] = { "text", "fallbackText", "question", "emoji", NULL };
+	static const char *const action[] = { "action", NULL };
+
+	/* The agent knows messages by their numbers, and what it asks of the host by its name. */
+	if (content_first(content, action)) {
+		strbuf_puts(out, "<system>The host could not carry out ");
+		note_words(content, action, out);
+		return strbuf_puts(out, ", which you asked for.</system>");
+	}
 	strbuf_printf(out, "<system>Your message %" PRId64, seq);
 	if (to) {
 		strbuf_puts(out, " to ");
 		cite_name(to, NOTE_NAME_MAX, out);
 	}
-	strbuf_puts(out, " could not be delivered: ");
-	note_words(content, "text", out);
+	strbuf_puts(out, " could not be delivered");
+	if (!json_is_object(content) || content_first(content, words)) {
+		strbuf_puts(out, ": ");
+		note_words(content, words, out);
+	}
 	return strbuf_puts(out, ". Nobody has seen it.</system>");
 }

@@ -21,7 +21,7 @@ int note_server_failed(const char *name, const char *status, struct strbuf *out)
 int note_late_answer(const json_t *asked, const json_t *answer, struct strbuf *out);
 
 /*
- * The host could not deliver a message. seq: its number; to: the destination's name, NULL if it has
- * none; content: of its row.
+ * The host could not deliver a message, or do what a system row asks. seq: its number; to: the
+ * destination's name, NULL if it has none; content: of its row.
  */
 int note_undelivered(int64_t seq, const char *to, const json_t *content, struct strbuf *out);
