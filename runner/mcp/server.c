@@ -218,11 +218,12 @@ static struct call *server_make_call(struct server_request *request)
 		.progress = server_on_call_progress,
 		.userdata = request,
 	};
+	struct call *call = call_new(&request->server->context, &owner);
 
-	request->call = call_new(&request->server->context, &owner);
-	if (!request->call)
+	request->call = call;
+	if (!call)
 		server_answer_error(request, RPC_INTERNAL_ERROR, "out of memory", NULL);
-	return request->call;
+	return call;
 }
 
 /* The methods */
