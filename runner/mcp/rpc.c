@@ -24,12 +24,13 @@ int rpc_read(json_t *value, struct rpc_message *ret_message, const char **ret_pr
 	else if (!message.method && !json_object_get(value, "result") &&
 		 !json_member(value, "error"))
 		problem = "\"method\" is missing";
-	else if (message.method && params && !json_is_object(params))
+	/* Without an id it is a notification, which is never answered, whatever it holds. */
+	else if (message.method && message.id && params && !json_is_object(params))
 		problem = "\"params\" must be an object";
 	message.kind = !message.method ? RPC_RESPONSE : message.id ? RPC_REQUEST : RPC_NOTIFICATION;
 	if (!message.method)
 		message.method = "";
-	message.params = params;
+	message.params = json_is_object(params) ? params : NULL;
 	*ret_message = message;
 	if (!problem)
 		return 0;
