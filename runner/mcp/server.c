@@ -48,10 +48,17 @@ struct server_request {
 
 /* Answering */
 
+/* A client that does not get its answer must not wait for it. */
+static void server_lose(struct socket_peer *peer)
+{
+	log_error("out of memory: the connection of an MCP client is closed");
+	socket_peer_finish(peer);
+}
+
 static void server_write(struct socket_peer *peer, const struct strbuf *text)
 {
 	if (text->error || socket_peer_write(peer, text->data, text->len) < 0)
-		log_error("out of memory: an answer to an MCP client is lost");
+		server_lose(peer);
 }
 
 /* One answer less is missing. The last one sends them all, if there is any. */
@@ -59,7 +66,7 @@ static void server_batch_done(struct server_batch *batch, struct socket_peer *pe
 {
 	if (--batch->pending > 0)
 		return;
-	if (batch->answers.len > 0) {
+	if (batch->answers.len > 0 || batch->answers.error) {
 		strbuf_puts(&batch->answers, "]\n");
 		server_write(peer, &batch->answers);
 	}
