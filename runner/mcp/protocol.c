@@ -8,6 +8,7 @@
 
 #define PROTOCOL_META_VERSION "io.modelcontextprotocol/protocolVersion"
 #define PROTOCOL_META_SERVER  "io.modelcontextprotocol/serverInfo"
+#define PROTOCOL_META_CLIENT  "io.modelcontextprotocol/clientCapabilities"
 
 /* The tools do not change while a server lives, but the next container may have others. */
 #define PROTOCOL_KEEP_MS 60000
@@ -39,6 +40,15 @@ enum protocol_era protocol_era_of(const json_t *params)
 		    strcmp(name, protocol_versions[i].name) == 0)
 			return PROTOCOL_STATELESS;
 	return PROTOCOL_UNKNOWN;
+}
+
+const char *protocol_fault(const json_t *params)
+{
+	const json_t *client = json_member(json_member(params, "_meta"), PROTOCOL_META_CLIENT);
+
+	return json_is_object(client) ? NULL
+				      : "\"_meta\" must have an object \"" PROTOCOL_META_CLIENT
+					"\"";
 }
 
 static void protocol_append_text(struct strbuf *out, const char *text)

@@ -29,6 +29,9 @@ struct protocol_identity {
 /* The era of a request with these params (NULL: none). */
 enum protocol_era protocol_era_of(const json_t *params);
 
+/* What a request of PROTOCOL_STATELESS lacks besides, in words; NULL: nothing. */
+const char *protocol_fault(const json_t *params);
+
 /*
  * Appends a result with these members ("\"a\":1,\"b\":2", "" for none), and what its era wants
  * besides. may_be_kept: the client may ask for it less often. 0 or -ENOMEM.

@@ -239,6 +239,11 @@ static void server_initialize(struct server_request *request, const json_t *para
 {
 	cleanup_strbuf struct strbuf result = STRBUF_EMPTY;
 
+	if (!json_member_string(params, "protocolVersion")) {
+		server_answer_error(request, RPC_INVALID_PARAMS,
+				    "\"protocolVersion\" must be a string", NULL);
+		return;
+	}
 	protocol_append_initialize(&request->server->identity, params, &result);
 	server_answer_text(request, &result);
 }
@@ -262,7 +267,11 @@ static void server_list_tools(struct server_request *request, const json_t *para
 {
 	cleanup_strbuf struct strbuf members = STRBUF_EMPTY;
 
-	(void)params;
+	/* All of them are on the first page: no cursor is ours. */
+	if (json_member(params, "cursor")) {
+		server_answer_error(request, RPC_INVALID_PARAMS, "invalid cursor", NULL);
+		return;
+	}
 	strbuf_puts(&members, "\"tools\":");
 	tools_append_list(&request->server->options.offer, &members);
 	if (members.error)
@@ -280,6 +289,11 @@ static void server_call_tool(struct server_request *request, const json_t *param
 
 	if (!name) {
 		server_answer_error(request, RPC_INVALID_PARAMS, "\"name\" must name a tool", NULL);
+		return;
+	}
+	if (arguments && !json_is_object(arguments)) {
+		server_answer_error(request, RPC_INVALID_PARAMS, "\"arguments\" must be an object",
+				    NULL);
 		return;
 	}
 	call = server_make_call(request);
@@ -370,15 +384,30 @@ static void server_cancel(struct server *server, const struct socket_peer *peer,
 		}
 }
 
-static void server_run(struct server_request *request, const struct rpc_message *message)
+static void server_refuse_version(struct server_request *request, const json_t *params)
 {
 	cleanup_strbuf struct strbuf data = STRBUF_EMPTY;
+
+	if (protocol_append_unsupported(params, &data) < 0)
+		server_answer_error(request, RPC_INTERNAL_ERROR, "out of memory", NULL);
+	else
+		server_answer_error(request, PROTOCOL_UNSUPPORTED_VERSION,
+				    "unsupported protocol version", data.data);
+}
+
+static void server_run(struct server_request *request, const struct rpc_message *message)
+{
+	const char *fault = NULL;
 	struct err text;
 
 	if (request->era == PROTOCOL_UNKNOWN) {
-		protocol_append_unsupported(message->params, &data);
-		server_answer_error(request, PROTOCOL_UNSUPPORTED_VERSION,
-				    "unsupported protocol version", data.data);
+		server_refuse_version(request, message->params);
+		return;
+	}
+	if (request->era == PROTOCOL_STATELESS)
+		fault = protocol_fault(message->params);
+	if (fault) {
+		server_answer_error(request, RPC_INVALID_PARAMS, fault, NULL);
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(server_methods); i++)
