@@ -468,6 +468,7 @@ static void server_handle_batch(struct server *server, struct socket_peer *peer,
 {
 	struct server_batch *batch;
 	json_t *value;
+	struct err text;
 	size_t i;
 
 	if (json_array_size(values) == 0) {
@@ -475,8 +476,14 @@ static void server_handle_batch(struct server *server, struct socket_peer *peer,
 		return;
 	}
 	batch = calloc(1, sizeof(*batch));
+	if (json_array_size(values) > SERVER_BATCH_MAX) {
+		err_set(&text, 0, "a batch of %zu messages is too long: %d is the limit",
+			json_array_size(values), SERVER_BATCH_MAX);
+		server_send_error(peer, NULL, NULL, RPC_INVALID_REQUEST, text.text, NULL);
+		return;
+	}
 	if (!batch) {
-		log_error("out of memory: a batch of an MCP client is dropped");
+		server_lose(peer);
 		return;
 	}
 	batch->pending = 1;
