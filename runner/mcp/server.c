@@ -208,7 +208,7 @@ static void server_on_call_progress(void *userdata, struct call *call, double pr
 		return;
 	strbuf_puts(&params, "{\"progressToken\":");
 	json_append_compact(&params, request->progress_token);
-	strbuf_printf(&params, ",\"progress\":%g,\"total\":%g,\"message\":", progress, total);
+	strbuf_printf(&params, ",\"progress\":%.15g,\"total\":%.15g,\"message\":", progress, total);
 	json_append_string(&params, message, strlen(message));
 	strbuf_putc(&params, '}');
 	if (params.error)
@@ -423,7 +423,7 @@ static void server_run(struct server_request *request, const struct rpc_message 
 static void server_begin(struct server *server, struct socket_peer *peer,
 			 struct server_batch *batch, const struct rpc_message *message)
 {
-	const json_t *meta = json_member(message->params, "_meta");
+	json_t *token = json_member(json_member(message->params, "_meta"), "progressToken");
 	struct server_request *request = NULL;
 
 	if (server->request_count < SERVER_REQUESTS_MAX)
@@ -439,7 +439,8 @@ static void server_begin(struct server *server, struct socket_peer *peer,
 		.peer = peer,
 		.batch = batch,
 		.id = json_incref(message->id),
-		.progress_token = json_incref(json_member(meta, "progressToken")),
+		.progress_token =
+			json_is_string(token) || json_is_integer(token) ? json_incref(token) : NULL,
 		.era = protocol_era_of(message->params),
 	};
 	server->requests = request;
