@@ -468,21 +468,21 @@ static void server_handle(struct server *server, struct socket_peer *peer,
 static void server_handle_batch(struct server *server, struct socket_peer *peer, json_t *values)
 {
 	struct server_batch *batch;
-	json_t *value;
 	struct err text;
+	json_t *value;
 	size_t i;
 
 	if (json_array_size(values) == 0) {
 		server_send_error(peer, NULL, NULL, RPC_INVALID_REQUEST, "an empty batch", NULL);
 		return;
 	}
-	batch = calloc(1, sizeof(*batch));
 	if (json_array_size(values) > SERVER_BATCH_MAX) {
 		err_set(&text, 0, "a batch of %zu messages is too long: %d is the limit",
 			json_array_size(values), SERVER_BATCH_MAX);
 		server_send_error(peer, NULL, NULL, RPC_INVALID_REQUEST, text.text, NULL);
 		return;
 	}
+	batch = calloc(1, sizeof(*batch));
 	if (!batch) {
 		server_lose(peer);
 		return;
@@ -506,7 +506,8 @@ static void server_on_line(void *userdata, struct socket_peer *peer, const char 
 	cleanup_json json_t *value = NULL;
 	struct err err;
 
-	if (len == 0)
+	/* A blank line is no message, and not wrong either. */
+	if (strspn(line, " \t\r") == len)
 		return;
 	if (json_parse(line, len, &value, &err) < 0)
 		server_send_error(peer, NULL, NULL, RPC_PARSE_ERROR, err.text, NULL);
