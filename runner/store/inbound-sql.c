@@ -51,6 +51,14 @@ static const char *const inbound_sql_texts[] = {
 	[INBOUND_SQL_FAILURES] = "SELECT rid, message_out_id FROM @delivered"
 				 " WHERE status = 'failed' AND message_out_id IS NOT NULL"
 				 " ORDER BY rid DESC LIMIT :max",
+	[INBOUND_SQL_TASKS] =
+		"SELECT rid, series, status, process_after, recurrence, count(*) OVER ()"
+		" FROM (SELECT *, coalesce(nullif(series_id, ''), id) AS series,"
+		" row_number() OVER (PARTITION BY coalesce(nullif(series_id, ''), id)"
+		" ORDER BY seq DESC, rid DESC) AS place"
+		" FROM @messages_in WHERE kind = 'task' AND id IS NOT NULL"
+		" AND status IN ('pending', 'paused') AND (:status IS NULL OR status = :status))"
+		" WHERE place = 1 ORDER BY datetime(process_after), seq, rid LIMIT :limit",
 };
 TABLE_COVERS(inbound_sql_texts, INBOUND_SQL_QUERIES);
 
@@ -60,7 +68,7 @@ static const struct inbound_sql_table {
 	struct {
 		const char *name;
 		const char *fallback;
-	} columns[12];
+	} columns[14];
 } inbound_sql_tables[] = {
 	{ "messages_in",
 	  { { "id", NULL },
@@ -74,7 +82,9 @@ static const struct inbound_sql_table {
 	    { "on_wake", "0" },
 	    { "platform_id", "NULL" },
 	    { "channel_type", "NULL" },
-	    { "thread_id", "NULL" } } },
+	    { "thread_id", "NULL" },
+	    { "recurrence", "NULL" },
+	    { "series_id", "NULL" } } },
 	{ "destinations",
 	  { { "name", "NULL" },
 	    { "display_name", "NULL" },

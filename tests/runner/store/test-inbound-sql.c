@@ -14,11 +14,11 @@
 /* What the statements read. A column that were misspelt there would be missing for ever. */
 static const struct {
 	const char *table;
-	const char *columns[13];
+	const char *columns[15];
 } known[] = {
 	{ "messages_in",
 	  { "id", "content", "seq", "kind", "timestamp", "status", "process_after", "trigger",
-	    "on_wake", "platform_id", "channel_type", "thread_id" } },
+	    "on_wake", "platform_id", "channel_type", "thread_id", "recurrence", "series_id" } },
 	{ "destinations",
 	  { "name", "display_name", "type", "channel_type", "platform_id", "agent_group_id" } },
 	{ "session_routing", { "id", "channel_type", "platform_id", "thread_id" } },
