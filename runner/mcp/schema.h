@@ -12,7 +12,7 @@
 #include "common/strbuf.h"
 
 enum schema_type {
-	SCHEMA_STRING,	/* not "" where it is required; without NUL characters */
+	SCHEMA_STRING,	/* not blank where it is required; without NUL characters */
 	SCHEMA_SEQ,	/* a message's number: a positive integer, or the same as a string */
 	SCHEMA_SECONDS, /* a number above 0 and up to SCHEMA_SECONDS_MAX */
 	SCHEMA_OBJECT,
@@ -22,7 +22,7 @@ enum schema_type {
 	SCHEMA_TYPES,
 };
 
-#define SCHEMA_SECONDS_MAX (7 * 24 * 60 * 60)
+#define SCHEMA_SECONDS_MAX 604800 /* seven days */
 /* An array longer than this is refused. */
 #define SCHEMA_ITEMS_MAX 100
 

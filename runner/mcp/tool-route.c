@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/quote.h"
+#include "common/strbuf.h"
 #include "common/table.h"
-#include "runner/mcp/quote.h"
 #include "runner/message/route.h"
 #include "runner/store/inbound-lookup.h"
 
@@ -138,11 +139,12 @@ static bool tool_route_blame(struct call *call, const struct inbound_destination
 			     const char *text)
 {
 	cleanup_strbuf struct strbuf names = STRBUF_EMPTY;
+	char name[QUOTE_SIZE];
 
 	for (size_t i = 0; i < d->count && i < TOOL_ROUTE_NAMES_MAX; i++) {
 		if (i > 0)
 			strbuf_puts(&names, ", ");
-		quote_append(&names, d->rows[i].name, strlen(d->rows[i].name));
+		strbuf_puts(&names, quote(name, d->rows[i].name, strlen(d->rows[i].name)));
 	}
 	if (d->count > TOOL_ROUTE_NAMES_MAX)
 		strbuf_printf(&names, " and %zu more", d->count - TOOL_ROUTE_NAMES_MAX);
@@ -162,7 +164,7 @@ static bool tool_route_to(struct call *call, const struct tool_route_look *look,
 
 	if (!tool_route_is_somewhere(&address)) {
 		call_fail(call, "The destination %s has no address at present.",
-			  quote(to->name, name));
+			  quote(name, to->name, strlen(to->name)));
 		return false;
 	}
 	if (look->has_session && strcmp(address.channel_type, look->session.channel_type) == 0 &&
@@ -185,7 +187,7 @@ static bool tool_route_by_name(struct call *call, struct tool_route_look *look, 
 	if (to)
 		return tool_route_to(call, look, to, ret_route);
 	(void)snprintf(text, sizeof(text), "There is no destination named %s.",
-		       quote(name, quoted));
+		       quote(quoted, name, strlen(name)));
 	return tool_route_blame(call, &look->destinations, text);
 }
 
