@@ -7,7 +7,9 @@
 
 enum exit_code {
 	EXIT_CODE_OK = 0,
-	EXIT_CODE_UNHEALTHY = 1,
+	EXIT_CODE_FAILED = 1,
+	EXIT_CODE_UNHEALTHY = EXIT_CODE_FAILED,
+	EXIT_CODE_NCL_USAGE = 2, /* of ncl, whose callers know no other: or no answer in time */
 	EXIT_CODE_USAGE = 64,
 	EXIT_CODE_NO_WORKSPACE = 66,
 	EXIT_CODE_INTERNAL = 70,
