@@ -433,11 +433,20 @@ static bool once_is_blank(const char *text, size_t len)
 	return true;
 }
 
+/* A help, never a reason to fail. */
+static void once_keep_copy(const struct once *once)
+{
+	cleanup_free char *path = request_copy_path();
+	struct err err = { "out of memory" };
+
+	if (!path || request_keep_copy(once->request, path, &err) < 0)
+		log_warning("the request is not kept for inspection: %s", err.text);
+}
+
 /* Reads the request. -ENODATA: there is none. */
-static int once_read(struct once *once, int fd, const char *copy_path, struct err *err)
+static int once_read(struct once *once, int fd, struct err *err)
 {
 	cleanup_free char *text = NULL;
-	struct err copy;
 	size_t len;
 	int r;
 
@@ -450,21 +459,19 @@ static int once_read(struct once *once, int fd, const char *copy_path, struct er
 	explicit_bzero(text, len);
 	if (r < 0)
 		return r;
-	/* A help, never a reason to fail. */
-	if (request_keep_copy(once->request, copy_path, &copy) < 0)
-		log_warning("the request is not kept for inspection: %s", copy.text);
+	once_keep_copy(once);
 	if (once->request->session && !(once->session = strdup(once->request->session)))
 		return err_sys(err, -ENOMEM, "the request on stdin");
 	return 0;
 }
 
-int once_run(const struct runner_options *options, int fd, const char *copy_path)
+int once_run(const struct runner_options *options, int fd)
 {
 	struct once once = { .options = options };
 	struct err err = { "" };
 	int r;
 
-	r = once_read(&once, fd, copy_path, &err);
+	r = once_read(&once, fd, &err);
 	if (r == -ENODATA)
 		return r;
 	if (r == 0)

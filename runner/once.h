@@ -9,8 +9,5 @@
 /* The longest request in bytes. */
 #define ONCE_REQUEST_MAX (16 * 1024 * 1024)
 
-/* Where a copy of the request is kept for inspection: mode 0600, without its secrets. */
-#define ONCE_COPY_PATH "/tmp/input.json"
-
-/* See runner_once(). copy_path: ONCE_COPY_PATH, but for tests. */
-int once_run(const struct runner_options *options, int fd, const char *copy_path);
+/* See runner_once(). */
+int once_run(const struct runner_options *options, int fd);

@@ -105,6 +105,17 @@ void request_free(struct request *request)
 	free(request);
 }
 
+char *request_copy_path(void)
+{
+	const char *folder = getenv("TMPDIR");
+	char *path;
+
+	/* A relative one would be another folder for each that we are started in. */
+	if (!folder || folder[0] != '/')
+		folder = "/tmp";
+	return asprintf(&path, "%s/input.json", folder) < 0 ? NULL : path;
+}
+
 int request_keep_copy(const struct request *request, const char *path, struct err *err)
 {
 	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;

@@ -34,6 +34,12 @@ int request_parse(const char *text, size_t len, struct request **ret_request, st
 void request_free(struct request *request);
 
 /*
+ * Where the copy belongs: input.json below TMPDIR, or below /tmp if that is not set or no absolute
+ * path. The caller's to free; NULL: out of memory.
+ */
+char *request_copy_path(void);
+
+/*
  * Writes the request, without its secrets, to a file that only its owner can read. The file is made
  * anew: one that somebody prepared there, or a link, is replaced and never written to. 0 or -errno.
  */

@@ -12,7 +12,7 @@ int runner_session(const struct runner_options *options)
 
 int runner_once(const struct runner_options *options, int fd)
 {
-	return once_run(options, fd, ONCE_COPY_PATH);
+	return once_run(options, fd);
 }
 
 const struct runner_check *runner_checks(size_t *ret_count)

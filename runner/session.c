@@ -209,6 +209,14 @@ static bool session_is_busy(const struct session *s)
 	return conversation_is_active(s->conversation) || gate_is_busy(s->gate);
 }
 
+/* From now on a row that is for the start of a container is left to the next one. */
+static void session_catch_up(struct session *s)
+{
+	if (!s->caught_up)
+		log_debug("all that was due at the start is taken");
+	s->caught_up = true;
+}
+
 static void session_look(void *userdata, bool changed)
 {
 	struct session *s = userdata;
@@ -239,7 +247,8 @@ static void session_look(void *userdata, bool changed)
 		bool took = look.batch.count > 0 || look.batch.aside_count > 0;
 
 		r = session_digest(s, &look, &err);
-		s->caught_up |= r == 0 && !took && !look.batch.more;
+		if (r == 0 && !took && !look.batch.more)
+			session_catch_up(s);
 		if (r == 0)
 			lookout_done(s->lookout, look.batch.next_due_ms, session_is_busy(s));
 		/* There may be more: the host's next commit is not waited for. */

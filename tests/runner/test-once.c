@@ -27,6 +27,7 @@ static int setup(void **state)
 		unsetenv(unset[i]);
 	setenv("AGENT_PROVIDER", "mock", 1);
 	folder_make(&folder);
+	setenv("TMPDIR", folder.path, 1);
 	return 0;
 }
 
@@ -40,13 +41,11 @@ static int teardown(void **state)
 static int run_fd(int fd)
 {
 	const struct runner_options options = { .workspace = folder.path };
-	char copy[96];
 	int r;
 
-	snprintf(copy, sizeof(copy), "%s/input.json", folder.path);
 	capture_start(&out, STDOUT_FILENO);
 	capture_start(&said, STDERR_FILENO);
-	r = once_run(&options, fd, copy);
+	r = once_run(&options, fd);
 	(void)capture_stop(&said);
 	(void)capture_stop(&out);
 	close(fd);

@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "common/cleanup.h"
 #include "common/fd.h"
+#include "common/table.h"
 #include "tests/capture.h"
 #include "tests/folder.h"
 #include "tests/test.h"
@@ -22,6 +24,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
+	unsetenv("TMPDIR");
 	folder_remove(&folder);
 	return 0;
 }
@@ -219,6 +222,34 @@ static void test_copy_that_cannot_be_made(void **state)
 	assert_string_equal(err.text, expected);
 }
 
+static void test_where_the_copy_is_kept(void **state)
+{
+	static const struct {
+		const char *folder; /* NULL: TMPDIR is not set */
+		const char *path;
+	} rows[] = {
+		{ NULL, "/tmp/input.json" },
+		{ "", "/tmp/input.json" },
+		{ "relative", "/tmp/input.json" },
+		{ "./", "/tmp/input.json" },
+		{ "/", "//input.json" },
+		{ "/var/tmp", "/var/tmp/input.json" },
+		{ "/a folder/%s", "/a folder/%s/input.json" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		cleanup_free char *path = NULL;
+
+		if (rows[i].folder)
+			setenv("TMPDIR", rows[i].folder, 1);
+		else
+			unsetenv("TMPDIR");
+		path = request_copy_path();
+		assert_string_equal(path, rows[i].path);
+	}
+}
+
 static void assert_prompt(const char *request_text, const json_t *output, const char *expected,
 			  size_t len)
 {
@@ -266,6 +297,7 @@ int main(void)
 		CASE(test_copy),
 		CASE(test_copy_follows_no_link),
 		CASE(test_copy_that_cannot_be_made),
+		CASE(test_where_the_copy_is_kept),
 		CASE(test_prompt),
 		CASE(test_free_accepts_null),
 	};

@@ -86,6 +86,12 @@ def process_name(pid):
     return fields[0] if fields else None
 
 
+def process_state(pid):
+    """A letter, as in ps; None if it is gone."""
+    fields = _stat_fields(pid)
+    return fields[1] if fields else None
+
+
 def descendants(pid):
     """The pids below pid, parents first. Zombies count: they are somebody's to reap."""
     children = {}

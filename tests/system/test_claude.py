@@ -135,7 +135,9 @@ def test_one_process_and_one_conversation_for_many_messages(claude, model):
 
 def test_tool_call_is_seen_by_the_host(claude, model):
     session = claude().start()
-    model.script(bash("sleep 0.7; echo from the tool", timeout=45000), say("done"))
+    mark = session.workspace / "agent" / "go"
+    model.script(bash(f"until [ -e {mark} ]; do sleep 0.02; done; echo from the tool",
+                      timeout=45000), say("done"))
     message = session.add_chat("work")
 
     def in_tool():
@@ -143,6 +145,7 @@ def test_tool_call_is_seen_by_the_host(claude, model):
         return state if state and state["current_tool"] == "Bash" else None
     state = session.wait(in_tool, "a tool in flight", PATIENCE)
     assert state["tool_declared_timeout_ms"] == 45000
+    mark.touch()
     session.wait_ack(message, timeout=PATIENCE)
     assert session.texts() == ["done"]
     assert session.container_state()["current_tool"] is None

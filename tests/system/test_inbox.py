@@ -64,6 +64,9 @@ def test_poll_means_that_inotify_is_not_used(make_session):
     session = make_session(env={"AGENT_WATCH": "poll", "AGENT_POLL_IDLE_MS": NEVER})
     first = session.add_chat("first")
     session.start().wait_ack(first)
+    # The end of a turn is followed by a look, which needs neither.
+    loop = session.loop_pid()
+    session.wait(lambda: sessions.process_state(loop) == "S", "an idle loop")
     second = session.add_chat("second")
     assert sessions.stays(lambda: second not in session.acks(), 0.5)
 
@@ -151,9 +154,9 @@ def test_only_pending_rows_are_due(session, status):
 
 def test_on_wake_rows_belong_to_the_first_look(session):
     early = session.add_chat("woken", on_wake=1)
-    session.start().wait_ack(early)
-    # The first look ends when one finds nothing more, which it does at once after the answer.
-    sessions.stays(lambda: True, 0.5)
+    session.start(DEBUG).wait_ack(early)
+    # The first look ends when one finds nothing more.
+    session.wait_stderr("all that was due at the start is taken")
     late, after = session.add_chat("too late", on_wake=1), session.add_chat("after")
     session.wait_ack(after)
     assert session.texts() == ["echo: woken", "echo: after"]

@@ -2,7 +2,6 @@
 """One JSON request on stdin, framed answers on stdout (v1 hosts, and by hand)."""
 import json
 import os
-import pathlib
 import signal
 import subprocess
 import time
@@ -13,7 +12,6 @@ import session as sessions
 
 START = "---NANOCLAW_OUTPUT_START---\n"
 END = "\n---NANOCLAW_OUTPUT_END---\n"
-COPY = pathlib.Path("/tmp/input.json")
 
 REQUEST = {"prompt": "What is 2+2?", "groupFolder": "test", "chatJid": "test@g.us", "isMain": False}
 MOCK = {"AGENT_PROVIDER": "mock"}
@@ -30,8 +28,8 @@ def once(make_session):
         text = request if isinstance(request, str) else json.dumps(request)
         return session.run(stdin=text, env={**MOCK, **env})
     run.workspace = session.workspace
-    yield run
-    COPY.unlink(missing_ok=True)
+    run.copy = session.home / "input.json"
+    return run
 
 
 def frames(result):
@@ -87,20 +85,24 @@ def test_a_failure_is_an_error_frame(once, error, words):
 
 
 def test_a_copy_is_kept_without_the_secrets(once):
-    COPY.unlink(missing_ok=True)
     secret = "sk-very-secret"
     result = once({**REQUEST, "secrets": {"API_KEY": secret}}, AGENT_LOG_LEVEL="debug")
     assert result.returncode == 0
-    assert json.loads(COPY.read_text()) == REQUEST
-    assert COPY.stat().st_mode & 0o777 == 0o600
+    assert json.loads(once.copy.read_text()) == REQUEST
+    assert once.copy.stat().st_mode & 0o777 == 0o600
     assert secret not in result.stderr + result.stdout
 
 
 def test_a_copy_of_somebody_else_s_does_not_stand_in_the_way(once):
-    COPY.unlink(missing_ok=True)
-    COPY.write_text("not ours")
-    result = once(REQUEST)
+    # As in /tmp: what root wrote there, an ordinary user cannot replace.
+    shared = once.workspace.with_name("shared")
+    shared.mkdir()
+    shared.chmod(0o1777)
+    (shared / "input.json").write_text("not ours")
+    result = once(REQUEST, TMPDIR=str(shared))
     assert result.returncode == 0 and len(frames(result)) == 2
+    kept = "the request is not kept for inspection" not in result.stderr
+    assert kept == (os.getuid() != 0)
 
 
 def test_secrets_of_any_shape_do_no_harm(once):
@@ -190,7 +192,6 @@ def test_a_stop_before_the_answer_is_an_error_frame(make_session):
     text = session.process.stdout.read()
     session.process.stdout.close()
     session.process.stderr.close()
-    COPY.unlink(missing_ok=True)
     frame = json.loads(text[len(START):-len(END)])
     assert frame["status"] == "error" and "signal 15" in frame["error"]
 
@@ -200,7 +201,6 @@ def test_an_answer_that_cannot_be_written_is_a_failure(make_session):
     with open("/dev/full", "w", encoding="utf-8") as full:
         session.process = popen(session, stdout=full, stderr=subprocess.PIPE)
     _, log = session.process.communicate(json.dumps(REQUEST))
-    COPY.unlink(missing_ok=True)
     assert session.process.returncode == 1
     assert "the answer cannot be written to standard output: No space left on device" in log
 

@@ -10,6 +10,12 @@ import session as sessions
 DEBUG = {"AGENT_LOG_LEVEL": "debug"}
 QUIET = 'echo \'{"wakeAgent": false}\''
 WAKE = 'echo \'{"wakeAgent": true, "data": {"n": 1, "s": "<b>"}}\''
+WAIT = "until [ -e go ]; do sleep 0.02; done"
+
+
+def go_on(session):
+    """What WAIT waits for."""
+    (session.workspace / "agent/go").touch()
 
 
 def test_a_task_without_a_script_wakes_the_agent(session):
@@ -83,17 +89,19 @@ def test_a_script_has_a_process_session_of_its_own(session):
 
 
 def test_a_claim_is_written_before_the_script_starts(session):
-    task = session.add_task("look", script=f"sleep 1; {QUIET}")
+    task = session.add_task("look", script=f"{WAIT}; {QUIET}")
     session.start().wait_turn(task)
     assert session.heartbeat() is not None
+    go_on(session)
     session.wait_ack(task)
 
 
 def test_the_loop_stays_responsive_while_a_script_runs(session):
-    task = session.add_task("look", script=f"sleep 1.5; {QUIET}")
+    task = session.add_task("look", script=f"{WAIT}; {QUIET}")
     session.start().wait_turn(task)
-    session.wait_ack(session.add_chat("quick"), timeout=1.2)
+    session.wait_ack(session.add_chat("quick"))
     assert session.acks()[task] == "processing"
+    go_on(session)
     session.wait_ack(task)
 
 

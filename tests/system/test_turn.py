@@ -357,10 +357,9 @@ def test_each_user_turn_has_its_own_nudge(session):
 
 def test_the_messages_stay_claimed_while_the_agent_is_nudged(session):
     message = session.add_chat("hello")
-    session.start({**says("just so"), "AGENT_MOCK_DELAY_MS": "600"})
-    session.wait(lambda: len(session.prompts()) == 1, "the first prompt")
-    assert sessions.stays(lambda: session.acks()[message] == "processing", 0.3)
-    session.wait_ack(message)
+    session.start({**says("just so"), "AGENT_MOCK_DELAY_MS": "600"}).wait_ack(message)
+    # What is acknowledged too early is seen before the second answer.
+    assert len(session.prompts()) == 2
 
 
 def test_an_unknown_destination_is_reported_and_then_not_lost(session):

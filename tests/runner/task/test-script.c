@@ -48,10 +48,20 @@ static int setup(void **state)
 	return 0;
 }
 
+/* What a script moved to another session outlives it, and became ours. */
+static void kill_leftovers(void)
+{
+	/* One that dies leaves its own children to us before it can be reaped: those come next. */
+	do
+		(void)children_kill_orphans(world.children);
+	while (waitpid(-1, NULL, 0) > 0);
+}
+
 static int teardown(void **state)
 {
 	(void)state;
 	script_free(world.script);
+	kill_leftovers();
 	loop_timer_free(world.watchdog);
 	children_free(world.children);
 	loop_free(world.loop);
