@@ -47,7 +47,7 @@ struct cli {
 	bool no_mount_check;
 	bool to_group; /* signals go to the main child's process group */
 	bool json;
-	char *const *command; /* NULL-terminated; NULL: none */
+	char *const *command; /* or ncl's words; NULL-terminated; NULL: none */
 };
 
 /*

@@ -57,6 +57,18 @@ static void test_modes(void **state)
 		{ { "agent-runner", "-h", "bash" }, CLI_HELP },
 		{ { "agent-runner", "confine", "--help" }, CLI_HELP },
 		{ { "agent-runner", "--json", "--version" }, CLI_VERSION },
+		{ { "agent-runner", "mcp" }, CLI_MCP },
+		{ { "agent-runner", "mcp", "--workspace=/w" }, CLI_MCP },
+		{ { "agent-runner", "--workspace=/w", "compact-instructions" },
+		  CLI_COMPACT_INSTRUCTIONS },
+		{ { "agent-runner", "ncl" }, CLI_NCL },
+		{ { "/usr/local/bin/ncl" }, CLI_NCL },
+		{ { "/usr/local/bin/mcp" }, CLI_MCP },
+		/* What follows is ncl's own. */
+		{ { "agent-runner", "ncl", "--help" }, CLI_NCL, "--help" },
+		{ { "agent-runner", "--workspace=/w", "ncl", "--json", "a" }, CLI_NCL, "--json" },
+		{ { "ncl", "--version" }, CLI_NCL, "--version" },
+		{ { "ncl", "--", "-x" }, CLI_NCL, "--" },
 	};
 
 	(void)state;
@@ -208,14 +220,13 @@ static void test_mistakes(void **state)
 		  "confine: not together with --keep-alive" },
 		{ { "agent-runner", "confine", "ls" }, "confine: --role is missing" },
 		{ { "agent-runner", "confine", "--role=agent" }, "confine: a command is missing" },
-		{ { "agent-runner", "mcp", "--anything" },
-		  "mcp: this version does not have this mode yet" },
-		{ { "agent-runner", "ncl", "tasks", "list" },
-		  "ncl: this version does not have this mode yet" },
-		{ { "agent-runner", "compact-instructions" },
-		  "compact-instructions: this version does not have this mode yet" },
-		{ { "/usr/local/bin/ncl", "tasks" },
-		  "ncl: this version does not have this mode yet" },
+		{ { "agent-runner", "mcp", "--anything" }, "--anything: unknown option" },
+		{ { "agent-runner", "mcp", "x" }, "x: mcp takes no command" },
+		{ { "agent-runner", "mcp", "--json" }, "--json: means nothing in mcp mode" },
+		{ { "agent-runner", "--json", "ncl", "tasks" },
+		  "--json: means nothing in ncl mode" },
+		{ { "agent-runner", "--keep-alive", "ncl", "tasks" },
+		  "ncl: not together with --keep-alive" },
 	};
 
 	(void)state;
