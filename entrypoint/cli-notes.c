@@ -9,6 +9,7 @@ static const struct {
 	const char *help;
 } cli_notes_names[] = {
 	{ "ncl", "as agent-runner ncl" },
+	{ "bun", "for NanoClaw's scripts what they mean; else the real bun" },
 };
 
 static const struct {
@@ -20,6 +21,7 @@ static const struct {
 	{ "AGENT_PROVIDER", "instead of container.json's: claude, mock" },
 	{ "AGENT_CLAUDE_PATH", "the CLI; default /pnpm/claude, then PATH" },
 	{ "AGENT_SOCKET", "the loop's socket, for mcp, ncl and others" },
+	{ "AGENT_REAL_BUN", "the bun to become if called bun by others" },
 	{ "AGENT_WATCH", "poll: do not rely on inotify" },
 	{ "AGENT_POLL_IDLE_MS", "how often to look while nothing runs; 1000" },
 	{ "AGENT_POLL_ACTIVE_MS", "the same during a turn; 500" },

@@ -10,6 +10,7 @@
 #include "common/options.h"
 #include "common/table.h"
 #include "entrypoint/cli-notes.h"
+#include "entrypoint/dropin.h"
 #include "entrypoint/workspace.h"
 
 #define CLI_GRACE_MAX_MS (60 * 60 * 1000)
@@ -92,6 +93,7 @@ static const struct {
 		.help = "print what a summary of the conversation has to keep",
 		.is_word = true,
 	},
+	[CLI_BUN] = { .name = "bun", .has_own_words = true },
 	[CLI_HELP] = { .name = "help" },
 	[CLI_VERSION] = { .name = "version" },
 };
@@ -376,14 +378,30 @@ static int cli_check(const struct cli_reader *reader, enum cli_mode word_mode, u
 	return 0;
 }
 
+/* The mode that our own name asks for, else CLI_MODES; *index is moved behind its words. */
+static enum cli_mode cli_mode_of_name(int argc, char *const *argv, int *index)
+{
+	const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
+	enum cli_mode mode;
+
+	if (argc == 0)
+		return CLI_MODES;
+	if (!dropin_is_bun(argv[0]))
+		return cli_mode_of_word(slash ? slash + 1 : argv[0]);
+	mode = dropin_mode(argc, argv, index);
+	/* A copy under that name, not a link, starts our other modes through itself, by its path. */
+	if (mode != CLI_MODES || (slash && argc > 1 && cli_mode_of_word(argv[1]) != CLI_MODES))
+		return mode;
+	*index = 0;
+	return CLI_BUN;
+}
+
 /* Reads options, a mode's word, its options, and the command. Returns the word's mode. */
 static int cli_read(int argc, char *const *argv, struct cli_reader *reader, uint64_t *seen,
 		    enum cli_mode *ret_word_mode, struct err *err)
 {
-	const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
-	enum cli_mode word_mode =
-		argc > 0 ? cli_mode_of_word(slash ? slash + 1 : argv[0]) : CLI_MODES;
 	int index = 1, r = 0;
+	enum cli_mode word_mode = cli_mode_of_name(argc, argv, &index);
 
 	if (word_mode == CLI_MODES || !cli_modes[word_mode].has_own_words)
 		r = options_parse(&cli_options, argc, argv, reader, &index, seen, err);

@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/table.h"
 #include "entrypoint/cli.h"
+#include "entrypoint/dropin.h"
 #include "entrypoint/environment.h"
 #include "entrypoint/healthcheck.h"
 #include "entrypoint/init.h"
@@ -310,6 +311,11 @@ static int main_compact_instructions(struct main_context *context)
 	return runner_compact_instructions(&options);
 }
 
+static int main_bun(struct main_context *context)
+{
+	return dropin_exec(context->cli.command);
+}
+
 static int (*const main_modes[])(struct main_context *context) = {
 	[CLI_SESSION] = main_session,
 	[CLI_ONCE] = main_once,
@@ -320,6 +326,7 @@ static int (*const main_modes[])(struct main_context *context) = {
 	[CLI_MCP] = main_mcp,
 	[CLI_NCL] = main_ncl,
 	[CLI_COMPACT_INSTRUCTIONS] = main_compact_instructions,
+	[CLI_BUN] = main_bun,
 	[CLI_HELP] = main_help,
 	[CLI_VERSION] = main_version,
 };

@@ -10,9 +10,10 @@
 static void test_sections(void **state)
 {
 	static const char *const lines[] = {
-		"\nOther names:\n  ncl  as agent-runner ncl\n",
+		"\nOther names:\n  ncl  as agent-runner ncl\n  bun  ",
 		"\n\nEnvironment:\n  AGENT_WORKSPACE                 as --workspace\n",
 		"\n  AGENT_SOCKET ",
+		"\n  AGENT_REAL_BUN ",
 		"\n\nExit codes (else: the command's own):\n    0  success; healthy\n    1  ",
 		"\n    2  of ncl: ",
 		"\n  127  the command was not found\n  128  plus n: ended by signal n\n",
