@@ -301,54 +301,7 @@ static const unsigned int cli_option_modes[] = {
 };
 TABLE_COVERS(cli_option_modes, CLI_OPTIONS);
 
-<<<<<<< HEAD
-/* What --help says beyond options */
-
-struct cli_note {
-	const char *name;
-	const char *help;
-};
-
-static const struct cli_note cli_variables[] = {
-	{ "AGENT_WORKSPACE", "as --workspace" },
-	{ "AGENT_LOG_LEVEL", "as --log-level" },
-	{ "AGENT_PROVIDER", "instead of container.json's: claude, mock" },
-	{ "AGENT_CLAUDE_PATH", "the CLI; default /pnpm/claude, then PATH" },
-	{ "AGENT_WATCH", "poll: do not rely on inotify" },
-	{ "AGENT_POLL_IDLE_MS", "how often to look while nothing runs; 1000" },
-	{ "AGENT_POLL_ACTIVE_MS", "the same during a turn; 500" },
-	{ "AGENT_RETRY_MS", "wait before a failed turn is retried; 2000" },
-	{ "AGENT_PROTECTION_CAPS", "drop capabilities: require (default), try, off" },
-	{ "AGENT_PROTECTION_NO_NEW_PRIVS", "no_new_privs: require (default), try, off" },
-	{ "AGENT_PROTECTION_UNDUMPABLE", "prevent tracing: require, try (default), off" },
-	{ "AGENT_PROTECTION_SECCOMP", "filter calls: require, try (default), off" },
-	{ "AGENT_MOCK_DELAY_MS", "how long the provider mock takes" },
-	{ "AGENT_MOCK_RESULT", "what it answers, literally" },
-	{ "AGENT_MOCK_ERROR", "how it fails: transient, auth, quota, ..." },
-	{ "TMPDIR", "where once mode keeps a copy; default /tmp" },
-	{ "TZ", "the time zone of prompts" },
-};
-
-static const struct {
-	int code;
-	const char *help;
-} cli_exit_codes[] = {
-	{ EXIT_CODE_OK, "success; healthy" },
-	{ EXIT_CODE_UNHEALTHY, "unhealthy; the request could not be answered" },
-	{ EXIT_CODE_USAGE, "wrong usage" },
-	{ EXIT_CODE_NO_WORKSPACE, "no workspace" },
-	{ EXIT_CODE_INTERNAL, "internal error" },
-	{ EXIT_CODE_CANNOT_CREATE, "something cannot be created" },
-	{ EXIT_CODE_TEMPORARY, "a transient failure; try again" },
-	{ EXIT_CODE_NO_PERMISSION, "no permission" },
-	{ EXIT_CODE_CONFIG, "wrong configuration" },
-	{ EXIT_CODE_NOT_EXECUTABLE, "the command cannot be executed" },
-	{ EXIT_CODE_NOT_FOUND, "the command was not found" },
-	{ EXIT_CODE_SIGNAL_BASE, "plus n: ended by signal n" },
-};
-=======
 /* Printing */
->>>>>>> clients
 
 void cli_print_help(FILE *out)
 {

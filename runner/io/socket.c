@@ -18,6 +18,7 @@ struct socket {
 	struct loop *loop;
 	int fd;
 	struct loop_source *source;
+	struct loop_timer *pause; /* nobody is let in until it is over */
 	size_t line_max;
 	struct socket_events events;
 	void *userdata;
@@ -91,12 +92,18 @@ static void socket_peer_lose(struct socket_peer *peer)
 	socket_peer_leave(peer);
 }
 
+/* Is more of what it asks for taken up at present? */
+static bool socket_peer_is_heard(const struct socket_peer *peer)
+{
+	return peer->socket && !peer->has_ended && peer->outgoing.len < SOCKET_BACKLOG_MAX;
+}
+
 /* Watches for what can be done now. */
 static void socket_peer_watch(struct socket_peer *peer)
 {
 	uint32_t events = 0;
 
-	if (!peer->has_ended && peer->outgoing.len < SOCKET_BACKLOG_MAX)
+	if (socket_peer_is_heard(peer))
 		events |= EPOLLIN;
 	if (peer->outgoing.len > 0)
 		events |= EPOLLOUT;
@@ -128,15 +135,14 @@ static void socket_peer_end(struct socket_peer *peer)
 	socket->events.ended(socket->userdata, peer);
 }
 
-/* Hands out the lines that are complete. */
+/* Hands out the lines that are complete. One read may bring thousands of them. */
 static void socket_peer_emit(struct socket_peer *peer)
 {
 	char *line;
 	size_t len;
 	int r;
 
-	while (peer->socket && !peer->has_ended &&
-	       (r = ndjson_next(&peer->lines, &line, &len)) != 0) {
+	while (socket_peer_is_heard(peer) && (r = ndjson_next(&peer->lines, &line, &len)) != 0) {
 		const struct socket *socket = peer->socket;
 
 		if (r > 0)
@@ -175,10 +181,13 @@ static void socket_peer_on_ready(void *userdata, uint32_t events)
 	socket_peer_enter(peer);
 	if (events & EPOLLOUT)
 		is_there = socket_peer_flush(peer);
+	/* What was read before comes first: it was held back while answers waited. */
+	if (is_there)
+		socket_peer_emit(peer);
 	/* HUP and ERR are told whether asked for or not: both ends are shut. */
 	if (is_there && peer->socket && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
-		is_there = peer->has_ended ? !(events & (EPOLLHUP | EPOLLERR))
-					   : socket_peer_read(peer);
+		is_there = socket_peer_is_heard(peer) ? socket_peer_read(peer)
+						      : !(events & (EPOLLHUP | EPOLLERR));
 	if (peer->socket && (!is_there || (peer->is_finishing && peer->outgoing.len == 0)))
 		socket_peer_lose(peer);
 	else if (peer->socket)
@@ -234,6 +243,21 @@ static bool socket_is_allowed(int fd)
 	return false;
 }
 
+static void socket_on_pause_over(void *userdata)
+{
+	const struct socket *socket = userdata;
+
+	(void)loop_source_set_events(socket->source, EPOLLIN);
+}
+
+/* A client who cannot be let in stays in the queue, and would wake us all the time. */
+static void socket_pause(struct socket *socket)
+{
+	log_warning("no descriptor for a client: trying again in %d ms", SOCKET_PAUSE_MS);
+	(void)loop_source_set_events(socket->source, 0);
+	loop_timer_arm(socket->pause, SOCKET_PAUSE_MS);
+}
+
 static void socket_on_client(void *userdata, uint32_t events)
 {
 	struct socket *socket = userdata;
@@ -241,6 +265,8 @@ static void socket_on_client(void *userdata, uint32_t events)
 	struct socket_peer *peer;
 
 	(void)events;
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
+		socket_pause(socket);
 	if (fd < 0 || !socket_is_allowed(fd))
 		return;
 	if (socket->count >= SOCKET_PEERS_MAX) {
@@ -308,7 +334,9 @@ int socket_listen(struct loop *loop, const char *path, size_t line_max,
 	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	r = s->fd < 0 ? err_sys(err, -errno, "%s", path) : socket_bind(s, path, err);
 	if (r == 0) {
-		r = loop_add_fd(loop, s->fd, EPOLLIN, socket_on_client, s, &s->source);
+		r = loop_timer_new(loop, socket_on_pause_over, s, &s->pause);
+		if (r == 0)
+			r = loop_add_fd(loop, s->fd, EPOLLIN, socket_on_client, s, &s->source);
 		if (r < 0)
 			err_sys(err, r, "%s", path);
 	}
@@ -326,6 +354,7 @@ void socket_free(struct socket *socket)
 		return;
 	while (socket->first)
 		socket_peer_close(socket->first);
+	loop_timer_free(socket->pause);
 	loop_source_free(socket->source);
 	if (socket->fd >= 0)
 		close(socket->fd);

@@ -16,6 +16,8 @@
 /* More clients than this at once are refused. */
 #define SOCKET_PEERS_MAX   128
 #define SOCKET_BACKLOG_MAX (1024 * 1024)
+/* Where descriptors ran out, the next client is let in after this. */
+#define SOCKET_PAUSE_MS 100
 
 struct socket;
 struct socket_peer; /* one client's connection; the callee's until `closed` */
