@@ -206,8 +206,7 @@ static enum runner_health health_mcp(const struct runner_options *options, struc
 	if (client_ask(options->workspace, &request, &result, &code, text) != 0)
 		return RUNNER_HEALTH_WARN;
 	servers = json_member(result, "servers");
-	json_array_foreach(servers, i, server)
-		good += health_mcp_server(server, &faults);
+	json_array_foreach(servers, i, server) good += health_mcp_server(server, &faults);
 	if (faults.len > 0) {
 		err_set(text, 0, "%s", faults.data);
 		return RUNNER_HEALTH_WARN;

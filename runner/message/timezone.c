@@ -107,8 +107,8 @@ const char *timezone_init(void)
 	if (timezone_exists(name) && strcmp(name, "Etc/UTC") != 0)
 		snprintf(chosen, sizeof(chosen), "%s", name);
 	else if (name != system && strcmp(name, "UTC") != 0 && strcmp(name, "Etc/UTC") != 0)
-		log_warning("TZ=%s names no zone of " TIMEZONE_DATABASE
-			    ": times are shown in UTC", getenv("TZ"));
+		log_warning("TZ=%s names no zone of " TIMEZONE_DATABASE ": times are shown in UTC",
+			    getenv("TZ"));
 	setenv("TZ", chosen, 1);
 	/* The C library would look there instead, and take UTC for what it does not find. */
 	unsetenv("TZDIR");
