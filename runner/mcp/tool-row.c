@@ -27,7 +27,7 @@ static void tool_row_end(struct call *call, const struct outbound_message *messa
 	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
 	struct outbound_message row = *message;
 
-	if (!content || !answer || json_append_compact(&text, content) < 0) {
+	if (!owned || !answer || json_append_compact(&text, owned) < 0) {
 		free(answer);
 		call_answer_text(call, NULL);
 		return;
