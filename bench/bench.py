@@ -11,6 +11,7 @@ can do at all differs from hour to hour.
 import argparse
 import contextlib
 import ctypes
+import json
 import os
 import pathlib
 import platform
@@ -272,6 +273,68 @@ def measure_command(rounds):
                f"`true` alone {ms(alone, 2)}", "")
 
 
+class Relay:
+    """`agent-runner mcp` as an agent CLI starts it, for requests one after another."""
+
+    INITIALIZE = {"protocolVersion": "2025-11-25", "capabilities": {},
+                  "clientInfo": {"name": "bench", "version": "1"}}
+
+    def __init__(self, session):
+        identity = {"user": sessions.UID, "group": sessions.GID, "extra_groups": []}
+        self.process = subprocess.Popen(
+            [str(sessions.runner_path()), f"--workspace={session.workspace}", "mcp"], cwd="/",
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=session.env,
+            **(identity if os.getuid() == 0 else {}))
+        self.count = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def request(self, method, params):
+        self.count += 1
+        line = {"jsonrpc": "2.0", "id": self.count, "method": method, "params": params}
+        self.process.stdin.write(json.dumps(line).encode() + b"\n")
+        self.process.stdin.flush()
+        answer = json.loads(self.process.stdout.readline())
+        if answer.get("id") != self.count or "result" not in answer:
+            raise SystemExit(f"bench: an odd answer: {answer}")
+        return answer["result"]
+
+
+def measure_mcp(rounds):
+    with Session() as session:
+        session.start()
+        session.wait_ack(session.add_chat("hello"))
+        starts, calls = [], []
+        for _ in range(rounds):
+            before = time.monotonic()
+            with Relay(session) as relay:
+                relay.request("initialize", Relay.INITIALIZE)
+                relay.request("tools/list", {})
+                starts.append(time.monotonic() - before)
+        with Relay(session) as relay:
+            relay.request("initialize", Relay.INITIALIZE)
+            for i in range(rounds * 2):
+                before = time.monotonic()
+                relay.request("tools/call", {"name": "send_message", "arguments": {"text": f"{i}"}})
+                calls.append(time.monotonic() - before)
+            try:
+                size = f"{pss_kib(relay.process.pid) / 1000:.2f} MB"
+            except PermissionError:
+                size = "only root can read it"
+    commit = f"one commit {ms(floor_commit(), 2)}"
+    yield ("MCP relay: start to tools/list answered, median", ms(statistics.median(starts)),
+           "< 10 ms", f"start of /bin/true {ms(floor_start())}", "150 ms")
+    yield "MCP relay, PSS", size, "< 1 MB", "", "80 MB"
+    yield ("send_message by a tool, on disk and answered, p50", ms(statistics.median(calls), 2),
+           "< 2 ms and a commit", commit, "")
+
+
 QUOTED = """The last column is quoted, not measured here: the Bun runner of NanoClaw 2.0.64 with its mock
 provider, on a machine of this kind."""
 
@@ -281,6 +344,7 @@ MEASURES = {
     "memory": measure_memory,
     "idle": measure_idle,
     "backlog": measure_backlog,
+    "mcp": measure_mcp,
     "stop": measure_stop,
     "command": measure_command,
 }

@@ -6,10 +6,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "common/exit-code.h"
 #include "common/number.h"
 #include "common/options.h"
 #include "common/table.h"
+#include "entrypoint/cli-notes.h"
+#include "entrypoint/dropin.h"
 #include "entrypoint/workspace.h"
 
 #define CLI_GRACE_MAX_MS (60 * 60 * 1000)
@@ -36,7 +37,7 @@ static const struct {
 	const char *help;
 	bool is_word; /* its name as first word asks for it */
 	bool takes_command;
-	bool is_missing; /* known, but this version does not have it */
+	bool has_own_words; /* what follows is its own: no option in it is ours */
 } cli_modes[] = {
 	[CLI_SESSION] = {
 		.name = "session",
@@ -73,13 +74,26 @@ static const struct {
 		.is_word = true,
 		.takes_command = true,
 	},
-	[CLI_MCP] = { .name = "mcp", .is_word = true, .is_missing = true },
-	[CLI_NCL] = { .name = "ncl", .is_word = true, .is_missing = true },
+	[CLI_MCP] = {
+		.name = "mcp",
+		.usage = "agent-runner mcp [--workspace=DIR]",
+		.help = "be an MCP server for the agent: a relay to the session loop",
+		.is_word = true,
+	},
+	[CLI_NCL] = {
+		.name = "ncl",
+		.usage = "agent-runner ncl COMMAND... [--KEY [VALUE]]... [--json]",
+		.help = "have the host carry out a command (also by the name \"ncl\")",
+		.is_word = true,
+		.has_own_words = true,
+	},
 	[CLI_COMPACT_INSTRUCTIONS] = {
 		.name = "compact-instructions",
+		.usage = "agent-runner compact-instructions [--workspace=DIR]",
+		.help = "print what a summary of the conversation has to keep",
 		.is_word = true,
-		.is_missing = true,
 	},
+	[CLI_BUN] = { .name = "bun", .has_own_words = true },
 	[CLI_HELP] = { .name = "help" },
 	[CLI_VERSION] = { .name = "version" },
 };
@@ -287,50 +301,7 @@ static const unsigned int cli_option_modes[] = {
 };
 TABLE_COVERS(cli_option_modes, CLI_OPTIONS);
 
-/* What --help says beyond options */
-
-struct cli_note {
-	const char *name;
-	const char *help;
-};
-
-static const struct cli_note cli_variables[] = {
-	{ "AGENT_WORKSPACE", "as --workspace" },
-	{ "AGENT_LOG_LEVEL", "as --log-level" },
-	{ "AGENT_PROVIDER", "instead of container.json's: claude, mock" },
-	{ "AGENT_CLAUDE_PATH", "the CLI; default /pnpm/claude, then PATH" },
-	{ "AGENT_WATCH", "poll: do not rely on inotify" },
-	{ "AGENT_POLL_IDLE_MS", "how often to look while nothing runs; 1000" },
-	{ "AGENT_POLL_ACTIVE_MS", "the same during a turn; 500" },
-	{ "AGENT_RETRY_MS", "wait before a failed turn is retried; 2000" },
-	{ "AGENT_PROTECTION_CAPS", "drop capabilities: require (default), try, off" },
-	{ "AGENT_PROTECTION_NO_NEW_PRIVS", "no_new_privs: require (default), try, off" },
-	{ "AGENT_PROTECTION_UNDUMPABLE", "prevent tracing: require, try (default), off" },
-	{ "AGENT_PROTECTION_SECCOMP", "filter calls: require, try (default), off" },
-	{ "AGENT_MOCK_DELAY_MS", "how long the provider mock takes" },
-	{ "AGENT_MOCK_RESULT", "what it answers, literally" },
-	{ "AGENT_MOCK_ERROR", "how it fails: transient, auth, quota, ..." },
-	{ "TMPDIR", "where once mode keeps a copy; default /tmp" },
-	{ "TZ", "the time zone of prompts" },
-};
-
-static const struct {
-	int code;
-	const char *help;
-} cli_exit_codes[] = {
-	{ EXIT_CODE_OK, "success; healthy" },
-	{ EXIT_CODE_UNHEALTHY, "unhealthy; the request could not be answered" },
-	{ EXIT_CODE_USAGE, "wrong usage" },
-	{ EXIT_CODE_NO_WORKSPACE, "no workspace" },
-	{ EXIT_CODE_INTERNAL, "internal error" },
-	{ EXIT_CODE_CANNOT_CREATE, "something cannot be created" },
-	{ EXIT_CODE_TEMPORARY, "a transient failure; try again" },
-	{ EXIT_CODE_NO_PERMISSION, "no permission" },
-	{ EXIT_CODE_CONFIG, "wrong configuration" },
-	{ EXIT_CODE_NOT_EXECUTABLE, "the command cannot be executed" },
-	{ EXIT_CODE_NOT_FOUND, "the command was not found" },
-	{ EXIT_CODE_SIGNAL_BASE, "plus n: ended by signal n" },
-};
+/* Printing */
 
 void cli_print_help(FILE *out)
 {
@@ -343,12 +314,7 @@ void cli_print_help(FILE *out)
 				      cli_modes[i].help);
 	(void)fputs("\nOptions:\n", out);
 	options_print(&cli_options, out);
-	(void)fputs("\nEnvironment:\n", out);
-	for (size_t i = 0; i < ARRAY_LEN(cli_variables); i++)
-		(void)fprintf(out, "  %-30s  %s\n", cli_variables[i].name, cli_variables[i].help);
-	(void)fputs("\nExit codes (else: the command's own):\n", out);
-	for (size_t i = 0; i < ARRAY_LEN(cli_exit_codes); i++)
-		(void)fprintf(out, "  %3d  %s\n", cli_exit_codes[i].code, cli_exit_codes[i].help);
+	cli_notes_print(out);
 }
 
 void cli_print_version(FILE *out)
@@ -393,8 +359,6 @@ static int cli_check(const struct cli_reader *reader, enum cli_mode word_mode, u
 	const struct cli *cli = &reader->cli;
 	const char *name = cli_modes[cli->mode].name;
 
-	if (cli_modes[cli->mode].is_missing)
-		return err_set(err, -EINVAL, "%s: this version does not have this mode yet", name);
 	for (size_t i = 0; i < CLI_OPTIONS; i++)
 		if (seen >> i & 1 && !(cli_option_modes[i] & CLI_BIT(cli->mode)))
 			return err_set(err, -EINVAL, "--%s: means nothing in %s mode",
@@ -402,8 +366,11 @@ static int cli_check(const struct cli_reader *reader, enum cli_mode word_mode, u
 	if (word_mode != CLI_MODES && cli->mode != word_mode)
 		return err_set(err, -EINVAL, "%s: not together with --%s",
 			       cli_modes[word_mode].name, name);
+	if (cli_modes[cli->mode].has_own_words)
+		return 0;
 	if (cli->command && !cli_modes[cli->mode].takes_command)
-		return err_set(err, -EINVAL, "%s: --%s takes no command", cli->command[0], name);
+		return err_set(err, -EINVAL, "%s: %s%s takes no command", cli->command[0],
+			       word_mode == CLI_MODES ? "--" : "", name);
 	if (!cli->command && cli_modes[cli->mode].takes_command)
 		return err_set(err, -EINVAL, "%s: a command is missing", name);
 	if (cli->mode == CLI_CONFINE && !cli->role)
@@ -411,22 +378,38 @@ static int cli_check(const struct cli_reader *reader, enum cli_mode word_mode, u
 	return 0;
 }
 
+/* The mode that our own name asks for, else CLI_MODES; *index is moved behind its words. */
+static enum cli_mode cli_mode_of_name(int argc, char *const *argv, int *index)
+{
+	const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
+	enum cli_mode mode;
+
+	if (argc == 0)
+		return CLI_MODES;
+	if (!dropin_is_bun(argv[0]))
+		return cli_mode_of_word(slash ? slash + 1 : argv[0]);
+	mode = dropin_mode(argc, argv, index);
+	/* A copy under that name, not a link, starts our other modes through itself, by its path. */
+	if (mode != CLI_MODES || (slash && argc > 1 && cli_mode_of_word(argv[1]) != CLI_MODES))
+		return mode;
+	*index = 0;
+	return CLI_BUN;
+}
+
 /* Reads options, a mode's word, its options, and the command. Returns the word's mode. */
 static int cli_read(int argc, char *const *argv, struct cli_reader *reader, uint64_t *seen,
 		    enum cli_mode *ret_word_mode, struct err *err)
 {
-	const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
-	enum cli_mode word_mode =
-		argc > 0 ? cli_mode_of_word(slash ? slash + 1 : argv[0]) : CLI_MODES;
-	int index = 1, r;
+	int index = 1, r = 0;
+	enum cli_mode word_mode = cli_mode_of_name(argc, argv, &index);
 
-	r = options_parse(&cli_options, argc, argv, reader, &index, seen, err);
+	if (word_mode == CLI_MODES || !cli_modes[word_mode].has_own_words)
+		r = options_parse(&cli_options, argc, argv, reader, &index, seen, err);
 	if (r == 0 && word_mode == CLI_MODES && index < argc) {
 		word_mode = cli_mode_of_word(argv[index]);
 		if (word_mode != CLI_MODES) {
 			index++;
-			/* The words of a mode that does not exist cannot be understood. */
-			if (!cli_modes[word_mode].is_missing)
+			if (!cli_modes[word_mode].has_own_words)
 				r = options_parse(&cli_options, argc, argv, reader, &index, seen,
 						  err);
 		}

@@ -21,6 +21,7 @@ enum cli_mode {
 	CLI_MCP,
 	CLI_NCL,
 	CLI_COMPACT_INSTRUCTIONS,
+	CLI_BUN, /* called bun, for something that is not ours */
 	CLI_HELP,
 	CLI_VERSION,
 	CLI_MODES,
@@ -47,7 +48,7 @@ struct cli {
 	bool no_mount_check;
 	bool to_group; /* signals go to the main child's process group */
 	bool json;
-	char *const *command; /* NULL-terminated; NULL: none */
+	char *const *command; /* or ncl's words, or all of bun's; NULL-terminated; NULL: none */
 };
 
 /*

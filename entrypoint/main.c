@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/table.h"
 #include "entrypoint/cli.h"
+#include "entrypoint/dropin.h"
 #include "entrypoint/environment.h"
 #include "entrypoint/healthcheck.h"
 #include "entrypoint/init.h"
@@ -289,7 +290,32 @@ static int main_version(struct main_context *context)
 	return main_print(cli_print_version);
 }
 
-/* NULL: cli_parse() never returns this mode. */
+static int main_mcp(struct main_context *context)
+{
+	const struct runner_options options = main_runner_options(context);
+
+	return runner_mcp(&options);
+}
+
+static int main_ncl(struct main_context *context)
+{
+	const struct runner_options options = main_runner_options(context);
+
+	return runner_ncl(&options, context->cli.command);
+}
+
+static int main_compact_instructions(struct main_context *context)
+{
+	const struct runner_options options = main_runner_options(context);
+
+	return runner_compact_instructions(&options);
+}
+
+static int main_bun(struct main_context *context)
+{
+	return dropin_exec(context->cli.command);
+}
+
 static int (*const main_modes[])(struct main_context *context) = {
 	[CLI_SESSION] = main_session,
 	[CLI_ONCE] = main_once,
@@ -297,9 +323,10 @@ static int (*const main_modes[])(struct main_context *context) = {
 	[CLI_KEEP_ALIVE] = main_keep_alive,
 	[CLI_HEALTHCHECK] = main_healthcheck,
 	[CLI_CONFINE] = main_confine,
-	[CLI_MCP] = NULL,
-	[CLI_NCL] = NULL,
-	[CLI_COMPACT_INSTRUCTIONS] = NULL,
+	[CLI_MCP] = main_mcp,
+	[CLI_NCL] = main_ncl,
+	[CLI_COMPACT_INSTRUCTIONS] = main_compact_instructions,
+	[CLI_BUN] = main_bun,
 	[CLI_HELP] = main_help,
 	[CLI_VERSION] = main_version,
 };

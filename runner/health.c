@@ -8,14 +8,21 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/strbuf.h"
 #include "common/table.h"
 #include "runner/config.h"
+#include "runner/io/json.h"
+#include "runner/mcp/client.h"
+#include "runner/mcp/methods.h"
 #include "runner/provider/registry.h"
 #include "runner/store/inbound.h"
 #include "runner/store/outbound.h"
 #include "runner/store/watch.h"
 
 #define HEALTH_PATH_MAX 4096
+
+/* The probe has 50 ms for everything. */
+#define HEALTH_MCP_MS 30
 
 /* Writes the path of a file below the workspace; a longer one is cut, and not found then. */
 static const char *health_path(const struct runner_options *options, const char *name,
@@ -170,11 +177,53 @@ static enum runner_health health_claims(const struct runner_options *options, st
 	return RUNNER_HEALTH_OK;
 }
 
+/* Appends what an MCP server is in, if it does not serve. True: it does. */
+static bool health_mcp_server(const json_t *server, struct strbuf *out)
+{
+	const char *name = json_member_string(server, "name");
+	const char *status = json_member_string(server, "status");
+
+	if (!name || !status || strcmp(status, "connected") == 0)
+		return true;
+	strbuf_printf(out, "%s%s: %s", out->len > 0 ? ", " : "", name, status);
+	return false;
+}
+
+/* The agent's MCP servers, as it last told the session loop. */
+static enum runner_health health_mcp(const struct runner_options *options, struct err *text)
+{
+	const struct client_request request = {
+		.method = METHODS_STATUS,
+		.timeout_ms = HEALTH_MCP_MS,
+	};
+	cleanup_strbuf struct strbuf faults = STRBUF_EMPTY;
+	cleanup_json json_t *result = NULL;
+	const json_t *server, *servers;
+	int64_t code;
+	size_t i, good = 0;
+
+	/* Whether the loop runs is another check's affair. */
+	if (client_ask(options->workspace, &request, &result, &code, text) != 0)
+		return RUNNER_HEALTH_WARN;
+	servers = json_member(result, "servers");
+	json_array_foreach(servers, i, server) good += health_mcp_server(server, &faults);
+	if (faults.len > 0) {
+		err_set(text, 0, "%s", faults.data);
+		return RUNNER_HEALTH_WARN;
+	}
+	if (good > 0)
+		err_set(text, 0, "connected to the agent: %zu", good);
+	else
+		err_set(text, 0, "served; the agent has not told of any yet");
+	return RUNNER_HEALTH_OK;
+}
+
 static const struct runner_check health_table[] = {
 	{ "inbound", "inbound.db can be read and is in DELETE mode", health_inbound },
 	{ "outbound", "outbound.db can be read and is in DELETE mode", health_outbound },
 	{ "config", "container.json loads", health_config },
 	{ "agent", "the agent CLI is there and executable", health_agent },
+	{ "mcp", "the agent's MCP servers are connected", health_mcp },
 	{ "claims", "no claim is older than the heartbeat allows", health_claims },
 };
 

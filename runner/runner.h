@@ -28,6 +28,23 @@ int runner_session(const struct runner_options *options);
  */
 int runner_once(const struct runner_options *options, int fd);
 
+/*
+ * The helpers, which run beside the loop and need nothing of a start-up but open standard streams.
+ * Each returns the exit code and has said why.
+ */
+
+/*
+ * Carries bytes between the standard streams and the loop's socket, until either side ends.
+ * EXIT_CODE_TEMPORARY: no loop is there; EXIT_CODE_FAILED: it hung up while the agent was there.
+ */
+int runner_mcp(const struct runner_options *options);
+
+/* Has the host carry out a command: see ncl.h. words: what stands behind "ncl"; NULL: nothing. */
+int runner_ncl(const struct runner_options *options, char *const *words);
+
+/* Prints what a summary of the conversation has to keep; without a loop, without names. */
+int runner_compact_instructions(const struct runner_options *options);
+
 /* One health check's verdict. */
 enum runner_health {
 	RUNNER_HEALTH_OK,

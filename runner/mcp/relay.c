@@ -14,7 +14,7 @@
 #include "common/fd.h"
 #include "runner/mcp/client.h"
 
-/* In bytes. Both are touched only as far as they are used. */
+/* In bytes, for each direction: most messages fit in whole. */
 #define RELAY_BUFFER 16384
 
 /* The loop accepts at once, unless it writes to a slow disk. */

@@ -235,7 +235,8 @@ static void format_task_body(struct format_pen *pen)
 	const json_t *output = pen->item->script_output;
 	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
 
-	if (!output)
+	/* A host may have run one; what stands there of a script that we ran is of an earlier time. */
+	if (!output && !content_is_truthy(json_member(pen->content, "script")))
 		output = json_member(pen->content, "scriptOutput");
 	if (content_is_truthy(output)) {
 		strbuf_puts(&text, "Script output:\n");

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "common/fd.h"
+#include "common/log.h"
 #include "common/table.h"
 #include "runner/message/blank.h"
 
@@ -105,6 +106,9 @@ const char *timezone_init(void)
 	/* "Etc/UTC" is what Debian calls the zone that everybody calls UTC. */
 	if (timezone_exists(name) && strcmp(name, "Etc/UTC") != 0)
 		snprintf(chosen, sizeof(chosen), "%s", name);
+	else if (name != system && strcmp(name, "UTC") != 0 && strcmp(name, "Etc/UTC") != 0)
+		log_warning("TZ=%s names no zone of " TIMEZONE_DATABASE ": times are shown in UTC",
+			    getenv("TZ"));
 	setenv("TZ", chosen, 1);
 	/* The C library would look there instead, and take UTC for what it does not find. */
 	unsetenv("TZDIR");

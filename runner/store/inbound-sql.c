@@ -24,7 +24,8 @@ static const char *const inbound_sql_texts[] = {
 				 " AND kind IS NOT 'system' AND id IS NOT NULL"
 				 " AND coalesce(\"trigger\", 1) != 0"
 				 " AND datetime(process_after) > datetime('now')",
-	[INBOUND_SQL_ROW] = "SELECT rid, iif(seq BETWEEN 0 AND :max_seq, seq, NULL),"
+	[INBOUND_SQL_ROW] = "SELECT rid, iif(typeof(seq) = 'integer'"
+			    " AND seq BETWEEN 0 AND :max_seq, seq, NULL),"
 			    " coalesce(\"trigger\", 1) != 0, id, kind, timestamp, platform_id,"
 			    " channel_type, thread_id,"
 			    " CASE WHEN length(CAST(content AS BLOB)) <= :max THEN content END,"

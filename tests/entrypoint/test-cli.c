@@ -57,6 +57,18 @@ static void test_modes(void **state)
 		{ { "agent-runner", "-h", "bash" }, CLI_HELP },
 		{ { "agent-runner", "confine", "--help" }, CLI_HELP },
 		{ { "agent-runner", "--json", "--version" }, CLI_VERSION },
+		{ { "agent-runner", "mcp" }, CLI_MCP },
+		{ { "agent-runner", "mcp", "--workspace=/w" }, CLI_MCP },
+		{ { "agent-runner", "--workspace=/w", "compact-instructions" },
+		  CLI_COMPACT_INSTRUCTIONS },
+		{ { "agent-runner", "ncl" }, CLI_NCL },
+		{ { "/usr/local/bin/ncl" }, CLI_NCL },
+		{ { "/usr/local/bin/mcp" }, CLI_MCP },
+		/* What follows is ncl's own. */
+		{ { "agent-runner", "ncl", "--help" }, CLI_NCL, "--help" },
+		{ { "agent-runner", "--workspace=/w", "ncl", "--json", "a" }, CLI_NCL, "--json" },
+		{ { "ncl", "--version" }, CLI_NCL, "--version" },
+		{ { "ncl", "--", "-x" }, CLI_NCL, "--" },
 	};
 
 	(void)state;
@@ -208,14 +220,16 @@ static void test_mistakes(void **state)
 		  "confine: not together with --keep-alive" },
 		{ { "agent-runner", "confine", "ls" }, "confine: --role is missing" },
 		{ { "agent-runner", "confine", "--role=agent" }, "confine: a command is missing" },
-		{ { "agent-runner", "mcp", "--anything" },
-		  "mcp: this version does not have this mode yet" },
-		{ { "agent-runner", "ncl", "tasks", "list" },
-		  "ncl: this version does not have this mode yet" },
-		{ { "agent-runner", "compact-instructions" },
-		  "compact-instructions: this version does not have this mode yet" },
-		{ { "/usr/local/bin/ncl", "tasks" },
-		  "ncl: this version does not have this mode yet" },
+		{ { "agent-runner", "mcp", "--anything" }, "--anything: unknown option" },
+		{ { "agent-runner", "mcp", "x" }, "x: mcp takes no command" },
+		{ { "agent-runner", "mcp", "--json" }, "--json: means nothing in mcp mode" },
+		{ { "agent-runner", "--json", "ncl", "tasks" },
+		  "--json: means nothing in ncl mode" },
+		{ { "agent-runner", "--keep-alive", "ncl", "tasks" },
+		  "ncl: not together with --keep-alive" },
+		{ { "bun", "run", "/app/src/index.ts", "x" }, "x: session takes no command" },
+		{ { "bun", "run", "/app/src/index.ts", "--keep-alive" },
+		  "session: not together with --keep-alive" },
 	};
 
 	(void)state;
@@ -226,6 +240,51 @@ static void test_mistakes(void **state)
 		assert_int_equal(parse(cases[i].words, -1, &cli, &err), -EINVAL);
 		assert_string_equal(err.text, cases[i].text);
 	}
+}
+
+static void test_bun(void **state)
+{
+	static const struct {
+		const char *words[WORDS];
+		enum cli_mode mode;
+		const char *command; /* its first word */
+	} cases[] = {
+		{ { "bun", "run", "/app/src/index.ts" }, CLI_SESSION },
+		{ { "/usr/local/bin/bun", "/app/src/index.ts", "--grace=1s" }, CLI_SESSION },
+		{ { "bun", "run", "/app/src/mcp-tools/index.ts" }, CLI_MCP },
+		{ { "bun", "/app/src/cli/ncl.ts", "groups", "list" }, CLI_NCL, "groups" },
+		{ { "bun", "/app/src/cli/ncl.ts", "--help" }, CLI_NCL, "--help" },
+		{ { "bun", "/app/src/cli/ncl.ts" }, CLI_NCL },
+		{ { "bun", "/app/src/compact-instructions.ts" }, CLI_COMPACT_INSTRUCTIONS },
+		/* Not ours: all words are handed on. */
+		{ { "bun" }, CLI_BUN, "bun" },
+		{ { "bun", "--version" }, CLI_BUN, "bun" },
+		{ { "/usr/bin/bun", "run", "x.ts" }, CLI_BUN, "/usr/bin/bun" },
+		{ { "bun", "mcp" }, CLI_BUN, "bun" },
+		/* A copy of us that starts its helpers by its path. */
+		{ { "/usr/local/bin/bun", "mcp" }, CLI_MCP },
+		{ { "/usr/local/bin/bun", "confine", "--role=agent", "--", "ls" },
+		  CLI_CONFINE,
+		  "ls" },
+	};
+	int ends[2];
+
+	(void)state;
+	/* The host's session is one whatever standard input is. */
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct cli cli;
+		struct err err = { "" };
+
+		assert_int_equal(parse(cases[i].words, ends[0], &cli, &err), 0);
+		assert_int_equal(cli.mode, cases[i].mode);
+		if (cases[i].command)
+			assert_string_equal(cli.command[0], cases[i].command);
+		else
+			assert_null(cli.command);
+	}
+	close(ends[0]);
+	close(ends[1]);
 }
 
 static void test_environment(void **state)
@@ -279,10 +338,15 @@ static void test_print(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_modes),	       cmocka_unit_test(test_stdin),
-		cmocka_unit_test(test_terminal_stdin), cmocka_unit_test(test_options),
-		cmocka_unit_test(test_grace),	       cmocka_unit_test(test_mistakes),
-		cmocka_unit_test(test_environment),    cmocka_unit_test(test_print),
+		cmocka_unit_test(test_modes),
+		cmocka_unit_test(test_stdin),
+		cmocka_unit_test(test_terminal_stdin),
+		cmocka_unit_test(test_options),
+		cmocka_unit_test(test_grace),
+		cmocka_unit_test(test_mistakes),
+		cmocka_unit_test(test_bun),
+		cmocka_unit_test(test_environment),
+		cmocka_unit_test(test_print),
 	};
 
 	(void)unsetenv("AGENT_WORKSPACE");

@@ -59,12 +59,12 @@ static int play_init(void)
 		(void)pause();
 }
 
-static void start(struct scene *s, const char *loop, const char *mode)
+static void start_as(struct scene *s, const char *loop, const char *name, const char *first,
+		     const char *second)
 {
-	char workspace[PATH_SIZE], byte;
+	char byte;
 	int fds[2];
 
-	(void)snprintf(workspace, sizeof(workspace), "--workspace=%s", s->workspace);
 	assert_int_equal(pipe(fds), 0);
 	s->init = fork();
 	assert_true(s->init >= 0);
@@ -75,12 +75,20 @@ static void start(struct scene *s, const char *loop, const char *mode)
 		close(fds[1]);
 		if (loop)
 			setenv(LOOP_NAME, loop, 1);
-		execl("/proc/self/exe", "agent-runner", workspace, mode, NULL);
+		execl("/proc/self/exe", name, first, second, NULL);
 		_exit(1);
 	}
 	close(fds[1]);
 	assert_int_equal(read(fds[0], &byte, 1), 1);
 	close(fds[0]);
+}
+
+static void start(struct scene *s, const char *loop, const char *mode)
+{
+	char workspace[PATH_SIZE];
+
+	(void)snprintf(workspace, sizeof(workspace), "--workspace=%s", s->workspace);
+	start_as(s, loop, "agent-runner", workspace, mode);
 }
 
 static void stop(struct scene *s)
@@ -176,6 +184,28 @@ static void test_a_session(void **state)
 	check_line(s, "ok       loop       the session loop is process ");
 	check_line(s, "failed   inbound    ");
 	check_line(s, "ok       config     ");
+}
+
+/* The name on the command line says nothing, and it names no workspace: the environment does. */
+static void test_a_session_under_the_name_of_bun(void **state)
+{
+	struct scene *s = *state;
+
+	assert_int_equal(setenv("AGENT_WORKSPACE", s->workspace, 1), 0);
+	start_as(s, "agent-session", "bun", "run", "/app/src/index.ts");
+	assert_int_equal(probe(s, false), EXIT_CODE_UNHEALTHY);
+	check_line(s, "ok       init       process %d, mode session\n", (int)s->init);
+	check_line(s, "ok       loop       the session loop is process ");
+	stop(s);
+	/* A helper that is called bun is none, nor what becomes the real one. */
+	start_as(s, NULL, "bun", "run", "/app/src/mcp-tools/index.ts");
+	assert_int_equal(probe(s, false), EXIT_CODE_UNHEALTHY);
+	check_line(s, "failed   init       there is no agent-runner process\n");
+	stop(s);
+	start_as(s, NULL, "bun", "run", "x.ts");
+	assert_int_equal(probe(s, false), EXIT_CODE_UNHEALTHY);
+	check_line(s, "failed   init       there is no agent-runner process\n");
+	assert_int_equal(unsetenv("AGENT_WORKSPACE"), 0);
 }
 
 static void test_the_loop_is_gone(void **state)
@@ -301,6 +331,8 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_nothing_runs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_session, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_session_under_the_name_of_bun, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_the_loop_is_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_keep_alive_has_no_session, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_command_has_no_session, setup, teardown),
@@ -313,7 +345,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_neighbours, setup, teardown),
 	};
 
-	if (argc > 1 && strcmp(argv[0], "agent-runner") == 0)
+	if (argc > 1 && (strcmp(argv[0], "agent-runner") == 0 || strcmp(argv[0], "bun") == 0))
 		return play_init();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

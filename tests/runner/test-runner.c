@@ -7,19 +7,22 @@
 #include "common/exit-code.h"
 #include "common/fd.h"
 #include "runner/health.h"
+#include "runner/message/compaction.h"
 #include "schema/inbound.h"
 #include "tests/capture.h"
 #include "tests/database.h"
 #include "tests/folder.h"
+#include "tests/runner/mcp/fake-loop.h"
 #include "tests/test.h"
 
 static struct folder folder;
-static struct capture capture;
+static struct capture capture, output;
 
 static int setup(void **state)
 {
 	(void)state;
 	setenv("AGENT_PROVIDER", "mock", 1);
+	unsetenv("AGENT_SOCKET");
 	folder_make(&folder);
 	return 0;
 }
@@ -102,6 +105,122 @@ static void test_once_without_a_request(void **state)
 	close(ends[0]);
 }
 
+/* Runs a helper; what it printed is in output.text, what it logged in capture.text. */
+static int run_helper(int (*helper)(const struct runner_options *options))
+{
+	const struct runner_options options = { .workspace = folder.path };
+	int r;
+
+	capture_start(&output, STDOUT_FILENO);
+	capture_start(&capture, STDERR_FILENO);
+	r = helper(&options);
+	(void)capture_stop(&capture);
+	(void)capture_stop(&output);
+	return r;
+}
+
+static void test_mcp_without_a_loop(void **state)
+{
+	char expected[512];
+
+	(void)state;
+	assert_int_equal(run_helper(runner_mcp), EXIT_CODE_TEMPORARY);
+	snprintf(
+		expected, sizeof(expected),
+		"agent-runner: error: mcp: no session loop serves %s: start agent-runner there, or "
+		"name its socket in AGENT_SOCKET\n",
+		folder.path);
+	assert_string_equal(capture.text, expected);
+	assert_string_equal(output.text, "");
+}
+
+static int serve_hang_up(int fd)
+{
+	(void)fd;
+	return 0;
+}
+
+static void test_mcp_of_a_loop_that_ends(void **state)
+{
+	int ends[2], saved = dup(STDIN_FILENO);
+	struct fake_loop loop;
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(dup2(ends[0], STDIN_FILENO), STDIN_FILENO);
+	fake_loop_start(&loop, serve_hang_up);
+	assert_int_equal(run_helper(runner_mcp), EXIT_CODE_FAILED);
+	assert_int_equal(fake_loop_stop(&loop), 0);
+	assert_string_equal(capture.text,
+			    "agent-runner: error: mcp: the session loop has hung up\n");
+	assert_int_equal(dup2(saved, STDIN_FILENO), STDIN_FILENO);
+	close(saved);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static int run_ncl(const struct runner_options *options)
+{
+	return runner_ncl(options, (char *[]){ (char[]){ "--frob" }, NULL });
+}
+
+static void test_ncl(void **state)
+{
+	(void)state;
+	assert_int_equal(run_helper(run_ncl), EXIT_CODE_NCL_USAGE);
+	assert_string_equal(capture.text, "ncl: a command is missing: `ncl help` lists them\n");
+}
+
+static void test_compact_instructions_without_a_loop(void **state)
+{
+	cleanup_strbuf struct strbuf expected = STRBUF_EMPTY;
+
+	(void)state;
+	assert_int_equal(compaction_compose(NULL, &expected), 0);
+	assert_int_equal(run_helper(runner_compact_instructions), EXIT_CODE_OK);
+	assert_string_equal(output.text, expected.data);
+	assert_string_equal(capture.text, "");
+}
+
+static int serve_text(int fd)
+{
+	char line[256];
+
+	fake_loop_read(fd, line, sizeof(line));
+	fake_loop_say(fd, "{\"id\":1,\"result\":{\"text\":\"Keep casa.\\n\"}}\n");
+	fake_loop_wait(fd);
+	return strcmp(line, "{\"jsonrpc\":\"2.0\",\"id\":1,"
+			    "\"method\":\"agent-runner/compact-instructions\"}");
+}
+
+static int serve_refusal(int fd)
+{
+	fake_loop_say(fd, "{\"id\":1,\"error\":{\"code\":-32603,\"message\":\"broken\"}}\n");
+	fake_loop_wait(fd);
+	return 0;
+}
+
+static void test_compact_instructions_of_the_loop(void **state)
+{
+	cleanup_strbuf struct strbuf expected = STRBUF_EMPTY;
+	struct fake_loop loop;
+
+	(void)state;
+	fake_loop_start(&loop, serve_text);
+	assert_int_equal(run_helper(runner_compact_instructions), EXIT_CODE_OK);
+	assert_int_equal(fake_loop_stop(&loop), 0);
+	assert_string_equal(output.text, "Keep casa.\n");
+
+	assert_int_equal(compaction_compose(NULL, &expected), 0);
+	fake_loop_start(&loop, serve_refusal);
+	assert_int_equal(run_helper(runner_compact_instructions), EXIT_CODE_OK);
+	assert_int_equal(fake_loop_stop(&loop), 0);
+	assert_string_equal(output.text, expected.data);
+	assert_string_equal(capture.text,
+			    "agent-runner: warning: compact-instructions: without the "
+			    "destinations' names: broken\n");
+}
+
 static void test_checks(void **state)
 {
 	size_t count = 0, expected = 0;
@@ -120,6 +239,11 @@ int main(void)
 		CASE(test_session_with_a_broken_configuration),
 		CASE(test_session_with_an_unknown_provider),
 		CASE(test_once_without_a_request),
+		CASE(test_mcp_without_a_loop),
+		CASE(test_mcp_of_a_loop_that_ends),
+		CASE(test_ncl),
+		CASE(test_compact_instructions_without_a_loop),
+		CASE(test_compact_instructions_of_the_loop),
 		CASE(test_checks),
 	};
 

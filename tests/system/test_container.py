@@ -4,7 +4,6 @@ import json
 import os
 import pathlib
 import subprocess
-import tempfile
 
 import claude_cli
 import pytest
@@ -209,29 +208,78 @@ def test_as_a_nanoclaw_host_runs_it(make_session):
         assert (session.workspace / ".heartbeat").exists()
 
 
-# What docs/docker.md tells the operator of such a host to add to an image.
-UNDER_THE_NAME_OF_BUN = f"""
-FROM {IMAGE}
-USER root
-RUN printf '#!/bin/sh\\nexec /usr/local/bin/agent-runner\\n' >/usr/local/bin/bun && \\
-    chmod 755 /usr/local/bin/bun
-USER node
-"""
+def nanoclaw_options(session):
+    """The mounts and the entry point of a NanoClaw v2 host; its source is mounted, too."""
+    group, state, source = (session.base / name for name in ("group", "state", "source"))
+    for folder in (group, state, source):
+        folder.mkdir()
+        if os.getuid() == 0:
+            os.chown(folder, 1000, 1000)
+    config = session.base / "container.json"
+    config.write_text(json.dumps({"provider": "mock", "assistantName": "Andy"}))
+    return ["--rm", "-e", "TZ=America/New_York", "--entrypoint", "bash",
+            "-v", f"{session.workspace}:/workspace", "-v", f"{group}:/workspace/agent",
+            "-v", f"{config}:/workspace/agent/container.json:ro",
+            "-v", f"{state}:/home/node/.claude", "-v", f"{source}:/app/src:ro"]
+
+
+HOST_COMMAND = ["-c", "exec bun run /app/src/index.ts"]
+INITIALIZE = {"jsonrpc": "2.0", "id": 1, "method": "initialize",
+              "params": {"protocolVersion": "2025-11-25", "capabilities": {},
+                         "clientInfo": {"name": "test", "version": "1"}}}
+SEND = {"jsonrpc": "2.0", "id": 2, "method": "tools/call",
+        "params": {"name": "send_message", "arguments": {"text": "by a tool"}}}
 
 
 def test_as_an_unmodified_nanoclaw_host_runs_it(make_session):
-    session = make_session()
-    with tempfile.TemporaryDirectory() as folder:
-        dockerfile = pathlib.Path(folder) / "Dockerfile"
-        dockerfile.write_text(UNDER_THE_NAME_OF_BUN, encoding="ascii")
-        built = podman("build", "--network=host", "-t", "localhost/under-the-name-of-bun", folder)
-    assert built.returncode == 0, built.stderr
-    with Container("-c", "exec bun run /app/src/index.ts", image="localhost/under-the-name-of-bun",
-                   options=["--rm", "--entrypoint", "bash", "-v", f"{session.workspace}:/workspace"]
-                   ) as container:
+    session = make_session(provider=None)
+    with Container(*HOST_COMMAND, options=nanoclaw_options(session)) as container:
         answers(session)
         assert process_name(container.pid()) == "agent-runner"
         assert status(container.pid())["NSpid"][-1] == "1"
+        health = container.exec("agent-runner", "--healthcheck")
+        assert health.returncode == 0, health.stdout
+        assert "mode session" in health.stdout
+
+
+def test_the_tools_in_a_nanoclaw_container(make_session):
+    session = make_session(provider=None)
+    with Container(*HOST_COMMAND, options=nanoclaw_options(session)) as container:
+        answers(session)
+        lines = "".join(json.dumps(line) + "\n" for line in (INITIALIZE, SEND))
+        done = podman("exec", "-i", container.id, "bun", "run", "/app/src/mcp-tools/index.ts",
+                      stdin=None, input=lines)
+        results = [json.loads(line)["result"] for line in done.stdout.splitlines()]
+        assert results[0]["serverInfo"]["name"] == "nanoclaw"
+        assert "isError" not in results[1], results[1]
+        assert session.wait_answer("by a tool").seq % 2 == 1
+        text = container.exec("bun", "/app/src/compact-instructions.ts").stdout
+        assert '"casa"' in text
+
+
+@pytest.mark.parametrize("client", [["ncl"], ["bun", "/app/src/cli/ncl.ts"]])
+def test_ncl_in_a_nanoclaw_container(make_session, client):
+    session = make_session(provider=None)
+    with Container(*HOST_COMMAND, options=nanoclaw_options(session)) as container:
+        answers(session)
+        with subprocess.Popen([podman_path(), QUIET, "exec", container.id, *client, "groups", "list"],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as ncl:
+            row = session.wait(lambda: next((a for a in session.answers() if a.kind == "system"), None),
+                               "the command")
+            request = json.loads(row.content)
+            assert request["command"] == "groups-list"
+            session.add({"type": "cli_response", "requestId": request["requestId"],
+                         "frame": {"id": request["requestId"], "ok": True,
+                                   "data": [{"name": "casa", "members": 3}]}}, kind="system")
+            out, _ = ncl.communicate(timeout=30)
+        assert ncl.returncode == 0 and out.splitlines()[2].split() == ["casa", "3"], out
+
+
+def test_another_bun_is_named_or_missed():
+    done = run("bun", "--version")
+    assert done.returncode == 127 and len(done.stderr.splitlines()) == 1, done.stderr
+    done = run("bun", "a", "b", options=["-e", "AGENT_REAL_BUN=/bin/echo"])
+    assert (done.returncode, done.stdout) == (0, "a b\n"), done.stderr
 
 
 def test_no_mount_is_said_in_one_line():
