@@ -29,7 +29,7 @@ static void assert_composed(const char *assistant, const struct inbound_destinat
 	cleanup_strbuf struct strbuf out = STRBUF_EMPTY;
 	const char *rest;
 
-	assert_int_equal(instructions_compose(assistant, d, &out), 0);
+	assert_int_equal(instructions_compose(assistant, d, NULL, &out), 0);
 	assert_true(utf8_is_valid(out.data, out.len));
 	/* What is the same for everybody is looked at elsewhere. */
 	rest = strstr(out.data, "\n- Text outside of such a block");
@@ -140,7 +140,7 @@ static void test_a_name_is_shown_as_it_is_to_be_written(void **state)
 	const char *example;
 
 	(void)state;
-	assert_int_equal(instructions_compose(NULL, &d, &out), 0);
+	assert_int_equal(instructions_compose(NULL, &d, NULL, &out), 0);
 	example = strstr(out.data, "    <message");
 	assert_non_null(example);
 	assert_int_equal(dispatch_parse(example, strcspn(example, "\n"), &parts), 0);
@@ -185,7 +185,11 @@ static void test_rules(void **state)
 		"- `to` is one of the names listed here, spelled exactly so.\n",
 		"- Answer where the message came from: the `from` of the `<message>`, `<task>` or\n"
 		"  `<webhook>` that you are answering is the name to put into `to`,",
-		"with the tool `send_message`, which does the same in\n  the midst of your work.",
+		"Before work that takes a while,\n  say so in a short block first, or with the "
+		"tool "
+		"`send_message`, which does the\n  same in the midst of your work. Do not repeat "
+		"at "
+		"the end what you\n  have already sent.\n",
 		"- Notes to yourself go between `<internal>` and `</internal>`: never delivered",
 		"- If there is nothing to say, write no block.\n\n# Incoming messages\n\nMessages",
 		"Times are local, in the zone that\n`<context>` names.",
@@ -198,7 +202,7 @@ static void test_rules(void **state)
 	const char *at;
 
 	(void)state;
-	assert_int_equal(instructions_compose("Robin", &many, &out), 0);
+	assert_int_equal(instructions_compose("Robin", &many, "send_message", &out), 0);
 	at = out.data;
 	for (size_t i = 0; i < sizeof(facts) / sizeof(facts[0]); i++) {
 		at = strstr(at, facts[i]);
@@ -206,6 +210,25 @@ static void test_rules(void **state)
 			fail_msg("%s", facts[i]);
 	}
 	assert_string_equal(at, facts[sizeof(facts) / sizeof(facts[0]) - 1]);
+}
+
+/* Where the agent has no such tool, it is not told of one; its name may be another. */
+static void test_the_tool_that_sends(void **state)
+{
+	cleanup_strbuf struct strbuf without = STRBUF_EMPTY, with = STRBUF_EMPTY;
+
+	(void)state;
+	assert_int_equal(instructions_compose(NULL, &one, NULL, &without), 0);
+	assert_non_null(strstr(
+		without.data, "  say so in a short block first. Do not repeat at the end what you\n"
+			      "  have already sent.\n"));
+	assert_null(strstr(without.data, "tool"));
+	assert_int_equal(instructions_compose(NULL, &one, "my_send_message", &with), 0);
+	assert_non_null(strstr(with.data, ", or with the tool `my_send_message`, which"));
+	/* Nothing can be sent to nobody. */
+	strbuf_reset(&with);
+	assert_int_equal(instructions_compose(NULL, &none, "send_message", &with), 0);
+	assert_null(strstr(with.data, "send_message"));
 }
 
 static void assert_nudge(const struct inbound_destinations *d, const char *unknown,
@@ -304,6 +327,7 @@ int main(void)
 		cmocka_unit_test(test_a_name_is_shown_as_it_is_to_be_written),
 		cmocka_unit_test(test_long_names),
 		cmocka_unit_test(test_rules),
+		cmocka_unit_test(test_the_tool_that_sends),
 		cmocka_unit_test(test_nudge_without_a_block),
 		cmocka_unit_test(test_nudge_after_an_unknown_name),
 		cmocka_unit_test(test_nudge_after_a_long_name),

@@ -33,6 +33,7 @@ static int setup(void **state)
 	setenv("PATH", "/nonexistent", 1);
 	unsetenv("AGENT_CLAUDE_PATH");
 	unsetenv("CLAUDE_CODE_MAX_RETRIES");
+	unsetenv("CLAUDE_CODE_MCP_STARTUP_WAIT_MS");
 	*state = &world;
 	return 0;
 }
@@ -134,12 +135,18 @@ static bool holds(char *const *list, const char *text)
 	return false;
 }
 
-static bool has_prefix(char *const *list, const char *prefix)
+/* The first that begins so, NULL if none does. */
+static const char *find(char *const *list, const char *prefix)
 {
 	for (; *list; list++)
 		if (strncmp(*list, prefix, strlen(prefix)) == 0)
-			return true;
-	return false;
+			return *list;
+	return NULL;
+}
+
+static bool has_prefix(char *const *list, const char *prefix)
+{
+	return find(list, prefix) != NULL;
 }
 
 static void test_bare_query(void **state)
@@ -148,7 +155,7 @@ static void test_bare_query(void **state)
 	struct claude_launch launch;
 
 	(void)state;
-	assert_int_equal(claude_launch_init(&launch, "/x/claude", &query), 0);
+	assert_int_equal(claude_launch_init(&launch, "/x/claude", NULL, &query), 0);
 	assert_string_equal(launch.argv[0], "/x/claude");
 	assert_true(holds(launch.argv, "--output-format=stream-json"));
 	assert_true(holds(launch.argv, "--input-format=stream-json"));
@@ -158,6 +165,7 @@ static void test_bare_query(void **state)
 	assert_true(holds(launch.argv, "--replay-user-messages"));
 	assert_true(holds(launch.argv, "--include-partial-messages"));
 	assert_true(has_prefix(launch.argv, "--allowedTools=Bash,"));
+	assert_false(has_prefix(launch.argv, "--mcp-config"));
 	assert_true(has_prefix(launch.argv, "--disallowedTools=Cron"));
 	assert_false(has_prefix(launch.argv, "--model"));
 	assert_false(has_prefix(launch.argv, "--effort"));
@@ -182,7 +190,7 @@ static void test_full_query(void **state)
 	struct claude_launch launch;
 
 	(void)state;
-	assert_int_equal(claude_launch_init(&launch, "claude", &query), 0);
+	assert_int_equal(claude_launch_init(&launch, "claude", NULL, &query), 0);
 	assert_true(holds(launch.argv, "--model=claude-sonnet-4-6"));
 	assert_true(holds(launch.argv, "--effort=high"));
 	assert_true(holds(launch.argv, "--add-dir=/workspace/extra/a b"));
@@ -193,6 +201,30 @@ static void test_full_query(void **state)
 	claude_launch_deinit(&launch);
 }
 
+/* The tools of every server are allowed, by the name that the CLI gives them. */
+static void test_servers(void **state)
+{
+	json_t *servers = json_pack("{s:{}, s:{}}", "nanoclaw", "my files, 2");
+	const struct provider_query query = { .cwd = "/", .mcp_servers = servers };
+	struct claude_launch launch;
+	const char *allowed;
+
+	(void)state;
+	assert_int_equal(claude_launch_init(&launch, "claude", "/run/x/servers", &query), 0);
+	assert_true(holds(launch.argv, "--mcp-config=/run/x/servers"));
+	allowed = find(launch.argv, "--allowedTools=Bash,");
+	assert_non_null(allowed);
+	assert_string_equal(strstr(allowed, "Skill"), "Skill,mcp__nanoclaw__*,mcp__my_files__2__*");
+	claude_launch_deinit(&launch);
+	/* The file could not be written: there are none. */
+	assert_int_equal(claude_launch_init(&launch, "claude", NULL, &query), 0);
+	assert_false(has_prefix(launch.argv, "--mcp-config"));
+	allowed = find(launch.argv, "--allowedTools=Bash,");
+	assert_string_equal(strstr(allowed, "Skill"), "Skill");
+	claude_launch_deinit(&launch);
+	json_decref(servers);
+}
+
 static void test_environment(void **state)
 {
 	static const char *const env[] = { "CLAUDE_CODE_AUTO_COMPACT_WINDOW=1", NULL };
@@ -200,10 +232,11 @@ static void test_environment(void **state)
 	struct claude_launch launch;
 
 	(void)state;
-	assert_int_equal(claude_launch_init(&launch, "claude", &query), 0);
+	assert_int_equal(claude_launch_init(&launch, "claude", NULL, &query), 0);
 	assert_true(holds(launch.env, "CLAUDE_CODE_ENTRYPOINT=sdk-ts"));
 	assert_true(holds(launch.env, "CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS=1"));
 	assert_true(holds(launch.env, "CLAUDE_CODE_MAX_RETRIES=3"));
+	assert_true(holds(launch.env, "CLAUDE_CODE_MCP_STARTUP_WAIT_MS=2000"));
 	assert_true(holds(launch.env, "CLAUDE_CODE_AUTO_COMPACT_WINDOW=1"));
 	assert_false(holds(launch.env, "CLAUDE_CODE_AUTO_COMPACT_WINDOW=165000"));
 	assert_true(holds(launch.env, "CLAUDECODE"));
@@ -213,7 +246,7 @@ static void test_environment(void **state)
 	claude_launch_deinit(&launch);
 
 	setenv("CLAUDE_CODE_MAX_RETRIES", "9", 1);
-	assert_int_equal(claude_launch_init(&launch, "claude", &query), 0);
+	assert_int_equal(claude_launch_init(&launch, "claude", NULL, &query), 0);
 	assert_false(has_prefix(launch.env, "CLAUDE_CODE_MAX_RETRIES"));
 	claude_launch_deinit(&launch);
 }
@@ -230,6 +263,7 @@ int main(void)
 		TEST(test_found_nowhere),
 		TEST(test_bare_query),
 		TEST(test_full_query),
+		TEST(test_servers),
 		TEST(test_environment),
 	};
 
