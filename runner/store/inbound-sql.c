@@ -21,8 +21,8 @@ static const char *const inbound_sql_texts[] = {
 		" ORDER BY kind IS NOT 'system', seq IS NULL, seq, rid",
 	[INBOUND_SQL_NEXT_DUE] = "SELECT min(CAST(strftime('%s', process_after) AS INTEGER))"
 				 " FROM @messages_in WHERE status = 'pending'"
-				 " AND kind IS NOT 'system' AND id IS NOT NULL"
-				 " AND coalesce(\"trigger\", 1) != 0"
+				 " AND id IS NOT NULL"
+				 " AND (kind IS 'system' OR coalesce(\"trigger\", 1) != 0)"
 				 " AND datetime(process_after) > datetime('now')",
 	[INBOUND_SQL_ROW] = "SELECT rid, iif(typeof(seq) = 'integer'"
 			    " AND seq BETWEEN 0 AND :max_seq, seq, NULL),"

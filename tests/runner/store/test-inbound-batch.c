@@ -47,6 +47,8 @@ static enum inbound_pick pick(void *userdata, const struct inbound_row *row)
 		return INBOUND_TAKE_ONLY;
 	if (strcmp(row->kind, "aside") == 0)
 		return INBOUND_ASIDE;
+	if (strcmp(row->kind, "system") == 0)
+		return INBOUND_ASIDE;
 	return strcmp(row->kind, "leave") == 0 ? INBOUND_LEAVE : INBOUND_TAKE;
 }
 
@@ -141,9 +143,14 @@ static void test_rule(void **state)
 		{ "ccccw", 1, "e /  / a b c d" },
 		{ "ccwccwcc", 4, "c d e f /  / a b" },
 		{ "cwcwc", 3, "b c d /  / a" },
-		/* answers to tools take no part */
-		{ "ssw", 10, "c /  / " },
-		{ "sss", 10, " /  / " },
+		/* answers to tools come before everything, and bring no context */
+		{ "ssw", 10, "c / a b / " },
+		{ "sss", 10, " / a b c / " },
+		{ "wws", 1, "a / c /  +" },
+		{ "cws", 10, "a b / c / " },
+		{ "ccs", 10, " / c / " },
+		{ "os", 10, "a / b / " },
+		{ "was", 10, "a / c b / " },
 		/* beside the batch: counts for nothing, brings no context */
 		{ "awa", 10, "b / a c / " },
 		{ "cac", 10, " / b / " },

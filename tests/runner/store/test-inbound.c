@@ -43,8 +43,8 @@ static void test_due(void **state)
 	    "VALUES"
 	    " ('context', 16, 'chat', '', '', 0, 0), ('negative', 18, 'chat', '', '', -1, 0),"
 	    " ('on-wake', 20, 'task', '', '', 1, 1)");
-	assert_string_equal(due(false, &text), "pending odd-kind -context negative");
-	assert_string_equal(due(true, &text), "pending odd-kind -context negative on-wake");
+	assert_string_equal(due(false, &text), "system pending odd-kind -context negative");
+	assert_string_equal(due(true, &text), "system pending odd-kind -context negative on-wake");
 }
 
 static void test_order(void **state)
@@ -57,6 +57,19 @@ static void test_order(void **state)
 	    " (6, 'two', 2, 'chat', '', ''), (7, 'null-7', NULL, 'chat', '', ''),"
 	    " (4, 'hundred', 100, 'chat', '', '')");
 	assert_string_equal(due(false, &text), "two ten hundred null-7 null-9");
+}
+
+/* Answers that somebody waits for do not wait behind what is to be done; trigger does not matter. */
+static void test_system_rows_come_first(void **state)
+{
+	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
+
+	(void)state;
+	run("INSERT INTO messages_in (id, seq, kind, timestamp, content, \"trigger\") VALUES"
+	    " ('a', 2, 'chat', '', '', 1), ('b', 4, 'system', '', '', 0),"
+	    " ('c', NULL, 'system', '', '', 1), ('d', 6, 'task', '', '', 0),"
+	    " ('e', 8, 'system', '', '', 1), ('f', NULL, 'chat', '', '', 1)");
+	assert_string_equal(due(false, &text), "b e c a -d f");
 }
 
 static void test_process_after(void **state)
@@ -117,8 +130,12 @@ static void test_next_due(void **state)
 	    " ('garbage', 'chat', '', '', 'abc', 'pending', 1),"
 	    " ('done', 'chat', '', '', '2900-01-01', 'completed', 1),"
 	    " ('context', 'chat', '', '', '2900-01-01', 'pending', 0),"
-	    " ('answer', 'system', '', '', '2900-01-01', 'pending', 1)");
+	    " ('old answer', 'system', '', '', '2900-01-01', 'completed', 1)");
 	assert_int_equal(next_due(), -1);
+	/* One that was taken up by a container that died is put off like any other. */
+	run("INSERT INTO messages_in (id, kind, timestamp, content, process_after, \"trigger\")"
+	    " VALUES ('answer', 'system', '', '', '2999-02-01', 0)");
+	assert_int_equal(next_due(), 32474822400000);
 	run("INSERT INTO messages_in (id, kind, timestamp, content, process_after) VALUES"
 	    " ('late', 'chat', '', '', '2999-01-01'),"
 	    " ('soon', 'task', '', '', '2950-06-01T12:00:00.500+02:00')");
@@ -449,6 +466,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_due, setup_schema, teardown),
 		cmocka_unit_test_setup_teardown(test_order, setup_schema, teardown),
+		cmocka_unit_test_setup_teardown(test_system_rows_come_first, setup_schema,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_process_after, setup_schema, teardown),
 		cmocka_unit_test_setup_teardown(test_next_due, setup_schema, teardown),
 		cmocka_unit_test_setup_teardown(test_row, setup_schema, teardown),
