@@ -24,6 +24,16 @@ static bool known(void *userdata, const char *word)
 	return strcmp(word, "/mine") == 0;
 }
 
+static char tools[] = "tools";
+
+/* A tool waits for the rows whose id says so. */
+static bool is_awaited(void *userdata, const struct inbound_row *row)
+{
+	assert_ptr_equal(userdata, tools);
+	assert_string_equal(row->kind, "system");
+	return strncmp(row->id, "awaited", strlen("awaited")) == 0;
+}
+
 static int setup(void **state)
 {
 	static struct world world;
@@ -42,6 +52,8 @@ static int setup(void **state)
 		.limit = 10,
 		.commands_known = true,
 		.known = known,
+		.is_awaited = is_awaited,
+		.awaited_userdata = tools,
 	};
 	*state = w;
 	return 0;
@@ -84,10 +96,8 @@ static const char *const commands[] = {
 };
 
 static const char *const reasons[] = {
-	[INBOX_TASK] = "task",
-	[INBOX_STOP] = "stop",
-	[INBOX_UNKNOWN_KIND] = "unknown",
-	[INBOX_OVERSIZE] = "oversize",
+	[INBOX_SYSTEM] = "system",	  [INBOX_TASK] = "task",	 [INBOX_STOP] = "stop",
+	[INBOX_UNKNOWN_KIND] = "unknown", [INBOX_OVERSIZE] = "oversize",
 };
 
 /* "command:a b|c=why|more": the batch, what is beside it, whether there is more. */
@@ -149,7 +159,7 @@ static void test_kinds(void **state)
 	receive_kind(w, "e", "webhook", "not JSON");
 	receive_kind(w, "f", "", "{}");
 	receive_kind(w, "g", "Chat", "{}");
-	assert_string_equal(look(w), "a b d e|f=unknown|g=unknown");
+	assert_string_equal(look(w), "a b d e|c=system|f=unknown|g=unknown");
 	assert_int_equal(w->look.destinations.count, 1);
 	acknowledge(w);
 	assert_string_equal(look(w), "");
@@ -306,6 +316,64 @@ static void test_a_full_turn_takes_nothing(void **state)
 	assert_string_equal(look(w), "|u=unknown|more");
 }
 
+/* They count for nothing, wait for nothing, and mean something without a trigger, too. */
+static void test_rows_of_kind_system(void **state)
+{
+	struct world *w = *state;
+
+	w->view.limit = 1;
+	receive(w, "a", "/clear");
+	receive(w, "b", "hello");
+	receive_kind(w, "c", "system", "{\"text\":\"/stop\"}");
+	receive_kind(w, "d", "system", "not JSON");
+	database_exec(w->inbound, "UPDATE messages_in SET \"trigger\" = 0 WHERE id = 'd'");
+	assert_string_equal(look(w), "clear:a|c=system|d=system|more");
+	w->view.turn_is_active = true;
+	assert_string_equal(look(w), "|c=system|d=system|more");
+	acknowledge(w);
+	assert_string_equal(look(w), "|more");
+	database_exec(w->inbound, "DELETE FROM messages_in");
+	receive_kind(w, "e", "system", "{}");
+	database_exec(w->inbound, "UPDATE messages_in SET content = zeroblob(16777217)");
+	assert_string_equal(look(w), "|e=system");
+}
+
+/* What answers a tool gets through; what nobody waits for may have to be told to the agent. */
+static void test_a_full_turn_and_rows_of_kind_system(void **state)
+{
+	struct world *w = *state;
+
+	w->view.turn_is_active = w->view.turn_is_full = true;
+	receive_kind(w, "late", "system", "{}");
+	receive_kind(w, "awaited-1", "system", "{}");
+	receive_kind(w, "awaited-2", "system", "{}");
+	assert_string_equal(look(w), "|awaited-1=system|awaited-2=system|more");
+	w->view.turn_is_full = false;
+	assert_string_equal(look(w), "|late=system|awaited-1=system|awaited-2=system");
+}
+
+/* Told with messages for the agent only. */
+static void test_failed_deliveries(void **state)
+{
+	struct world *w = *state;
+
+	database_exec(w->inbound, "INSERT INTO delivered VALUES ('out-1', NULL, 'failed', ''),"
+				  " ('out-2', 'p-2', 'delivered', ''),"
+				  " ('out-3', NULL, 'failed', '')");
+	receive_kind(w, "s", "system", "{}");
+	assert_string_equal(look(w), "|s=system");
+	assert_int_equal(w->look.failures.count, 0);
+	receive(w, "a", "hello");
+	assert_string_equal(look(w), "a|s=system");
+	assert_int_equal(w->look.failures.count, 2);
+	assert_string_equal(w->look.failures.ids[0], "out-3");
+	assert_string_equal(w->look.failures.ids[1], "out-1");
+	assert_int_equal(w->look.failures.newest, 3);
+	w->view.failures_seen = 3;
+	assert_string_equal(look(w), "a|s=system");
+	assert_int_equal(w->look.failures.count, 0);
+}
+
 static void test_scripts(void **state)
 {
 	struct world *w = *state;
@@ -392,6 +460,9 @@ int main(void)
 		CASE(test_stop_without_a_turn_is_a_message),
 		CASE(test_stop_is_seen_behind_what_waits),
 		CASE(test_a_full_turn_takes_nothing),
+		CASE(test_rows_of_kind_system),
+		CASE(test_a_full_turn_and_rows_of_kind_system),
+		CASE(test_failed_deliveries),
 		CASE(test_scripts),
 		CASE(test_a_script_waits_behind_a_command),
 		CASE(test_context),
