@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/number.h"
 #include "common/table.h"
+#include "runner/config-server.h"
 #include "runner/io/json.h"
 #include "runner/mcp/tools.h"
 
@@ -184,48 +185,29 @@ static int config_apply_keys(struct config *config, const char *path, const json
 
 /* MCP servers */
 
-static bool config_is_strings(const json_t *array)
+/* One server; what is wrong with it is a warning, and leaves it out. 0 or -ENOMEM. */
+static int config_apply_server(struct config *config, const char *path, const char *name,
+			       const json_t *server)
 {
-	const json_t *value;
-	size_t i;
+	const char *fault = "has an empty name, or one that is too long";
+	json_t *checked = NULL;
+	int r = -EINVAL;
 
-	json_array_foreach(array, i, value) if (!json_is_string(value)) return false;
-	return json_is_array(array);
+	if (*name && strlen(name) <= CONFIG_SERVER_NAME_MAX)
+		r = config_server_read(server, &checked, &fault);
+	if (r == 0)
+		return json_object_set_new(config->mcp_servers, name, checked) < 0 ? -ENOMEM : 0;
+	if (r == -ENOMEM)
+		return r;
+	config_warn(config, "%s: the MCP server \"%.64s\" %s: left out", path, name, fault);
+	return 0;
 }
 
-static bool config_is_variables(json_t *object)
-{
-	const json_t *value;
-	const char *name;
-
-	json_object_foreach(object, name, value) if (!json_is_string(value)) return false;
-	return json_is_object(object);
-}
-
-/* What is wrong with the description of a server; NULL: nothing. */
-static const char *config_server_fault(const json_t *server)
-{
-	const json_t *args = json_member(server, "args");
-	json_t *env = json_member(server, "env");
-	const char *command = json_member_string(server, "command");
-	const char *url = json_member_string(server, "url");
-
-	if (!json_is_object(server))
-		return "must be an object";
-	if (!(command && *command) && !(url && *url))
-		return "needs a \"command\" or a \"url\"";
-	if (args && !config_is_strings(args))
-		return "\"args\" must be an array of strings";
-	if (env && !config_is_variables(env))
-		return "\"env\" must be an object of strings";
-	return NULL;
-}
-
-/* What is well formed of mcpServers; the rest is a warning, and left out. */
 static int config_apply_servers(struct config *config, const char *path, const json_t *root)
 {
 	json_t *servers = json_member(root, "mcpServers"), *server;
-	const char *name, *fault;
+	const char *name;
+	int r;
 
 	config->mcp_servers = json_object();
 	if (!config->mcp_servers)
@@ -235,16 +217,20 @@ static int config_apply_servers(struct config *config, const char *path, const j
 			    path, config_type_name(servers));
 	json_object_foreach(servers, name, server)
 	{
-		fault = config_server_fault(server);
-		if (!fault && (*name == '\0' || strlen(name) > CONFIG_SERVER_NAME_MAX))
-			fault = "has an empty name, or one that is too long";
-		if (fault)
-			config_warn(config, "%s: the MCP server \"%.64s\" %s: left out", path, name,
-				    fault);
-		else if (json_object_set(config->mcp_servers, name, server) < 0)
-			return -ENOMEM;
+		r = config_apply_server(config, path, name, server);
+		if (r < 0)
+			return r;
 	}
 	return 0;
+}
+
+static bool config_is_strings(const json_t *array)
+{
+	const json_t *value;
+	size_t i;
+
+	json_array_foreach(array, i, value) if (!json_is_string(value)) return false;
+	return json_is_array(array);
 }
 
 static int config_apply_tools(struct config *config, const char *path, const json_t *root)

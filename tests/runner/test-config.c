@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runner/io/json.h"
 #include "tests/capture.h"
 #include "tests/folder.h"
 #include "tests/test.h"
@@ -63,6 +64,10 @@ static void assert_defaults(const struct config *config)
 	assert_string_equal(config->model, "");
 	assert_string_equal(config->effort, "");
 	assert_int_equal(config->max_messages, 10);
+	assert_string_equal(config->mcp_server_name, "nanoclaw");
+	assert_string_equal(config->mcp_tool_prefix, "");
+	assert_null(config->mcp_tools);
+	assert_int_equal(json_object_size(config->mcp_servers), 0);
 	assert_true(config->use_inotify);
 	assert_int_equal(config->poll_idle_ms, 1000);
 	assert_int_equal(config->poll_active_ms, 500);
@@ -83,7 +88,8 @@ static void test_nothing_set_means_defaults(void **state)
 {
 	static const char *const files[] = {
 		"{}",
-		"{\"unknown\": [1, {}], \"mcpServers\": {\"a\": {\"command\": \"b\"}}}",
+		"{\"unknown\": [1, {}], \"mcpServers\": {}, \"mcpServerName\": \"\"}",
+		"{\"mcpServers\": null, \"mcpTools\": null, \"mcpToolPrefix\": null}",
 		"{\"provider\": \"\", \"model\": null, \"maxMessagesPerPrompt\": null}",
 	};
 
@@ -130,6 +136,29 @@ static void test_wrong_types(void **state)
 		  ": \"agentGroupId\" must be a string, found a fraction: using \"\"\n" },
 		{ "{\"provider\": \"mock\\u0000x\"}",
 		  ": \"provider\" must be a text without NUL characters: using \"claude\"\n" },
+		{ "{\"mcpServerName\": 7}",
+		  ": \"mcpServerName\" must be a string, found an integer: using \"nanoclaw\"\n" },
+		{ "{\"mcpServerName\": \"nano claw\"}",
+		  ": \"mcpServerName\" must be of at most 40 letters, digits, _ and -: using "
+		  "\"nanoclaw\"\n" },
+		{ "{\"mcpServerName\": \"n\u00e4no\"}",
+		  ": \"mcpServerName\" must be of at most 40 letters, digits, _ and -: using "
+		  "\"nanoclaw\"\n" },
+		{ "{\"mcpToolPrefix\": \"x0123456789x0123456789x0123456789x0123456\"}",
+		  ": \"mcpToolPrefix\" must be of at most 40 letters, digits, _ and -: using "
+		  "\"\"\n" },
+		{ "{\"mcpServers\": []}",
+		  ": \"mcpServers\" must be an object, found an array: left out\n" },
+		{ "{\"mcpServers\": {\"a\": 7}}",
+		  ": the MCP server \"a\" must be an object: left out\n" },
+		{ "{\"mcpServers\": {\"\": {\"command\": \"b\"}}}",
+		  ": the MCP server \"\" has an empty name, or one that is too long: left out\n" },
+		{ "{\"mcpServers\": {\"a\": {\"command\": \"b\", \"args\": \"c\"}}}",
+		  ": the MCP server \"a\" needs \"args\" to be an array of strings: left out\n" },
+		{ "{\"mcpTools\": \"send_message\"}",
+		  ": \"mcpTools\" must be an array of strings: using all tools\n" },
+		{ "{\"mcpTools\": [\"send_message\", 7]}",
+		  ": \"mcpTools\" must be an array of strings: using all tools\n" },
 		{ "{\"maxMessagesPerPrompt\": \"20\"}",
 		  ": \"maxMessagesPerPrompt\" must be an integer from 1 to 1000, found a string: "
 		  "using 10\n" },
@@ -161,6 +190,41 @@ static void test_the_rest_of_the_file_counts(void **state)
 
 	(void)state;
 	assert_string_equal(config->provider, "mock");
+}
+
+static void test_servers(void **state)
+{
+	cleanup_config struct config *config =
+		load("{\"mcpServers\": {\"one\": {\"command\": \"a\", \"args\": [\"b\"],"
+		     " \"env\": {\"C\": \"d\"}, \"odd\": 1}, \"two\": {},"
+		     " \"three\": {\"url\": \"https://x\"}}}",
+		     ": the MCP server \"two\" needs a \"command\" or a \"url\": left out\n");
+	cleanup_json json_t *expected =
+		json_pack("{s:{s:s, s:[s], s:{s:s}}, s:{s:s, s:s}}", "one", "command", "a", "args",
+			  "b", "env", "C", "d", "three", "type", "http", "url", "https://x");
+
+	(void)state;
+	assert_true(json_equal(config->mcp_servers, expected));
+}
+
+static void test_tools(void **state)
+{
+	cleanup_config struct config *some =
+		load("{\"mcpServerName\": \"My_claw-2\", \"mcpToolPrefix\": "
+		     "\"x0123456789x0123456789x0123456789x012345\","
+		     " \"mcpTools\": [\"send_file\", \"send_message\", \"dance\"]}",
+		     ": \"mcpTools\": there is no tool \"dance\"\n");
+	cleanup_config struct config *none = load("{\"mcpTools\": []}", "");
+
+	(void)state;
+	assert_string_equal(some->mcp_server_name, "My_claw-2");
+	assert_string_equal(some->mcp_tool_prefix, "x0123456789x0123456789x0123456789x012345");
+	assert_string_equal(some->mcp_tools[0], "send_file");
+	assert_string_equal(some->mcp_tools[1], "send_message");
+	assert_string_equal(some->mcp_tools[2], "dance");
+	assert_null(some->mcp_tools[3]);
+	assert_non_null(none->mcp_tools);
+	assert_null(none->mcp_tools[0]);
 }
 
 static void test_not_json(void **state)
@@ -303,6 +367,8 @@ int main(void)
 		CASE(test_every_key),
 		CASE(test_wrong_types),
 		CASE(test_the_rest_of_the_file_counts),
+		CASE(test_servers),
+		CASE(test_tools),
 		CASE(test_not_json),
 		CASE(test_a_folder_in_its_place),
 		CASE(test_provider_of_the_environment),
