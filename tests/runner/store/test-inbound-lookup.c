@@ -65,14 +65,77 @@ static void test_delivered_id(void **state)
 	assert_delivered("m-4", "");
 }
 
+/* The failures after the one that was seen, newest first, and what is to be seen the next time. */
+static void assert_failures(int64_t seen, const char *expected, int64_t newest)
+{
+	struct inbound *inbound = look();
+	struct inbound_failures failures;
+	char text[256] = "";
+	size_t used = 0;
+
+	assert_int_equal(inbound_failures(inbound, seen, &failures, NULL), 0);
+	for (size_t i = 0; i < failures.count; i++)
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s", i ? " " : "",
+					 failures.ids[i]);
+	assert_string_equal(text, expected);
+	assert_int_equal(failures.newest, newest);
+	inbound_failures_deinit(&failures);
+	assert_int_equal(failures.count, 0);
+	inbound_failures_deinit(&failures);
+	inbound_close(inbound);
+}
+
+static void test_failures(void **state)
+{
+	(void)state;
+	assert_failures(0, "", 0);
+	assert_failures(7, "", 0);
+	run("INSERT INTO delivered (rowid, message_out_id, status, delivered_at) VALUES"
+	    " (1, 'a', 'delivered', ''), (3, 'c', 'failed', ''), (2, 'b', 'failed', ''),"
+	    " (5, NULL, 'failed', ''), (6, 'f', 'delivered', ''), (7, 'g', 'failed', '')");
+	assert_failures(0, "g c b", 7);
+	assert_failures(2, "g c", 7);
+	assert_failures(3, "g", 7);
+	assert_failures(7, "", 7);
+	/* The one that was seen is gone. */
+	assert_failures(6, "g", 7);
+	assert_failures(1, "g c b", 7);
+}
+
+/* The host began the file anew: its numbers begin anew, too. */
+static void test_failures_of_a_new_file(void **state)
+{
+	(void)state;
+	run("INSERT INTO delivered (rowid, message_out_id, status, delivered_at) VALUES"
+	    " (3, 'c', 'failed', ''), (4, 'd', 'failed', '')");
+	assert_failures(9, "d c", 4);
+	assert_failures(4, "", 4);
+}
+
+static void test_many_failures(void **state)
+{
+	(void)state;
+	run("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30)"
+	    " INSERT INTO delivered (rowid, message_out_id, status, delivered_at)"
+	    " SELECT i, 'm' || i, 'failed', '' FROM n");
+	assert_failures(0, "m30 m29 m28 m27 m26 m25 m24 m23 m22 m21", 30);
+	assert_failures(5, "m30 m29 m28 m27 m26 m25 m24 m23 m22 m21", 30);
+	assert_failures(20, "m30 m29 m28 m27 m26 m25 m24 m23 m22 m21", 30);
+	assert_failures(21, "m30 m29 m28 m27 m26 m25 m24 m23 m22", 30);
+	assert_failures(99, "m30 m29 m28 m27 m26 m25 m24 m23 m22 m21", 30);
+}
+
 static void test_older_host(void **state)
 {
 	(void)state;
 	run("CREATE TABLE messages_in (id, content); INSERT INTO messages_in VALUES ('a', '')");
 	assert_found(2, "");
 	assert_delivered("m-1", "");
+	assert_failures(0, "", 0);
 	run("CREATE TABLE delivered (message_out_id TEXT); INSERT INTO delivered VALUES ('m-1')");
 	assert_delivered("m-1", "");
+	/* It wrote down what was delivered only. */
+	assert_failures(0, "", 0);
 }
 
 int main(void)
@@ -80,6 +143,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_find, setup_schema, teardown),
 		cmocka_unit_test_setup_teardown(test_delivered_id, setup_schema, teardown),
+		cmocka_unit_test_setup_teardown(test_failures, setup_schema, teardown),
+		cmocka_unit_test_setup_teardown(test_failures_of_a_new_file, setup_schema,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_many_failures, setup_schema, teardown),
 		cmocka_unit_test_setup_teardown(test_older_host, setup, teardown),
 	};
 
