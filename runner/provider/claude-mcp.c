@@ -5,13 +5,15 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/fd.h"
 #include "runner/io/json.h"
 
-#define CLAUDE_MCP_FILE "mcp-servers.json"
+#define CLAUDE_MCP_FILE	 "mcp-servers.json"
+#define CLAUDE_MCP_PLAIN "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 
 static int claude_mcp_write_file(const char *path, const struct strbuf *text, struct err *err)
 {
@@ -68,6 +70,19 @@ int claude_mcp_write(const struct provider_query *query, char **ret_path, struct
 	return r;
 }
 
+/* As the CLI spells names: each unit of UTF-16 that is not plain becomes a _. */
+static void claude_mcp_append_name(const char *name, struct strbuf *out)
+{
+	for (const char *c = name; *c; c++) {
+		unsigned char byte = (unsigned char)*c;
+
+		if (strchr(CLAUDE_MCP_PLAIN, *c))
+			strbuf_putc(out, *c);
+		else if (byte < 0x80 || byte >= 0xc0)
+			strbuf_puts(out, byte >= 0xf0 ? "__" : "_");
+	}
+}
+
 int claude_mcp_append_patterns(const json_t *servers, struct strbuf *out)
 {
 	/* jansson iterates over what it does not change, but takes no const. */
@@ -77,13 +92,7 @@ int claude_mcp_append_patterns(const json_t *servers, struct strbuf *out)
 	json_object_foreach(object, name, server)
 	{
 		strbuf_puts(out, ",mcp__");
-		for (const char *c = name; *c; c++) {
-			bool is_plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
-					(*c >= '0' && *c <= '9') || *c == '_' || *c == '-';
-
-			/* As the CLI itself spells names. */
-			strbuf_putc(out, is_plain ? *c : '_');
-		}
+		claude_mcp_append_name(name, out);
 		strbuf_puts(out, "__*");
 	}
 	return out->error;
