@@ -20,7 +20,7 @@ static void test_initialize(void **state)
 			    "\"appendSystemPrompt\":\"You are \\\"Robin\\\".\\nBe kind.\"}}\n");
 }
 
-static void test_interrupt_and_cancel(void **state)
+static void test_requests(void **state)
 {
 	cleanup_strbuf struct strbuf line = STRBUF_EMPTY;
 
@@ -29,6 +29,11 @@ static void test_interrupt_and_cancel(void **state)
 	assert_string_equal(line.data,
 			    "{\"type\":\"control_request\",\"request_id\":\"x\",\"request\":"
 			    "{\"subtype\":\"interrupt\"}}\n");
+	strbuf_reset(&line);
+	claude_line_mcp_status(&line, "m");
+	assert_string_equal(line.data,
+			    "{\"type\":\"control_request\",\"request_id\":\"m\",\"request\":"
+			    "{\"subtype\":\"mcp_status\"}}\n");
 	strbuf_reset(&line);
 	claude_line_cancel(&line, "c", "u-1");
 	assert_string_equal(line.data,
@@ -64,7 +69,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_initialize),
-		cmocka_unit_test(test_interrupt_and_cancel),
+		cmocka_unit_test(test_requests),
 		cmocka_unit_test(test_user),
 		cmocka_unit_test(test_refuse),
 	};

@@ -38,6 +38,13 @@ static void on_request(void *userdata, const char *id, const char *subtype)
 	strbuf_printf(&w->log, "request %s %s|", id, subtype);
 }
 
+static void on_server(void *userdata, const char *name, const char *status)
+{
+	struct world *w = userdata;
+
+	strbuf_printf(&w->log, "server %s %s|", name, status);
+}
+
 static void on_init(void *userdata, const char *conversation)
 {
 	struct world *w = userdata;
@@ -113,6 +120,7 @@ static int setup(void **state)
 	static const struct claude_wire_events events = {
 		.answer = on_answer,
 		.request = on_request,
+		.server = on_server,
 		.init = on_init,
 		.text = on_text,
 		.tool_start = on_tool_start,
@@ -488,6 +496,27 @@ static void test_control(void **state)
 				     "answer initialize: no|answer x: refused without a reason|");
 }
 
+/* At the beginning of each turn, and when it was asked. */
+static void test_servers(void **state)
+{
+	struct world *w = *state;
+	cleanup_json json_t *servers = NULL;
+	static const char list[] = "[{\"name\":\"a\",\"status\":\"failed\",\"error\":\"ENOENT\"}]";
+
+	line(w, "{\"type\":\"system\",\"subtype\":\"init\",\"session_id\":\"12\",\"mcp_servers\":"
+		"[{\"name\":\"a b\",\"status\":\"connected\"},{\"name\":\"c\"},7,null,[],"
+		"{\"status\":\"failed\"},{\"name\":7,\"status\":\"failed\"},"
+		"{\"name\":\"d\",\"status\":\"needs-auth\"}]}");
+	line(w, "{\"type\":\"system\",\"subtype\":\"init\",\"mcp_servers\":{\"a\":1}}");
+	line(w, "{\"type\":\"system\",\"subtype\":\"init\",\"mcp_servers\":null}");
+	claude_wire_servers(w->wire, NULL);
+	assert_string_equal(said(w), "server a b connected|server d needs-auth|init 2|");
+	strbuf_reset(&w->log);
+	assert_int_equal(json_parse(list, strlen(list), &servers, NULL), 0);
+	claude_wire_servers(w->wire, servers);
+	assert_string_equal(said(w), "server a failed|");
+}
+
 static void test_odd_lines_are_ignored(void **state)
 {
 	static const char *const lines[] = {
@@ -574,6 +603,7 @@ int main(void)
 		TEST(test_half_a_message_is_raised_with_a_good_result),
 		TEST(test_events_of_a_subagent_hold_nothing_up),
 		TEST(test_control),
+		TEST(test_servers),
 		TEST(test_odd_lines_are_ignored),
 		TEST(test_result_without_words),
 		TEST(test_idle_ends_the_tasks_of_a_cli_that_does_not_list_them),

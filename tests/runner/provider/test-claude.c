@@ -93,6 +93,14 @@ static void on_result(void *userdata, const struct provider_result *result)
 	on_event(w);
 }
 
+static void on_server(void *userdata, const char *name, const char *status)
+{
+	struct world *w = userdata;
+
+	strbuf_printf(&w->log, "server %s %s|", name, status);
+	on_event(w);
+}
+
 static void on_compacted(void *userdata)
 {
 	struct world *w = userdata;
@@ -158,6 +166,7 @@ static void start_query(struct world *w, struct provider_query *query)
 		.tool_start = on_tool_start,
 		.tool_end = on_tool_end,
 		.result = on_result,
+		.server = on_server,
 		.compacted = on_compacted,
 		.activity = on_activity,
 		.exited = on_exited,
@@ -228,6 +237,68 @@ static void test_refusal_to_initialize(void **state)
 	wait_for(w, "exited ");
 	assert_string_equal(w->log.data,
 			    "exited unavailable Claude Code was killed by signal 15: too old|");
+}
+
+/* Asked as soon as it is ready, and told again with each turn. */
+static void test_servers(void **state)
+{
+	struct world *w = *state;
+	json_t *servers = json_pack("{s:{s:s}}", "nanoclaw", "command", "x");
+	struct provider_query query = { .mcp_servers = servers, .config_dir = w->cli.folder };
+	char argument[128];
+	char *list;
+
+	fake_cli_make(&w->cli,
+		      SCRIPT "printf '%s\\n' \"$@\" > seen; ready; take; say '{\"type\":"
+			     "\"control_response\",\"response\":{\"subtype\":\"success\","
+			     "\"request_id\":\"mcp-status\",\"response\":{\"mcpServers\":["
+			     "{\"name\":\"nanoclaw\",\"status\":\"connected\"},"
+			     "{\"name\":\"b\",\"status\":\"pending\"}]}}}'; user; "
+			     "say '{\"type\":\"system\",\"subtype\":\"init\",\"session_id\":\"s\","
+			     "\"mcp_servers\":[{\"name\":\"b\",\"status\":\"failed\"}]}'; take");
+	start_query(w, &query);
+	wait_for(w, "b pending|");
+	assert_string_equal(w->log.data, "ready|server nanoclaw connected|server b pending|");
+	push(w, 1, "hello");
+	wait_for(w, "init s|");
+	assert_non_null(strstr(w->log.data, "pending|server b failed|init s|"));
+	(void)snprintf(argument, sizeof(argument), "--mcp-config=%s/mcp-servers.json\n",
+		       w->cli.folder);
+	assert_true(saw(w, argument));
+	assert_true(saw(w, "{\"type\":\"control_request\",\"request_id\":\"mcp-status\","
+			   "\"request\":{\"subtype\":\"mcp_status\"}}\n"));
+	list = fake_cli_read(&w->cli, "mcp-servers.json");
+	assert_string_equal(list, "{\"mcpServers\":{\"nanoclaw\":{\"command\":\"x\"}}}\n");
+	free(list);
+	json_decref(servers);
+}
+
+/* A CLI that knows no such request is as good as any. */
+static void test_servers_are_not_told(void **state)
+{
+	struct world *w = *state;
+	json_t *servers = json_pack("{s:{s:s}}", "nanoclaw", "command", "x");
+	struct provider_query query = { .mcp_servers = servers, .config_dir = w->cli.folder };
+
+	fake_cli_make(&w->cli,
+		      SCRIPT "ready; take; say '{\"type\":\"control_response\",\"response\":"
+			     "{\"subtype\":\"error\",\"request_id\":\"mcp-status\",\"error\":"
+			     "\"unknown\"}}'; user; replay $u; result one; take");
+	start_query(w, &query);
+	push(w, 1, "hello");
+	wait_for(w, "one|");
+	assert_string_equal(w->log.data, "ready|result ok 1 one|");
+	json_decref(servers);
+}
+
+static void test_no_servers(void **state)
+{
+	struct world *w = *state;
+
+	start(w, SCRIPT "ready; user; replay $u; result one; take");
+	push(w, 1, "hello");
+	wait_for(w, "one|");
+	assert_false(saw(w, "mcp_status"));
 }
 
 static void test_pushes_wait_until_it_is_ready(void **state)
@@ -663,6 +734,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_initialize),
 		TEST(test_refusal_to_initialize),
+		TEST(test_servers),
+		TEST(test_servers_are_not_told),
+		TEST(test_no_servers),
 		TEST(test_pushes_wait_until_it_is_ready),
 		TEST(test_unknown_conversation),
 		TEST(test_conversation_is_told_when_it_changes),
