@@ -21,7 +21,7 @@ static struct {
 	struct call_context context;
 	struct inbound_destinations destinations; /* as the session last saw them */
 	struct call *call;			  /* the last one; NULL once it has ended */
-	char answer[4096];			  /* "ok: …" or "error: …"; "": none yet */
+	char answer[8192];			  /* "ok: …" or "error: …"; "": none yet */
 	char sent[1024];			  /* "to|text\n" each */
 	int write_result;     /* what services->write says; < 0: nothing is written */
 	bool writes_later;    /* rows are written by tool_commit() */
