@@ -184,6 +184,7 @@ static inline int tool_setup(void **state)
 	strcpy(tool.outbound_path, folder_file(&tool.folder, "outbound.db"));
 	tool.context = (struct call_context){
 		.workspace = tool.folder.path,
+		.agent_folder = tool.folder.path,
 		.inbound_path = tool.inbound,
 		.agent_group_id = "ag-1",
 		.awaited = awaited_new(),
