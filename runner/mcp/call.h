@@ -39,6 +39,7 @@ struct call_services {
 struct call_context {
 	struct loop *loop;
 	const char *workspace;
+	const char *agent_folder; /* where the agent works: its relative paths begin there */
 	const char *inbound_path;
 	const char *agent_group_id; /* "" if it is not known */
 	struct outbound *outbound;  /* for reading */

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "runner/mcp/tool-message.h"
 
-#include <string.h>
-
-#include "common/quote.h"
 #include "runner/io/json.h"
 #include "runner/mcp/tool-route.h"
 #include "runner/mcp/tool-row.h"
@@ -15,13 +12,6 @@ static void tool_message_tell(const struct call *call, const struct tool_route *
 	const struct call_context *context = call_context(call);
 
 	context->services->sent(context->userdata, route->name, text);
-}
-
-/* How an answer calls the place. */
-static const char *tool_message_place(const struct tool_route *route, char buffer[QUOTE_SIZE])
-{
-	return route->name ? quote(buffer, route->name, strlen(route->name))
-			   : "the chat of this session";
 }
 
 void tool_message_send(struct call *call, const json_t *arguments)
@@ -36,7 +26,7 @@ void tool_message_send(struct call *call, const json_t *arguments)
 	tool_route_apply(&route, &message);
 	tool_message_tell(call, &route, json_string_value(text));
 	tool_row_send(call, &message, json_pack("{s:O}", "text", text), "Sent to %s.",
-		      tool_message_place(&route, place));
+		      tool_route_place(&route, place));
 }
 
 /* A change of a message that stands in a chat already. */
@@ -82,5 +72,5 @@ void tool_message_card(struct call *call, const json_t *arguments)
 		      json_pack("{s:s, s:O, s:s}", "type", "card", "card",
 				json_member(arguments, "card"), "fallbackText",
 				fallback ? fallback : ""),
-		      "The card is sent to %s.", tool_message_place(&route, place));
+		      "The card is sent to %s.", tool_route_place(&route, place));
 }

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/quote.h"
 #include "common/strbuf.h"
 #include "common/table.h"
 #include "runner/message/route.h"
@@ -29,6 +28,12 @@ void tool_route_deinit(struct tool_route *route)
 	inbound_address_deinit(&route->address);
 	free(route->in_reply_to);
 	*route = (struct tool_route){ .name = NULL };
+}
+
+const char *tool_route_place(const struct tool_route *route, char buffer[QUOTE_SIZE])
+{
+	return route->name ? quote(buffer, route->name, strlen(route->name))
+			   : "the chat of this session";
 }
 
 void tool_route_apply(const struct tool_route *route, struct outbound_message *message)

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/quote.h"
 #include "runner/mcp/call.h"
 
 struct tool_route {
@@ -36,6 +37,9 @@ bool tool_route_session(struct call *call, struct tool_route *ret_route);
  */
 bool tool_route_target(struct call *call, int64_t seq, char **ret_platform_id,
 		       struct tool_route *ret_route);
+
+/* What an answer calls the place. */
+const char *tool_route_place(const struct tool_route *route, char buffer[QUOTE_SIZE]);
 
 /* Puts the route's columns into a row; they stay the route's. */
 void tool_route_apply(const struct tool_route *route, struct outbound_message *message);

@@ -21,7 +21,7 @@ static struct {
 	struct call_context context;
 	struct inbound_destinations destinations; /* as the session last saw them */
 	struct call *call;			  /* the last one; NULL once it has ended */
-	char answer[4096];			  /* "ok: …" or "error: …"; "": none yet */
+	char answer[8192];			  /* "ok: …" or "error: …"; "": none yet */
 	char sent[1024];			  /* "to|text\n" each */
 	int write_result;     /* what services->write says; < 0: nothing is written */
 	bool writes_later;    /* rows are written by tool_commit() */
@@ -184,6 +184,7 @@ static inline int tool_setup(void **state)
 	strcpy(tool.outbound_path, folder_file(&tool.folder, "outbound.db"));
 	tool.context = (struct call_context){
 		.workspace = tool.folder.path,
+		.agent_folder = tool.folder.path,
 		.inbound_path = tool.inbound,
 		.agent_group_id = "ag-1",
 		.awaited = awaited_new(),
