@@ -209,29 +209,55 @@ def test_as_a_nanoclaw_host_runs_it(make_session):
         assert (session.workspace / ".heartbeat").exists()
 
 
-# What docs/docker.md tells the operator of such a host to add to an image.
+# What docs/docker.md tells the operator of such a host to add to an image, in one that has a bun.
 UNDER_THE_NAME_OF_BUN = f"""
 FROM {IMAGE}
 USER root
-RUN printf '#!/bin/sh\\nexec /usr/local/bin/agent-runner\\n' >/usr/local/bin/bun && \\
-    chmod 755 /usr/local/bin/bun
+RUN rm /usr/local/bin/bun /usr/local/bin/ncl && \\
+    printf '#!/bin/sh\\necho "real: $*"\\n' >/usr/local/bin/bun && chmod 755 /usr/local/bin/bun
+RUN mv /usr/local/bin/bun /usr/local/bin/real-bun && cd /usr/local/bin && \\
+    ln -s agent-runner bun && ln -sf agent-runner ncl
+ENV AGENT_REAL_BUN=/usr/local/bin/real-bun
 USER node
 """
+DERIVED = "localhost/under-the-name-of-bun"
 
 
-def test_as_an_unmodified_nanoclaw_host_runs_it(make_session):
-    session = make_session()
-    with tempfile.TemporaryDirectory() as folder:
-        dockerfile = pathlib.Path(folder) / "Dockerfile"
-        dockerfile.write_text(UNDER_THE_NAME_OF_BUN, encoding="ascii")
-        built = podman("build", "--network=host", "-t", "localhost/under-the-name-of-bun", folder)
-    assert built.returncode == 0, built.stderr
-    with Container("-c", "exec bun run /app/src/index.ts", image="localhost/under-the-name-of-bun",
+def starts_by_bun(session, image):
+    """As an unmodified host starts it: PID 1 is us, and the image's health check finds it."""
+    with Container("-c", "exec bun run /app/src/index.ts", image=image,
                    options=["--rm", "--entrypoint", "bash", "-v", f"{session.workspace}:/workspace"]
                    ) as container:
         answers(session)
         assert process_name(container.pid()) == "agent-runner"
         assert status(container.pid())["NSpid"][-1] == "1"
+        check = container.exec("agent-runner", "--healthcheck")
+        assert check.returncode == 0, check.stdout
+        hook = container.exec("bun", "/app/src/compact-instructions.ts")
+        assert (hook.returncode, hook.stderr) == (0, "")
+        assert "<message to=" in hook.stdout
+        assert container.exec("ncl", "--help").stdout.startswith("Usage: ncl ")
+
+
+def test_as_an_unmodified_nanoclaw_host_runs_it(session):
+    starts_by_bun(session, IMAGE)
+
+
+def test_as_an_unmodified_nanoclaw_host_runs_its_own_image(session):
+    with tempfile.TemporaryDirectory() as folder:
+        dockerfile = pathlib.Path(folder) / "Dockerfile"
+        dockerfile.write_text(UNDER_THE_NAME_OF_BUN, encoding="ascii")
+        built = podman("build", "--network=host", "-t", DERIVED, folder)
+    assert built.returncode == 0, built.stderr
+    starts_by_bun(session, DERIVED)
+    done = run("bun", "test", "x.ts", image=DERIVED)
+    assert (done.returncode, done.stdout) == (0, "real: test x.ts\n"), done.stderr
+
+
+def test_without_a_real_bun():
+    done = run("bun", "test")
+    assert done.returncode == 127
+    assert done.stderr.endswith("there is no other bun in PATH; AGENT_REAL_BUN can name one\n")
 
 
 def test_no_mount_is_said_in_one_line():
