@@ -19,10 +19,13 @@ RUN apt-get update && \
 RUN { getent group 1000 >/dev/null || groupadd --gid 1000 node; } && \
 	{ getent passwd 1000 >/dev/null || \
 		useradd --uid 1000 --gid 1000 --create-home --shell /bin/bash node; } && \
-	install -d -o 1000 -g 1000 /home/node /workspace
+	install -d -o 1000 -g 1000 /home/node /workspace /workspace/group /workspace/extra
 ENV HOME=/home/node LANG=C.UTF-8
 WORKDIR /workspace
 COPY --from=build /out/usr/local/ /usr/local/
+# Hosts made for NanoClaw's own runner start it by this name; for what is not ours it becomes the
+# real bun, if one is installed.
+RUN ln -s agent-runner /usr/local/bin/bun
 
 ARG VERSION=unknown
 LABEL org.opencontainers.image.title="agent-runner" \

@@ -57,7 +57,7 @@ lint: ## Check format, layers, headers and mirrored tests
 	@status=0; for lint in tests/lint/*.sh; do sh $$lint || [ $$? -eq 77 ] || status=1; done; \
 	for lint in tests/lint/*.py; do $(PYTHON) $$lint || status=1; done; exit $$status
 
-install: build ## Install the binary and the man page below PREFIX (DESTDIR is kept to)
+install: build ## Install the binary, its link ncl and the man page below PREFIX (DESTDIR is kept to)
 	@meson configure build -Dprefix=$(PREFIX)
 	@meson install -C build
 

@@ -419,8 +419,11 @@ class Session:
     def command(self):
         return [str(runner_path()), "--workspace", str(self.workspace), *self.args]
 
-    def start(self, env=None, user=None):
-        """Starts the runner in session mode. user: (uid, gid) when the tests run as root."""
+    def start(self, env=None, user=None, command=None, stdin=subprocess.DEVNULL):
+        """
+        Starts the runner in session mode. user: (uid, gid) when the tests run as root; command:
+        how it is called instead.
+        """
         assert self.process is None or self.process.poll() is not None, "it runs already"
         uid, gid = user or (UID, GID)
         identity = {"user": uid, "group": gid, "extra_groups": []} if os.getuid() == 0 else {}
@@ -428,7 +431,7 @@ class Session:
         with open(self._errors[-1], "wb") as stderr, \
                 open(self.base / "stdout", "ab") as stdout:
             self.process = subprocess.Popen(
-                self.command(), stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr,
+                command or self.command(), stdin=stdin, stdout=stdout, stderr=stderr,
                 env={**self.env, **(env or {})}, cwd="/", **identity)
         return self
 
