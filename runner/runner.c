@@ -40,7 +40,7 @@ int runner_mcp(const struct runner_options *options)
 	if (r == 0)
 		return EXIT_CODE_OK;
 	log_error("mcp: %s", err.text);
-	if (r == -ENOENT)
+	if (r == -ENOENT || r == -ETIMEDOUT)
 		return EXIT_CODE_TEMPORARY;
 	return r == -EACCES ? EXIT_CODE_NO_PERMISSION : EXIT_CODE_FAILED;
 }

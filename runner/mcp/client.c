@@ -46,6 +46,9 @@ int client_connect(const char *workspace, int64_t timeout_ms, int *ret_fd, struc
 			return err_set(err, -ENOENT,
 				       "nobody listens at %s: the session loop is not running",
 				       path);
+		if (r == -EAGAIN)
+			return err_set(err, -ETIMEDOUT,
+				       "%s: the session loop accepts no connection", path);
 		return err_sys(err, r, "%s", path);
 	}
 	r = fd_set_nonblock(fd, true);

@@ -14,8 +14,8 @@
 
 /*
  * Connects to the loop of the workspace, within timeout_ms. 0 with a descriptor of the caller,
- * non-blocking and close-on-exec; -ENOENT: no loop is there; -EACCES: it is another user's; or
- * another -errno. err says where it was looked for.
+ * non-blocking and close-on-exec; -ENOENT: no loop is there; -ETIMEDOUT: it is, but does not
+ * accept; -EACCES: it is another user's; or another -errno. err says where it was looked for.
  */
 int client_connect(const char *workspace, int64_t timeout_ms, int *ret_fd, struct err *err);
 

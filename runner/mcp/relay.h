@@ -15,8 +15,5 @@
  */
 int relay_pump(int in, int out, int fd, struct err *err);
 
-/*
- * The same with the socket of the workspace's loop. -ENOENT: there is none; -EACCES: it is another
- * user's; err says what to do.
- */
+/* The same with the socket of the workspace's loop; or what client_connect() returns. */
 int relay_run(const char *workspace, int in, int out, struct err *err);

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -404,6 +405,15 @@ def test_bun_is_our_helpers(bun):
         assert (hook.returncode, hook.stdout, hook.stderr) == (0, "Keep.\n", "")
         with Relay(loop, "run", "/app/src/mcp-tools/index.ts", runner=bun) as relay:
             assert relay.ask(1, "ping")["method"] == "ping"
+
+
+def test_a_copy_called_bun_starts_itself(tmp_path):
+    """COPY in a Dockerfile makes a file of a link: our children are started through it."""
+    copy = shutil.copy(sessions.runner_path(), open_up(tmp_path) / "bun")
+    result = run("confine", "--role=agent", "--", "echo", "here", runner=copy)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "here\n", "")
+    with FakeLoop() as loop, Relay(loop, "mcp", runner=copy) as relay:
+        assert relay.ask(1, "ping")["method"] == "ping"
 
 
 @pytest.mark.parametrize("stdin", [subprocess.DEVNULL, subprocess.PIPE])

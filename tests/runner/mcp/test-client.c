@@ -273,6 +273,32 @@ static void test_no_loop(void **state)
 	folder_remove(&folder);
 }
 
+/* Its queue is full, and it takes nothing out. */
+static void test_a_loop_that_does_not_accept(void **state)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), first = -1, fd = -1;
+	char expected[256];
+	struct folder folder;
+	struct err err;
+
+	(void)state;
+	folder_make(&folder);
+	(void)strcpy(address.sun_path, folder_file(&folder, "socket"));
+	setenv(RUNDIR_SOCKET_VARIABLE, address.sun_path, 1);
+	assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(listener, 0), 0);
+	assert_int_equal(client_connect(WORKSPACE, 10000, &first, &err), 0);
+	assert_int_equal(client_connect(WORKSPACE, 30, &fd, &err), -ETIMEDOUT);
+	(void)snprintf(expected, sizeof(expected), "%s: the session loop accepts no connection",
+		       address.sun_path);
+	assert_string_equal(err.text, expected);
+	close(first);
+	close(listener);
+	unsetenv(RUNDIR_SOCKET_VARIABLE);
+	folder_remove(&folder);
+}
+
 static void test_the_connection(void **state)
 {
 	struct fake_loop loop;
@@ -301,6 +327,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_not_understood),
 		cmocka_unit_test(test_an_answer_without_end),
 		cmocka_unit_test(test_no_loop),
+		cmocka_unit_test(test_a_loop_that_does_not_accept),
 		cmocka_unit_test(test_the_connection),
 	};
 
