@@ -33,7 +33,7 @@ static const struct {
 	{ "AGENT_MOCK_DELAY_MS", "how long the provider mock takes" },
 	{ "AGENT_MOCK_RESULT", "what it answers, literally" },
 	{ "AGENT_MOCK_ERROR", "how it fails: transient, auth, quota, ..." },
-	{ "TMPDIR", "where once mode keeps a copy; default /tmp" },
+	{ "TMPDIR", "for the loop's socket, once mode's copy; /tmp" },
 	{ "TZ", "the time zone of prompts" },
 };
 
