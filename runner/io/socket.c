@@ -49,10 +49,13 @@ static void socket_peer_release(struct socket_peer *peer)
 	free(peer);
 }
 
-static void socket_peer_unlink(struct socket_peer *peer)
+/* Ends the connection. Nobody finds the peer any more but who is in the midst of a callback. */
+static void socket_peer_detach(struct socket_peer *peer)
 {
 	struct socket *socket = steal_ptr(peer->socket);
 
+	loop_source_free(steal_ptr(peer->source));
+	close(steal_fd(&peer->fd));
 	for (struct socket_peer **link = &socket->first; *link; link = &(*link)->next)
 		if (*link == peer) {
 			*link = peer->next;
@@ -63,9 +66,7 @@ static void socket_peer_unlink(struct socket_peer *peer)
 
 void socket_peer_close(struct socket_peer *peer)
 {
-	loop_source_free(steal_ptr(peer->source));
-	close(steal_fd(&peer->fd));
-	socket_peer_unlink(peer);
+	socket_peer_detach(peer);
 	if (peer->busy == 0)
 		socket_peer_release(peer);
 }
@@ -81,15 +82,13 @@ static void socket_peer_leave(struct socket_peer *peer)
 		socket_peer_release(peer);
 }
 
-/* The client is gone. */
+/* The client is gone. The caller holds the peer. */
 static void socket_peer_lose(struct socket_peer *peer)
 {
-	struct socket *socket = peer->socket;
+	const struct socket *socket = peer->socket;
 
-	socket_peer_enter(peer);
-	socket_peer_close(peer);
+	socket_peer_detach(peer);
 	socket->events.closed(socket->userdata, peer);
-	socket_peer_leave(peer);
 }
 
 /* Is more of what it asks for taken up at present? */
