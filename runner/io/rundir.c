@@ -141,6 +141,16 @@ char *rundir_socket(const char *rundir)
 	return asprintf(&path, "%s/" RUNDIR_SOCKET_NAME, rundir) < 0 ? NULL : path;
 }
 
+void rundir_remove(const char *rundir)
+{
+	cleanup_free char *path = rundir ? rundir_socket(rundir) : NULL;
+
+	if (!path)
+		return;
+	(void)unlink(path);
+	(void)rmdir(rundir);
+}
+
 /* For clients */
 
 /* Is this of the type, and ours? 0; -ENOENT: nothing is there; -EACCES, -EINVAL with a text. */

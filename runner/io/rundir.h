@@ -24,6 +24,12 @@ int rundir_make(const char *workspace, char **ret_path, struct err *err);
 char *rundir_socket(const char *rundir);
 
 /*
+ * At the loop's end: removes the socket, so that no client waits for it, and the folder if nothing
+ * else is in it. Accepts NULL.
+ */
+void rundir_remove(const char *rundir);
+
+/*
  * For clients: the socket of the workspace's loop, by RUNDIR_SOCKET_VARIABLE, else by the folder's
  * name. Only one that belongs to our user or, for root, to any. 0 with a heap string of the caller,
  * which fits into an address; -ENOENT: there is none, and err says what to do about it; -EACCES:

@@ -74,6 +74,23 @@ static void test_made_private(void **state)
 	assert_string_equal(socket, folder_file(&folder, WORKSPACE_DIR "/socket"));
 }
 
+static void test_removed(void **state)
+{
+	cleanup_free char *path = NULL;
+	struct err err;
+
+	(void)state;
+	rundir_remove(NULL);
+	assert_int_equal(rundir_make(WORKSPACE, &path, &err), 0);
+	make_socket(folder_file(&folder, WORKSPACE_DIR "/socket"));
+	folder_write(&folder, WORKSPACE_DIR "/other", "");
+	rundir_remove(path);
+	assert_int_equal(access(folder_file(&folder, WORKSPACE_DIR "/socket"), F_OK), -1);
+	assert_int_equal(unlink(folder_file(&folder, WORKSPACE_DIR "/other")), 0);
+	rundir_remove(path);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
 static void test_slashes_make_no_difference(void **state)
 {
 	static const char *const same[] = { "/workspace/", "//workspace", "/workspace///" };
@@ -291,6 +308,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_made_private),
+		CASE(test_removed),
 		CASE(test_slashes_make_no_difference),
 		CASE(test_what_is_not_ours_is_not_used),
 		CASE(test_bases_that_are_not_used),
