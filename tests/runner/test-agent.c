@@ -21,6 +21,7 @@ struct world {
 	struct loop_timer *timeout;
 	struct children *children;
 	struct config config;
+	const json_t *servers; /* with all that belongs to them */
 	struct agent *agent;
 	struct strbuf log; /* calls of the provider, and events of the agent, ended by ; each */
 	/* The provider that runs, and how the agent listens to it. */
@@ -91,7 +92,8 @@ static int fake_start_verbose(const struct provider_query *query,
 	     fake_show(query->effort), fake_show(query->assistant_name));
 	for (const char *const *d = query->directories; *d; d++)
 		note("dir %s", *d);
-	assert_null(query->env);
+	note("%s|%s|%zu|%s", fake_show(query->config_dir), fake_show(query->own_server),
+	     json_object_size(query->mcp_servers), query->env ? query->env[0] : "-");
 	return fake_start(query, events, userdata, ret_provider, err);
 }
 
@@ -209,6 +211,12 @@ static void on_result(void *userdata, const struct provider_result *result)
 	note("result %d %s", (int)result->answered, result->text);
 }
 
+static void on_server(void *userdata, const char *name, const char *status)
+{
+	(void)userdata;
+	note("server %s %s", name, status);
+}
+
 static void on_compacted(void *userdata)
 {
 	(void)userdata;
@@ -238,6 +246,7 @@ static const struct provider_events agent_events = {
 	.tool_start = on_tool_start,
 	.tool_end = on_tool_end,
 	.result = on_result,
+	.server = on_server,
 	.compacted = on_compacted,
 	.activity = on_activity,
 	.exited = on_exited,
@@ -245,12 +254,17 @@ static const struct provider_events agent_events = {
 
 static int make_agent(struct world *w, const char *continuation, struct err *err)
 {
+	static const char *const env[] = { "AGENT_SOCKET=/x", NULL };
 	const struct agent_options options = {
 		.loop = w->loop,
 		.children = w->children,
 		.config = &w->config,
 		.workspace = w->folder.path,
 		.continuation = continuation,
+		.mcp_servers = w->servers,
+		.own_server = w->servers ? "ours" : NULL,
+		.config_dir = w->servers ? "/run/x" : NULL,
+		.env = w->servers ? env : NULL,
 		.events = &agent_events,
 		.userdata = w,
 	};
@@ -379,14 +393,15 @@ static void test_what_it_is_started_with(void **state)
 {
 	static char verbose[] = "verbose", name[] = "Andy", model[] = "opus", effort[] = "high";
 	struct world *w = *state;
+	json_t *servers = json_pack("{s:{}, s:{}}", "ours", "files");
 	char expected[1024];
 
 	agent_free(steal_ptr(w->agent));
 	w->config.provider = verbose;
 	assert_int_equal(make_agent(w, NULL, NULL), 0);
 	ensure(w, "", false);
-	snprintf(expected, sizeof(expected), "%s|%s/conversations|-|-|-;start - -;", w->folder.path,
-		 w->folder.path);
+	snprintf(expected, sizeof(expected), "%s|%s/conversations|-|-|-;-|-|0|-;start - -;",
+		 w->folder.path, w->folder.path);
 	assert_log(expected);
 
 	agent_free(steal_ptr(w->agent));
@@ -398,13 +413,15 @@ static void test_what_it_is_started_with(void **state)
 	w->config.assistant_name = name;
 	w->config.model = model;
 	w->config.effort = effort;
+	w->servers = servers;
 	assert_int_equal(make_agent(w, "s-1", NULL), 0);
 	ensure(w, "be kind", false);
 	snprintf(expected, sizeof(expected),
 		 "%s/agent|%s/agent/conversations|opus|high|Andy;dir %s/extra/a;dir %s/extra/b;"
-		 "start s-1 be kind;",
+		 "/run/x|ours|2|AGENT_SOCKET=/x;start s-1 be kind;",
 		 w->folder.path, w->folder.path, w->folder.path, w->folder.path);
 	assert_log(expected);
+	json_decref(servers);
 }
 
 static void test_a_start_that_fails(void **state)
@@ -479,6 +496,7 @@ static void test_one_that_is_ending_says_nothing_more(void **state)
 	w->events->ready(w->listener);
 	w->events->init(w->listener, "s-1");
 	w->events->text(w->listener, "late", 4);
+	w->events->server(w->listener, "files", "failed");
 	result(w, 1, "late");
 	assert_log("");
 	assert_false(agent_is_ready(w->agent));
@@ -519,10 +537,12 @@ static void test_events_are_passed_on(void **state)
 	w->events->text(w->listener, "hello world", 5);
 	w->events->tool_start(w->listener, "t-1", "Bash", 9);
 	w->events->tool_end(w->listener, "t-1");
+	w->events->server(w->listener, "files", "connected");
 	w->events->compacted(w->listener);
 	w->events->activity(w->listener);
 	result(w, 3, "done");
-	assert_log("text hello;tool t-1 Bash 9;end t-1;compacted;activity;result 3 done;");
+	assert_log("text hello;tool t-1 Bash 9;end t-1;server files connected;compacted;activity;"
+		   "result 3 done;");
 }
 
 static void test_ready_is_told_once(void **state)

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "common/clock.h"
+#include "tests/capture.h"
 #include "tests/runner/provider/fake-cli.h"
 
 struct world {
@@ -129,6 +130,35 @@ static void test_lines_both_ways(void **state)
 	claude_process_stop(w->process, 5000);
 	assert_false(claude_process_is_wanted(w->process));
 	expect_end(w, PROVIDER_OK, "ended as asked");
+}
+
+/* An agent without them is better than none. */
+static void test_servers_that_cannot_be_told(void **state)
+{
+	static const struct claude_process_events events = {
+		.line = on_line,
+		.exited = on_exited,
+	};
+	static struct capture capture;
+	struct world *w = *state;
+	json_t *servers = json_pack("{s:{s:s}}", "files", "command", "x");
+	const struct provider_query query = {
+		.loop = w->loop,
+		.children = w->children,
+		.cwd = w->cli.folder,
+		.mcp_servers = servers,
+	};
+
+	fake_cli_make(&w->cli, "case \"$*\" in *mcp*) echo some;; *) echo none;; esac; echo ready");
+	capture_start(&capture, STDERR_FILENO);
+	assert_int_equal(claude_process_start(&query, &events, w, &w->process, NULL), 0);
+	assert_string_equal(
+		capture_stop(&capture),
+		"agent-runner: error: there is no private folder for the list of MCP servers: "
+		"the agent is given no MCP servers\n");
+	wait_ready(w);
+	assert_string_equal(w->lines.data, "none|ready|");
+	json_decref(servers);
 }
 
 static void test_exit_before_it_is_ready(void **state)
@@ -337,6 +367,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_lines_both_ways),
+		TEST(test_servers_that_cannot_be_told),
 		TEST(test_exit_before_it_is_ready),
 		TEST(test_exit_without_a_word),
 		TEST(test_death_before_it_is_ready_may_pass),
