@@ -535,11 +535,11 @@ static int session_exit_code(const struct session *s, int r)
 static void session_teardown(struct session *s)
 {
 	lookout_free(s->lookout);
-	/* Before the conversation, which it tells of calls that end. */
-	toolbox_free(s->toolbox);
-	undelivered_free(s->undelivered);
 	gate_free(s->gate);
 	conversation_free(s->conversation);
+	/* The runtime directory last: what the agent was given in it is gone by now. */
+	toolbox_free(s->toolbox);
+	undelivered_free(s->undelivered);
 	pulse_free(s->pulse);
 	if (s->children)
 		(void)children_kill_orphans(s->children);

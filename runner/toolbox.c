@@ -170,6 +170,8 @@ void toolbox_free(struct toolbox *toolbox)
 	if (!toolbox)
 		return;
 	server_free(toolbox->server);
+	if (toolbox->folder)
+		rundir_remove(toolbox->folder);
 	json_decref(toolbox->servers);
 	json_decref(toolbox->status);
 	free(toolbox->folder);
