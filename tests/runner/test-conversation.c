@@ -12,11 +12,14 @@ static struct capture capture;
 
 struct world {
 	struct exchange x;
+	struct folder runtime; /* where the loop's socket goes */
 	struct config *config;
 	struct children *children;
 	struct pulse *pulse;
+	struct toolbox *toolbox;
 	struct conversation *c;
 	const char *until; /* the loop ends when the acknowledgements are these */
+	char servers[256]; /* "name status|" each */
 	int ended;
 };
 
@@ -42,9 +45,39 @@ static void on_ended(void *userdata)
 	loop_stop(w->x.loop, 0);
 }
 
+static void on_server(void *userdata, const char *name, const char *status)
+{
+	struct world *w = userdata;
+	size_t used = strlen(w->servers);
+
+	(void)snprintf(w->servers + used, sizeof(w->servers) - used, "%s %s|", name, status);
+}
+
+static const struct conversation_events events = {
+	.look = on_look,
+	.ended = on_ended,
+	.server = on_server,
+};
+
+/* No tool is called here: nobody is asked for anything. */
+static void open_toolbox(struct world *w)
+{
+	static const struct toolbox_events none = { .writing = NULL };
+	const struct toolbox_options options = {
+		.loop = w->x.loop,
+		.config = w->config,
+		.workspace = w->x.folder.path,
+		.self = "/x/agent-runner",
+		.inbound_path = w->x.inbound,
+		.outbound = w->x.outbound,
+		.outbox = w->x.outbox,
+	};
+
+	assert_int_equal(toolbox_new(&options, &none, w, &w->toolbox), 0);
+}
+
 static void open_conversation(struct world *w)
 {
-	static const struct conversation_events events = { .look = on_look, .ended = on_ended };
 	struct inbound_destinations destinations = exchange_destinations(&w->x);
 	const struct conversation_options options = {
 		.loop = w->x.loop,
@@ -55,6 +88,7 @@ static void open_conversation(struct world *w)
 		.outbound = w->x.outbound,
 		.outbox = w->x.outbox,
 		.pulse = w->pulse,
+		.toolbox = w->toolbox,
 	};
 
 	assert_int_equal(conversation_new(&options, &events, w, &w->c, NULL), 0);
@@ -73,11 +107,14 @@ static int setup(void **state)
 	assert_int_equal(unsetenv("AGENT_MOCK_DELAY_MS"), 0);
 	assert_int_equal(unsetenv("AGENT_MOCK_ERROR"), 0);
 	exchange_setup(&w->x);
+	folder_make(&w->runtime);
+	assert_int_equal(setenv("TMPDIR", w->runtime.path, 1), 0);
 	assert_int_equal(config_load(folder_file(&w->x.folder, "none.json"), &w->config, NULL), 0);
 	assert_int_equal(children_new(w->x.loop, NULL, &w->children, NULL), 0);
 	assert_int_equal(pulse_new(w->x.loop, w->x.outbound,
 				   folder_file(&w->x.folder, ".heartbeat"), need, w, &w->pulse),
 			 0);
+	open_toolbox(w);
 	open_conversation(w);
 	capture_start(&capture, STDERR_FILENO);
 	*state = w;
@@ -89,11 +126,13 @@ static int teardown(void **state)
 	struct world *w = *state;
 
 	(void)capture_stop(&capture);
+	toolbox_free(w->toolbox);
 	conversation_free(w->c);
 	pulse_free(w->pulse);
 	children_free(w->children);
 	config_free(w->config);
 	exchange_teardown(&w->x);
+	folder_remove(&w->runtime);
 	return 0;
 }
 
@@ -233,41 +272,111 @@ static void test_retries_then_tells(void **state)
 	run_until(w, "m1|failed\nm2|completed\n");
 }
 
+/* With a Claude Code that is this script. */
+static void open_claude(struct world *w, struct fake_cli *cli, const char *script)
+{
+	fake_cli_make(cli, script);
+	toolbox_free(steal_ptr(w->toolbox));
+	conversation_free(steal_ptr(w->c));
+	config_free(steal_ptr(w->config));
+	assert_int_equal(setenv("AGENT_PROVIDER", "claude", 1), 0);
+	assert_int_equal(config_load(folder_file(&w->x.folder, "none.json"), &w->config, NULL), 0);
+	folder_mkdir(&w->x.folder, "agent");
+	open_toolbox(w);
+	open_conversation(w);
+}
+
+/* What the script wrote to this file of its working folder; the caller frees it. */
+static char *read_file(struct world *w, const char *name)
+{
+	char path[64], *text;
+	size_t len;
+
+	(void)snprintf(path, sizeof(path), "agent/%s", name);
+	assert_int_equal(fd_read_file(folder_file(&w->x.folder, path), 65536, &text, &len, NULL),
+			 0);
+	return text;
+}
+
 /* One failure told twice, by a result and by the exit behind it, is one. */
 static void test_exit_behind_a_failure_costs_no_try(void **state)
 {
 	struct world *w = *state;
 	struct fake_cli cli;
 	char *starts;
-	size_t len;
 
-	fake_cli_make(&cli, "echo x >> starts; read -r line\n"
-			    "echo '{\"type\":\"control_response\",\"response\":{\"subtype\":"
-			    "\"success\",\"request_id\":\"initialize\",\"response\":{}}}'\n"
-			    "read -r line\n"
-			    "echo '{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":true,"
-			    "\"api_error_status\":529,\"result\":\"API Error: 529\"}'\n"
-			    "exit 1");
-	conversation_free(w->c);
-	config_free(w->config);
-	w->c = NULL;
-	w->config = NULL;
-	assert_int_equal(setenv("AGENT_PROVIDER", "claude", 1), 0);
 	/* Long enough for its exit to come first. */
 	assert_int_equal(setenv("AGENT_RETRY_MS", "100", 1), 0);
-	assert_int_equal(config_load(folder_file(&w->x.folder, "none.json"), &w->config, NULL), 0);
-	folder_mkdir(&w->x.folder, "agent");
-	open_conversation(w);
+	open_claude(w, &cli,
+		    "echo x >> starts; read -r line\n"
+		    "echo '{\"type\":\"control_response\",\"response\":{\"subtype\":"
+		    "\"success\",\"request_id\":\"initialize\",\"response\":{}}}'\n"
+		    "read -r line\n"
+		    "echo '{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":true,"
+		    "\"api_error_status\":529,\"result\":\"API Error: 529\"}'\n"
+		    "exit 1");
 	receive(w, "m1", "a", NULL);
 	run_until(w, "m1|failed\n");
 	assert_non_null(strstr(exchange_sent(&w->x), "I could not reach the AI service"));
 	/* The first try, and one after each wait. */
-	assert_int_equal(
-		fd_read_file(folder_file(&w->x.folder, "agent/starts"), 64, &starts, &len, NULL),
-		0);
+	starts = read_file(w, "starts");
 	assert_string_equal(starts, "x\nx\nx\nx\n");
 	free(starts);
 	fake_cli_remove(&cli);
+}
+
+/* The agent is told of its tools, finds them, and says what became of them; notes come first. */
+static void test_tools_of_the_agent(void **state)
+{
+	struct world *w = *state;
+	struct fake_cli cli;
+	char *seen, expected[256];
+
+	open_claude(w, &cli,
+		    "{ echo \"$*\"; echo \"$AGENT_SOCKET\"; } > seen\n"
+		    "take() { read -r line; printf '%s\\n' \"$line\" >> seen; }\n"
+		    "take\n"
+		    "echo '{\"type\":\"control_response\",\"response\":{\"subtype\":\"success\","
+		    "\"request_id\":\"initialize\",\"response\":{}}}'\n"
+		    "take\n"
+		    "take\n"
+		    "echo '{\"type\":\"system\",\"subtype\":\"init\",\"session_id\":\"s\","
+		    "\"mcp_servers\":[{\"name\":\"nanoclaw\",\"status\":\"connected\"}]}'\n"
+		    "echo '{\"type\":\"result\",\"is_error\":false,\"result\":\"\"}'\n"
+		    "take\n");
+	conversation_note(w->c, "<system>note</system>");
+	conversation_send_held(w->c);
+	receive(w, "m1", "a", NULL);
+	run_until(w, "m1|completed\n");
+	assert_string_equal(w->servers, "nanoclaw connected|");
+	seen = read_file(w, "seen");
+	(void)snprintf(expected, sizeof(expected), "--mcp-config=%s/mcp-servers.json ",
+		       toolbox_folder(w->toolbox));
+	assert_non_null(strstr(seen, expected));
+	(void)snprintf(expected, sizeof(expected), "\n%s/socket\n", toolbox_folder(w->toolbox));
+	assert_non_null(strstr(seen, expected));
+	assert_non_null(strstr(seen, "or with the tool `send_message`, which"));
+	assert_non_null(strstr(seen, "\"content\":\"<system>note</system>\\n<context "));
+	free(seen);
+	fake_cli_remove(&cli);
+}
+
+static void test_what_a_tool_sent_is_not_sent_again(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "m1", "a", NULL);
+	conversation_note_sent(w->c, "ann", "echo: hello");
+	run_until(w, "m1|completed\n");
+	assert_string_equal(exchange_sent(&w->x), "");
+}
+
+static void test_destinations(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(conversation_destinations(w->c)->count, 3);
+	assert_string_equal(conversation_destinations(w->c)->rows[0].name, "ann");
 }
 
 static void test_unknown_continuation_is_dropped(void **state)
@@ -315,7 +424,6 @@ static void test_end(void **state)
 
 static void test_unknown_provider(void **state)
 {
-	static const struct conversation_events events = { .look = on_look, .ended = on_ended };
 	struct world *w = *state;
 	struct config config = *w->config;
 	const struct conversation_options options = {
@@ -324,6 +432,7 @@ static void test_unknown_provider(void **state)
 		.workspace = w->x.folder.path,
 		.outbound = w->x.outbound,
 		.outbox = w->x.outbox,
+		.toolbox = w->toolbox,
 	};
 	char name[] = "nobody";
 	struct conversation *c = NULL;
@@ -347,6 +456,9 @@ int main(void)
 		CONVERSATION_TEST(test_interrupt_before_the_agent_is_ready),
 		CONVERSATION_TEST(test_retries_then_tells),
 		CONVERSATION_TEST(test_exit_behind_a_failure_costs_no_try),
+		CONVERSATION_TEST(test_tools_of_the_agent),
+		CONVERSATION_TEST(test_what_a_tool_sent_is_not_sent_again),
+		CONVERSATION_TEST(test_destinations),
 		CONVERSATION_TEST(test_unknown_continuation_is_dropped),
 		CONVERSATION_TEST(test_unusable_agent_is_said),
 		CONVERSATION_TEST(test_end),

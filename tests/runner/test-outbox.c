@@ -221,6 +221,248 @@ static void test_drained_is_raised_from_the_loop(void **state)
 	assert_string_equal(acks(w), "m-1|completed\n");
 }
 
+/* Rows of any kind, and who is told of them */
+
+/* A caller who waits: what it was told. */
+struct waiting {
+	struct world *world;
+	int64_t seq; /* 0: nothing yet */
+	int told;
+	void (*then)(struct waiting *self);
+	struct waiting *other;
+};
+
+static void on_written(void *userdata, int64_t seq)
+{
+	struct waiting *waiting = userdata;
+
+	waiting->seq = seq;
+	waiting->told++;
+	if (waiting->then)
+		waiting->then(waiting);
+}
+
+static void add(struct world *w, const char *id, struct waiting *waiting)
+{
+	const struct outbound_message message = { .id = id, .kind = "system", .content = "{}" };
+
+	outbox_add_message(w->outbox, &message, waiting ? on_written : NULL, waiting);
+}
+
+/* Lets everything that is due now happen. */
+static void settle(struct world *w)
+{
+	for (int i = 0; i < 3; i++) {
+		loop_timer_arm(w->timeout, 0);
+		assert_int_equal(loop_run(w->loop, NULL), -ETIMEDOUT);
+	}
+	loop_timer_arm(w->timeout, 10000);
+}
+
+static const char *ids(struct world *w)
+{
+	return database_query(database(w), "SELECT id, seq FROM messages_out ORDER BY seq");
+}
+
+static void test_any_row(void **state)
+{
+	struct world *w = *state;
+	char id[] = "task-1", content[] = "{\"action\":\"x\"}";
+	const struct outbound_message bare = { .id = id, .kind = "system", .content = content };
+	const struct outbound_message full = {
+		.kind = "chat-sdk",
+		.in_reply_to = "m-1",
+		.channel_type = "slack",
+		.platform_id = "C1",
+		.thread_id = "T1",
+		.content = "{\"type\":\"card\"}",
+	};
+
+	outbox_add_message(w->outbox, &bare, NULL, NULL);
+	outbox_add_message(w->outbox, &full, NULL, NULL);
+	memset(id, 'x', sizeof(id) - 1);
+	memset(content, 'x', sizeof(content) - 1);
+	assert_false(outbox_is_empty(w->outbox));
+	assert_true(outbox_commit(w->outbox));
+	assert_string_equal(messages(w), "1|system|NULL|NULL|NULL|NULL|{\"action\":\"x\"}\n"
+					 "3|chat-sdk|m-1|slack|C1|T1|{\"type\":\"card\"}\n");
+	assert_string_equal(database_query(database(w), "SELECT iif(id LIKE 'msg-%', 'made', id)"
+							" FROM messages_out ORDER BY seq"),
+			    "task-1\nmade\n");
+}
+
+/* From the loop: whoever commits is in the midst of something else. */
+static void test_who_waits_is_told(void **state)
+{
+	struct world *w = *state;
+	struct waiting ann = { .world = w }, bob = { .world = w };
+
+	add(w, "a", &ann);
+	outbox_add_text(w->outbox, &route, "between");
+	add(w, "b", NULL);
+	add(w, "c", &bob);
+	settle(w);
+	assert_int_equal(ann.told, 0);
+	assert_true(outbox_commit(w->outbox));
+	assert_int_equal(ann.told, 0);
+	settle(w);
+	assert_int_equal(ann.told, 1);
+	assert_int_equal(ann.seq, 1);
+	assert_int_equal(bob.told, 1);
+	assert_int_equal(bob.seq, 7);
+	/* Once. */
+	outbox_add_text(w->outbox, &route, "more");
+	assert_true(outbox_commit(w->outbox));
+	settle(w);
+	assert_int_equal(ann.told + bob.told, 2);
+}
+
+/* How often the file was committed to. */
+static uint32_t commits(struct world *w)
+{
+	unsigned char bytes[4] = { 0 };
+	FILE *file = fopen(database(w), "re");
+
+	assert_non_null(file);
+	assert_int_equal(fseek(file, 24, SEEK_SET), 0);
+	assert_int_equal(fread(bytes, 1, 4, file), 4);
+	fclose(file);
+	return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 |
+	       bytes[3];
+}
+
+static void test_soon_is_one_transaction(void **state)
+{
+	struct world *w = *state;
+	struct waiting ann = { .world = w }, bob = { .world = w };
+	uint32_t before = commits(w);
+
+	add(w, "a", &ann);
+	outbox_commit_soon(w->outbox);
+	add(w, "b", &bob);
+	outbox_commit_soon(w->outbox);
+	assert_string_equal(ids(w), "");
+	settle(w);
+	assert_string_equal(ids(w), "a|1\nb|3\n");
+	assert_int_equal(commits(w), before + 1);
+	assert_int_equal(ann.told, 1);
+	assert_int_equal(bob.told, 1);
+	/* With nothing to write nothing is written. */
+	outbox_commit_soon(w->outbox);
+	settle(w);
+	assert_int_equal(commits(w), before + 1);
+}
+
+static void test_forgotten(void **state)
+{
+	struct world *w = *state;
+	struct waiting ann = { .world = w }, bob = { .world = w }, eve = { .world = w };
+
+	add(w, "a", &ann);
+	add(w, "b", &bob);
+	add(w, "c", &eve);
+	/* Before it is written, and between that and the telling: the row stays. */
+	outbox_forget(w->outbox, &ann);
+	assert_true(outbox_commit(w->outbox));
+	outbox_forget(w->outbox, &eve);
+	outbox_forget(w->outbox, w);
+	settle(w);
+	assert_int_equal(ann.told, 0);
+	assert_int_equal(bob.told, 1);
+	assert_int_equal(eve.told, 0);
+	assert_string_equal(ids(w), "a|1\nb|3\nc|5\n");
+}
+
+static void forget_the_other(struct waiting *self)
+{
+	outbox_forget(self->world->outbox, self->other);
+}
+
+static void test_forgotten_while_others_are_told(void **state)
+{
+	struct world *w = *state;
+	struct waiting ann = { .world = w }, bob = { .world = w };
+
+	ann.then = forget_the_other;
+	ann.other = &bob;
+	add(w, "a", &ann);
+	add(w, "b", &bob);
+	outbox_commit_soon(w->outbox);
+	settle(w);
+	assert_int_equal(ann.told, 1);
+	assert_int_equal(bob.told, 0);
+}
+
+/* Twenty at once, so that the list has to grow under the feet of who tells. */
+static void write_many(struct waiting *self)
+{
+	self->then = NULL;
+	for (int i = 0; i < 20; i++)
+		add(self->world, NULL, self->other);
+	assert_true(outbox_commit(self->world->outbox));
+	add(self->world, "last", self->other);
+	outbox_commit_soon(self->world->outbox);
+}
+
+static void test_writing_while_others_are_told(void **state)
+{
+	struct world *w = *state;
+	struct waiting ann = { .world = w }, bob = { .world = w }, eve = { .world = w };
+
+	ann.then = write_many;
+	ann.other = &eve;
+	add(w, "a", &ann);
+	add(w, "b", &bob);
+	outbox_commit_soon(w->outbox);
+	settle(w);
+	assert_int_equal(ann.told, 1);
+	assert_int_equal(bob.told, 1);
+	assert_int_equal(bob.seq, 3);
+	assert_int_equal(eve.told, 21);
+	assert_int_equal(eve.seq, 45);
+}
+
+static void test_who_waits_is_told_when_it_works_again(void **state)
+{
+	struct world *w = *state;
+	struct waiting ann = { .world = w }, bob = { .world = w }, eve = { .world = w };
+
+	add(w, "a", &ann);
+	add(w, "e", &eve);
+	refuse(w);
+	outbox_commit_soon(w->outbox);
+	settle(w);
+	assert_int_equal(ann.told, 0);
+	outbox_forget(w->outbox, &eve);
+	add(w, "b", &bob);
+	database_exec(database(w), "ALTER TABLE hidden RENAME TO session_state");
+	assert_int_equal(loop_run(w->loop, NULL), 0);
+	assert_int_equal(w->drained, 1);
+	settle(w);
+	assert_int_equal(ann.told, 1);
+	assert_int_equal(ann.seq, 1);
+	assert_int_equal(bob.told, 1);
+	assert_int_equal(bob.seq, 7);
+	assert_int_equal(eve.told, 0);
+}
+
+static void test_several_keys(void **state)
+{
+	struct world *w = *state;
+	char key[] = "b";
+
+	database_exec(database(w), "INSERT INTO session_state VALUES ('c', 'old', '')");
+	outbox_set_state(w->outbox, "a", "1");
+	outbox_set_state(w->outbox, key, NULL);
+	outbox_set_state(w->outbox, "c", NULL);
+	outbox_set_state(w->outbox, "a", NULL);
+	outbox_set_state(w->outbox, "b", "2");
+	outbox_set_state(w->outbox, "a", "3");
+	key[0] = 'x';
+	assert_true(outbox_commit(w->outbox));
+	assert_string_equal(session_state(w), "a|3\nb|2\n");
+}
+
 static void test_text_is_mended(void **state)
 {
 	struct world *w = *state;
@@ -235,7 +477,12 @@ static void test_free_with_something_in_it(void **state)
 {
 	struct world *w = *state;
 
+	struct waiting ann = { .world = w };
+
+	add(w, "a", &ann);
+	assert_true(outbox_commit(w->outbox));
 	outbox_add_text(w->outbox, &route, "one");
+	add(w, "b", &ann);
 	outbox_add_failed(w->outbox, "m-1");
 	outbox_set_state(w->outbox, "k", "v");
 	outbox_free(NULL);
@@ -251,6 +498,14 @@ int main(void)
 		CASE(test_each_part_is_something),
 		CASE(test_what_was_refused_is_kept_and_tried_again),
 		CASE(test_drained_is_raised_from_the_loop),
+		CASE(test_any_row),
+		CASE(test_who_waits_is_told),
+		CASE(test_soon_is_one_transaction),
+		CASE(test_forgotten),
+		CASE(test_forgotten_while_others_are_told),
+		CASE(test_writing_while_others_are_told),
+		CASE(test_who_waits_is_told_when_it_works_again),
+		CASE(test_several_keys),
 		CASE(test_text_is_mended),
 		CASE(test_free_with_something_in_it),
 	};

@@ -340,6 +340,62 @@ static void test_senders_without_an_address(void **state)
 	assert_string_equal(exchange_sent(&w->x), "m1|s|NULL|sorry\n");
 }
 
+/* What a tool sent stands in no block a second time, in whatever way that is written. */
+static void test_what_a_tool_sent_is_not_sent_again(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "m1", "a");
+	reply_note_sent(w->reply, "ann", "  lunch is ready\n");
+	assert_true(reply_has_sent(w->reply));
+	say(w, "<message to=\"Ann\">lunch is ready</message>");
+	finish(w,
+	       "<message to=\"ANN\"> lunch is ready </message><message to=\"ann\">lunch</message>"
+	       "<message to=\"bob\">lunch is ready</message>");
+	assert_string_equal(exchange_sent(&w->x),
+			    "m1|a|thread-a|lunch\nm1|b|NULL|lunch is ready\n");
+	/* The next answer may say the same. */
+	reply_reset(w->reply);
+	finish(w, "<message to=\"ann\">lunch is ready</message>");
+	assert_string_equal(exchange_sent(&w->x), "m1|a|thread-a|lunch\nm1|b|NULL|lunch is ready\n"
+						  "m1|a|thread-a|lunch is ready\n");
+}
+
+/* A card, or a place that has no name: something was sent, and no words are repeated. */
+static void test_a_tool_sent_something_else(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "m1", "a");
+	reply_note_sent(w->reply, "ann", NULL);
+	reply_note_sent(w->reply, NULL, "hello");
+	reply_note_sent(w->reply, NULL, NULL);
+	assert_true(reply_has_sent(w->reply));
+	finish(w, "All is done.");
+	assert_false(reply_has_undelivered(w->reply));
+	finish(w, "<message to=\"ann\">hello</message>");
+	assert_string_equal(exchange_sent(&w->x), "m1|a|thread-a|hello\n");
+	/* What went to nobody at all is a loss nevertheless. */
+	finish(w, "<message to=\"carl\">hello</message>");
+	assert_true(reply_has_undelivered(w->reply));
+}
+
+/* Told that nothing arrived, the agent says it by the tool. */
+static void test_a_tool_heeds_the_nudge(void **state)
+{
+	struct world *w = *state;
+	struct strbuf note = STRBUF_EMPTY;
+
+	receive(w, "m1", "a");
+	finish(w, "<message to=\"carl\">hello</message>");
+	assert_int_equal(reply_nudge(w->reply, &note), 1);
+	strbuf_deinit(&note);
+	reply_note_sent(w->reply, "bob", "hello");
+	finish(w, "Sent.");
+	assert_false(reply_has_undelivered(w->reply));
+	assert_string_equal(exchange_sent(&w->x), "");
+}
+
 static void test_reset_forgets(void **state)
 {
 	struct world *w = *state;
@@ -381,6 +437,9 @@ int main(void)
 		REPLY_TEST(test_context_is_no_origin),
 		REPLY_TEST(test_every_sender_is_told_once),
 		REPLY_TEST(test_senders_without_an_address),
+		REPLY_TEST(test_what_a_tool_sent_is_not_sent_again),
+		REPLY_TEST(test_a_tool_sent_something_else),
+		REPLY_TEST(test_a_tool_heeds_the_nudge),
 		REPLY_TEST(test_reset_forgets),
 	};
 

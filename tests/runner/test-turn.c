@@ -575,6 +575,128 @@ static void test_claim_refused(void **state)
 	assert_string_equal(exchange_acks(&w->x), "m1|processing\n");
 }
 
+/* What its tools deliver */
+
+static void test_no_nudge_after_a_tool_sent(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "m1", "a");
+	push(w);
+	turn_note_sent(w->turn, "ann", "Dinner at 8");
+	assert_int_equal(answer(w, "I have told Ann."), TURN_DONE);
+	assert_string_equal(exchange_sent(&w->x), "");
+	assert_string_equal(exchange_acks(&w->x), "m1|completed\n");
+}
+
+static void test_a_block_repeats_no_tool(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "m1", "a");
+	push(w);
+	turn_note_sent(w->turn, "ann", "Dinner at 8");
+	assert_int_equal(answer(w, "<message to=\"Ann\">Dinner at 8</message>"), TURN_DONE);
+	assert_string_equal(exchange_sent(&w->x), "");
+	/* In another turn it is another message. */
+	receive(w, "m2", "a");
+	push(w);
+	assert_int_equal(answer(w, "<message to=\"ann\">Dinner at 8</message>"), TURN_DONE);
+	assert_string_equal(exchange_sent(&w->x), "m2|a|thread-a|Dinner at 8\n");
+}
+
+/* It would arrive twice. */
+static void test_no_second_try_after_a_tool_sent(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "m1", "a");
+	push(w);
+	turn_note_sent(w->turn, "ann", NULL);
+	assert_int_equal(turn_broken(w->turn, PROVIDER_CRASHED, "died"), TURN_DONE);
+	assert_string_equal(exchange_acks(&w->x), "m1|failed\n");
+}
+
+/* Work in the background sends by a tool, too: no later answer is shortened by that. */
+static void test_between_turns_nobody_keeps_count(void **state)
+{
+	struct world *w = *state;
+
+	turn_note_sent(w->turn, "ann", "ping");
+	receive(w, "m1", "a");
+	push(w);
+	assert_int_equal(answer(w, "words"), TURN_GOES_ON);
+	push(w);
+	assert_int_equal(answer(w, "<message to=\"ann\">ping</message>"), TURN_DONE);
+	assert_string_equal(exchange_sent(&w->x), "m1|a|thread-a|ping\n");
+}
+
+/* What we tell the agent */
+
+static void test_notes_come_with_the_next_messages(void **state)
+{
+	struct world *w = *state;
+
+	turn_note(w->turn, "<system>one</system>");
+	turn_note(w->turn, "<system>two</system>");
+	assert_false(turn_is_active(w->turn));
+	assert_int_equal(push(w), 0);
+	receive(w, "m1", "a");
+	push(w);
+	assert_string_equal(w->pushed, "<system>one</system>\n<system>two</system>\n"
+				       "<context timezone=\"UTC\" />\n<message from=\"ann\" "
+				       "sender=\"Ann\" time=\"Jan 2, 2026, 3:04 AM\">hello"
+				       "</message>");
+	/* Once; but once more if the agent has to be given the messages again. */
+	assert_int_equal(fail_with(w, PROVIDER_TRANSIENT), TURN_RETRY);
+	push(w);
+	assert_memory_equal(w->pushed, "<system>one</system>\n", 21);
+	receive(w, "m2", "a");
+	push(w);
+	assert_memory_equal(w->pushed, "<context ", 9);
+}
+
+/* A command is handed on as it is, and what nobody can read brings nothing to the agent. */
+static void test_notes_wait_for_messages(void **state)
+{
+	struct turn_input odd = { .count = 1 };
+	struct world *w = *state;
+
+	turn_note(w->turn, "<system>one</system>");
+	receive_rows(w, &(struct turn_input){ .command = "/compact" }, "m1", "a");
+	push(w);
+	assert_string_equal(w->pushed, "/compact");
+	assert_int_equal(answer(w, "Compacted."), TURN_DONE);
+	odd.rows = malloc(sizeof(*odd.rows));
+	odd.rows[0] = exchange_row("m2", "a", "hello");
+	free(odd.rows[0].kind);
+	odd.rows[0].kind = strdup("gossip");
+	assert_int_equal(turn_add(w->turn, &odd, NULL), 0);
+	assert_int_equal(push(w), 0);
+	receive(w, "m3", "a");
+	push(w);
+	assert_memory_equal(w->pushed, "<system>one</system>\n", 21);
+}
+
+/* A late answer: the row is claimed and answered, the agent is told of it in our words. */
+static void test_words_of_ours_for_a_row(void **state)
+{
+	struct turn_push text;
+	struct world *w = *state;
+
+	receive_rows(w, &(struct turn_input){ .text = "<system>late</system>" }, "s1", "a");
+	assert_string_equal(exchange_acks(&w->x), "s1|processing\n");
+	assert_true(turn_next_push(w->turn, &text));
+	assert_false(text.is_command);
+	assert_false(turn_is_full(w->turn));
+	assert_int_equal(text.len, strlen(text.text));
+	push(w);
+	assert_string_equal(w->pushed, "<system>late</system>");
+	assert_int_equal(answer(w, "<message to=\"ann\">thanks</message>"), TURN_DONE);
+	assert_string_equal(exchange_sent(&w->x), "s1|a|thread-a|thanks\n");
+	assert_string_equal(exchange_acks(&w->x), "s1|completed\n");
+}
+
 #define TURN_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -610,6 +732,13 @@ int main(void)
 		TURN_TEST(test_interrupted_answer_is_not_nudged),
 		TURN_TEST(test_rewind_forgets_a_nudge),
 		TURN_TEST(test_claim_refused),
+		TURN_TEST(test_no_nudge_after_a_tool_sent),
+		TURN_TEST(test_a_block_repeats_no_tool),
+		TURN_TEST(test_no_second_try_after_a_tool_sent),
+		TURN_TEST(test_between_turns_nobody_keeps_count),
+		TURN_TEST(test_notes_come_with_the_next_messages),
+		TURN_TEST(test_notes_wait_for_messages),
+		TURN_TEST(test_words_of_ours_for_a_row),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

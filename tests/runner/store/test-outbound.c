@@ -195,6 +195,74 @@ static void test_commit(void **state)
 		    "2\n");
 }
 
+static void set_inbound_seq(const char *value)
+{
+	char sql[128];
+
+	(void)snprintf(sql, sizeof(sql),
+		       "INSERT OR REPLACE INTO messages_in (id, seq, kind, timestamp, content)"
+		       " VALUES ('x', %s, '', '', '')",
+		       value);
+	sqlite_run(world.inbound, sql);
+}
+
+/* Rows whose ids were made before, and who asks for their numbers. */
+static void test_ids_and_numbers(void **state)
+{
+	struct outbound_message named[] = { messages[0], messages[1], messages[0] };
+	int64_t seqs[3] = { -1, -1, -1 };
+	const struct outbound_commit commit = {
+		.messages = named,
+		.message_count = 3,
+		.ret_seqs = seqs,
+	};
+	struct err err;
+
+	(void)state;
+	named[0].id = "task-1";
+	named[2].id = "sys-1";
+	set_inbound_seq("10");
+	assert_int_equal(outbound_commit(world.outbound, &commit, NULL), 0);
+	assert_int_equal(seqs[0], 11);
+	assert_int_equal(seqs[1], 13);
+	assert_int_equal(seqs[2], 15);
+	assert_rows("SELECT seq, iif(id LIKE 'msg-%', 'made', id) FROM messages_out ORDER BY seq",
+		    "11|task-1\n13|made\n15|sys-1\n");
+	/* An id that is there already is no matter of numbers, and nothing of it stays. */
+	assert_int_equal(outbound_commit(world.outbound, &commit, &err), -EEXIST);
+	assert_string_equal(err.text, "cannot write outbound.db: UNIQUE constraint failed: "
+				      "messages_out.id (SQLite 1555)");
+	assert_rows(SEQS, "11\n13\n15\n");
+}
+
+static void test_make_id(void **state)
+{
+	char id[OUTBOUND_ID_SIZE], other[OUTBOUND_ID_SIZE];
+
+	(void)state;
+	outbound_make_id("cli", id);
+	outbound_make_id("cli", other);
+	assert_memory_equal(id, "cli-1", 5);
+	assert_int_equal(strspn(id + 4, "0123456789"), 13);
+	assert_int_equal(id[17], '-');
+	assert_int_equal(strspn(id + 18, "0123456789abcdefghijklmnopqrstuvwxyz"), 6);
+	assert_int_equal(strlen(id), 24);
+	assert_string_not_equal(id, other);
+}
+
+static void test_several_states(void **state)
+{
+	const struct outbound_state states[] = {
+		{ "a", "1" }, { "b", "2" }, { "c", NULL }, { "a", "3" }
+	};
+	const struct outbound_commit commit = { .states = states, .state_count = 4 };
+
+	(void)state;
+	sqlite_run(world.path, "INSERT INTO session_state VALUES ('c', 'old', '')");
+	assert_int_equal(outbound_commit(world.outbound, &commit, NULL), 0);
+	assert_rows(STATES, "a|3\nb|2\n");
+}
+
 static void test_empty_commit(void **state)
 {
 	const struct outbound_commit forget = {
@@ -216,17 +284,6 @@ static void send(size_t count)
 	const struct outbound_commit commit = { .messages = messages, .message_count = count };
 
 	assert_int_equal(outbound_commit(world.outbound, &commit, NULL), 0);
-}
-
-static void set_inbound_seq(const char *value)
-{
-	char sql[128];
-
-	(void)snprintf(sql, sizeof(sql),
-		       "INSERT OR REPLACE INTO messages_in (id, seq, kind, timestamp, content)"
-		       " VALUES ('x', %s, '', '', '')",
-		       value);
-	sqlite_run(world.inbound, sql);
 }
 
 static void test_seq(void **state)
@@ -411,6 +468,37 @@ static void test_oldest_claim(void **state)
 	sqlite3_close(host);
 }
 
+static void test_read(void **state)
+{
+	struct outbound_row row = { .seq = -1 };
+	struct err err;
+
+	(void)state;
+	sqlite_run(world.path, "INSERT INTO messages_out (id, seq, timestamp, kind, content,"
+			       " channel_type, platform_id) VALUES"
+			       " ('a', 9, '', 'chat', '{\"text\":\"hi\"}', 'slack', 'C1'),"
+			       " ('b', NULL, '', 'system', '', NULL, NULL)");
+	assert_int_equal(outbound_read(world.outbound, "a", &row, NULL), 1);
+	assert_int_equal(row.seq, 9);
+	assert_string_equal(row.content, "{\"text\":\"hi\"}");
+	assert_string_equal(row.channel_type, "slack");
+	assert_string_equal(row.platform_id, "C1");
+	outbound_row_deinit(&row);
+	assert_int_equal(outbound_read(world.outbound, "b", &row, NULL), 1);
+	assert_int_equal(row.seq, 0);
+	assert_string_equal(row.content, "");
+	assert_null(row.channel_type);
+	assert_null(row.platform_id);
+	outbound_row_deinit(&row);
+	assert_null(row.content);
+	assert_int_equal(outbound_read(world.outbound, "c", &row, NULL), 0);
+	/* Nothing is left open that would hold the host up. */
+	sqlite_run(world.path, "BEGIN EXCLUSIVE; COMMIT");
+	sqlite_run(world.path, "ALTER TABLE messages_out RENAME TO hidden");
+	assert_int_equal(outbound_read(world.outbound, "a", &row, &err), -EIO);
+	assert_string_equal(err.text, "no such table: messages_out (SQLite 1)");
+}
+
 static void test_null(void **state)
 {
 	(void)state;
@@ -460,11 +548,15 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_claims, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_release, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_commit, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_ids_and_numbers, setup, teardown),
+		cmocka_unit_test(test_make_id),
+		cmocka_unit_test_setup_teardown(test_several_states, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_empty_commit, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_seq, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_odd_seq, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_collision, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_find, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_state, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_continuation, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tool, setup, teardown),
