@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/mcp/file-outbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/quote.h"
+#include "common/utf8.h"
+
+#define FILE_OUTBOX_NAME_MAX (FILE_OUTBOX_NAME_SIZE - 1)
+
+/* A longer extension, dot included, is none, and is cut with the name. */
+#define FILE_OUTBOX_EXTENSION_MAX 32
+
+static bool file_outbox_has_control(const char *name)
+{
+	for (const unsigned char *c = (const unsigned char *)name; *c; c++)
+		if (*c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0))
+			return true;
+	return false;
+}
+
+/* What is wrong with a name; NULL: nothing. Hosts do without a file whose name they refuse. */
+static const char *file_outbox_fault(const char *name)
+{
+	if (!name[0])
+		return "it is empty";
+	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return "it stands for a folder";
+	if (strpbrk(name, "/\\"))
+		return "it contains / or \\";
+	if (file_outbox_has_control(name))
+		return "it contains control characters";
+	if (!utf8_is_valid(name, strlen(name)))
+		return "it is not UTF-8";
+	return NULL;
+}
+
+int file_outbox_name(const char *given, char name[FILE_OUTBOX_NAME_SIZE], struct err *err)
+{
+	const char *fault = file_outbox_fault(given), *extension = strrchr(given, '.');
+	size_t len = strlen(given), tail = extension ? strlen(extension) : 0, head;
+	char quoted[QUOTE_SIZE];
+
+	if (fault)
+		return err_set(err, -EINVAL, "%s cannot be the name of a file that is sent: %s.",
+			       quote(quoted, given, len), fault);
+	if (len <= FILE_OUTBOX_NAME_MAX) {
+		memcpy(name, given, len + 1);
+		return 0;
+	}
+	if (tail > FILE_OUTBOX_EXTENSION_MAX)
+		tail = 0;
+	head = utf8_prefix(given, len, FILE_OUTBOX_NAME_MAX - tail);
+	memcpy(name, given, head);
+	memcpy(name + head, given + len - tail, tail);
+	name[head + tail] = '\0';
+	return 0;
+}
+
+/* Makes a folder if it is missing, and opens it. */
+static int file_outbox_enter(int parent, const char *name, bool may_exist, int *ret_fd,
+			     struct err *err)
+{
+	bool is_made = mkdirat(parent, name, 0755) == 0;
+	int fd;
+
+	if (!is_made && (errno != EEXIST || !may_exist))
+		return err_sys(err, -errno, "cannot make the folder %s", name);
+	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	/* What is made has to be there after a crash. Some file systems have nothing to write. */
+	if (fd >= 0 && is_made && fsync(parent) < 0 && errno != EINVAL && errno != ENOTSUP) {
+		int r = -errno;
+
+		close(fd);
+		errno = -r;
+		fd = -1;
+	}
+	if (fd < 0) {
+		int r = err_sys(err, -errno, "cannot use the folder %s", name);
+
+		if (is_made)
+			(void)unlinkat(parent, name, AT_REMOVEDIR);
+		return r;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+int file_outbox_make(const char *workspace, const char *id, struct file_outbox *ret_outbox,
+		     struct err *err)
+{
+	cleanup_close int base = open(workspace, O_RDONLY | O_DIRECTORY | O_CLOEXEC), outbox = -1,
+			  folder = -1;
+	int r;
+
+	if (base < 0)
+		return err_sys(err, -errno, "cannot use the folder %s", workspace);
+	r = file_outbox_enter(base, "outbox", true, &outbox, err);
+	if (r == 0)
+		r = file_outbox_enter(outbox, id, false, &folder, err);
+	if (r < 0)
+		return r;
+	*ret_outbox = (struct file_outbox){ steal_fd(&outbox), steal_fd(&folder), id };
+	return 0;
+}
+
+void file_outbox_remove(const struct file_outbox *outbox, const char *name)
+{
+	if (outbox->folder < 0)
+		return;
+	(void)unlinkat(outbox->folder, name, 0);
+	(void)unlinkat(outbox->outbox, outbox->id, AT_REMOVEDIR);
+}
+
+void file_outbox_close(struct file_outbox *outbox)
+{
+	if (outbox->folder >= 0)
+		close(outbox->folder);
+	if (outbox->outbox >= 0)
+		close(outbox->outbox);
+	*outbox = FILE_OUTBOX_NONE;
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/mcp/file-outbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+
+#include "common/table.h"
+#include "tests/folder.h"
+
+#define TEN   "0123456789"
+#define FIFTY TEN TEN TEN TEN TEN
+
+static void test_names(void **state)
+{
+	static const struct {
+		const char *given, *name;
+	} rows[] = {
+		{ "report.pdf", "report.pdf" },
+		{ ".bashrc", ".bashrc" },
+		{ "...", "..." },
+		{ "a b\xc2\xa0\xc3\xa9 \xf0\x9f\x98\x80 (1).tar.gz", NULL },
+		{ FIFTY FIFTY FIFTY FIFTY FIFTY "a.pdf", FIFTY FIFTY FIFTY FIFTY FIFTY "a.pdf" },
+		/* 256 bytes and more: what stands before the extension goes. */
+		{ FIFTY FIFTY FIFTY FIFTY FIFTY "ab.pdf", FIFTY FIFTY FIFTY FIFTY FIFTY "a.pdf" },
+		{ FIFTY FIFTY FIFTY FIFTY FIFTY TEN ".pdf", FIFTY FIFTY FIFTY FIFTY FIFTY "0.pdf" },
+		{ FIFTY FIFTY FIFTY FIFTY FIFTY "0123456", FIFTY FIFTY FIFTY FIFTY FIFTY "01234" },
+		/* Never in the midst of a character. */
+		{ FIFTY FIFTY FIFTY FIFTY FIFTY "\xc3\xa9\xc3\xa9.md",
+		  FIFTY FIFTY FIFTY FIFTY FIFTY "\xc3\xa9.md" },
+		{ FIFTY FIFTY FIFTY FIFTY FIFTY "a\xf0\x9f\x98\x80.md",
+		  FIFTY FIFTY FIFTY FIFTY FIFTY "a.md" },
+		/* So long an ending is no extension. */
+		{ "a." FIFTY FIFTY FIFTY FIFTY FIFTY TEN,
+		  "a." FIFTY FIFTY FIFTY FIFTY FIFTY "012" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char name[FILE_OUTBOX_NAME_SIZE] = "";
+
+		assert_int_equal(file_outbox_name(rows[i].given, name, NULL), 0);
+		assert_string_equal(name, rows[i].name ? rows[i].name : rows[i].given);
+	}
+}
+
+static void test_no_names(void **state)
+{
+	static const struct {
+		const char *given, *problem;
+	} rows[] = {
+		{ "", "\"\" cannot be the name of a file that is sent: it is empty." },
+		{ ".", "\".\" cannot be the name of a file that is sent: it stands for a folder." },
+		{ "..",
+		  "\"..\" cannot be the name of a file that is sent: it stands for a folder." },
+		{ "../a",
+		  "\"../a\" cannot be the name of a file that is sent: it contains / or \\." },
+		{ "/", "\"/\" cannot be the name of a file that is sent: it contains / or \\." },
+		{ "..\\a",
+		  "\"..\\\\a\" cannot be the name of a file that is sent: it contains / or \\." },
+		{ "a\nb",
+		  "\"a\\nb\" cannot be the name of a file that is sent: it contains control "
+		  "characters." },
+		{ "a\x7f",
+		  "\"a\\x7f\" cannot be the name of a file that is sent: it contains control "
+		  "characters." },
+		{ "\xc2\x85",
+		  "\"\\xc2\\x85\" cannot be the name of a file that is sent: it contains control "
+		  "characters." },
+		{ "a\xff",
+		  "\"a\\xff\" cannot be the name of a file that is sent: it is not UTF-8." },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char name[FILE_OUTBOX_NAME_SIZE] = "";
+		struct err err = { "" };
+
+		assert_int_equal(file_outbox_name(rows[i].given, name, &err), -EINVAL);
+		assert_string_equal(err.text, rows[i].problem);
+		assert_string_equal(name, "");
+	}
+}
+
+static struct folder folder;
+
+static int setup(void **state)
+{
+	(void)state;
+	folder_make(&folder);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	folder_remove(&folder);
+	return 0;
+}
+
+static void assert_there(const char *name, bool is_there)
+{
+	assert_int_equal(access(folder_file(&folder, name), F_OK) == 0, is_there);
+}
+
+static void test_make_and_remove(void **state)
+{
+	struct file_outbox outbox = FILE_OUTBOX_NONE, second = FILE_OUTBOX_NONE;
+
+	(void)state;
+	assert_int_equal(file_outbox_make(folder.path, "msg-1", &outbox, NULL), 0);
+	assert_there("outbox/msg-1", true);
+	folder_write(&folder, "outbox/msg-1/a", "x");
+	assert_int_equal(faccessat(outbox.folder, "a", F_OK, 0), 0);
+	assert_int_equal(file_outbox_make(folder.path, "msg-2", &second, NULL), 0);
+	file_outbox_remove(&outbox, "a");
+	assert_there("outbox/msg-1", false);
+	assert_there("outbox/msg-2", true);
+	file_outbox_close(&outbox);
+	file_outbox_close(&outbox);
+	file_outbox_remove(&outbox, "a");
+	/* What else lies there is not ours. */
+	folder_write(&folder, "outbox/msg-2/b", "x");
+	file_outbox_remove(&second, "a");
+	assert_there("outbox/msg-2/b", true);
+	file_outbox_close(&second);
+}
+
+static void test_another_of_this_name(void **state)
+{
+	struct file_outbox outbox = FILE_OUTBOX_NONE;
+	struct err err;
+
+	(void)state;
+	folder_mkdir(&folder, "outbox");
+	folder_mkdir(&folder, "outbox/msg-1");
+	assert_int_equal(file_outbox_make(folder.path, "msg-1", &outbox, &err), -EEXIST);
+	assert_string_equal(err.text, "cannot make the folder msg-1: File exists");
+	assert_there("outbox/msg-1", true);
+	assert_int_equal(outbox.folder, -1);
+}
+
+static void test_links_are_not_followed(void **state)
+{
+	struct file_outbox outbox = FILE_OUTBOX_NONE;
+	struct err err;
+
+	(void)state;
+	folder_mkdir(&folder, "elsewhere");
+	assert_int_equal(symlink("elsewhere", folder_file(&folder, "outbox")), 0);
+	assert_int_equal(file_outbox_make(folder.path, "msg-1", &outbox, &err), -ENOTDIR);
+	assert_string_equal(err.text, "cannot use the folder outbox: Not a directory");
+	assert_there("elsewhere/msg-1", false);
+	assert_int_equal(unlink(folder_file(&folder, "outbox")), 0);
+	folder_mkdir(&folder, "outbox");
+	assert_int_equal(symlink("../elsewhere", folder_file(&folder, "outbox/msg-1")), 0);
+	assert_int_equal(file_outbox_make(folder.path, "msg-1", &outbox, &err), -EEXIST);
+	assert_int_equal(file_outbox_make("/nonexistent", "msg-1", &outbox, &err), -ENOENT);
+	assert_string_equal(err.text,
+			    "cannot use the folder /nonexistent: No such file or directory");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_no_names),
+		cmocka_unit_test_setup_teardown(test_make_and_remove, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_another_of_this_name, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_links_are_not_followed, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
