@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "runner/io/rundir.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -143,11 +144,20 @@ char *rundir_socket(const char *rundir)
 
 void rundir_remove(const char *rundir)
 {
-	cleanup_free char *path = rundir ? rundir_socket(rundir) : NULL;
+	cleanup_close int fd = -1;
+	cleanup_closedir DIR *folder = NULL;
+	const struct dirent *entry;
 
-	if (!path)
+	/* An agent may have put a link in its place, that leads to what must not be removed. */
+	if (rundir)
+		fd = open(rundir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	folder = fd >= 0 ? fdopendir(fd) : NULL;
+	if (!folder)
 		return;
-	(void)unlink(path);
+	(void)steal_fd(&fd);
+	while ((entry = readdir(folder)))
+		if (entry->d_name[0] != '.')
+			(void)unlinkat(dirfd(folder), entry->d_name, 0);
 	(void)rmdir(rundir);
 }
 

@@ -24,8 +24,8 @@ int rundir_make(const char *workspace, char **ret_path, struct err *err);
 char *rundir_socket(const char *rundir);
 
 /*
- * At the loop's end: removes the socket, so that no client waits for it, and the folder if nothing
- * else is in it. Accepts NULL.
+ * At the loop's end: removes the folder with its files, so that no client waits at the socket and no
+ * secret stays behind. What somebody else made a folder of stays. Accepts NULL.
  */
 void rundir_remove(const char *rundir);
 

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/log.h"
@@ -37,7 +36,6 @@ struct claude_process {
 	int64_t kill_ms;	    /* from SIGTERM to SIGKILL */
 	enum provider_error reason; /* why it was given up; PROVIDER_OK: it was not */
 	struct err words;
-	char *mcp_file; /* what it was told of MCP servers; NULL: nothing */
 };
 
 /* The end */
@@ -229,6 +227,7 @@ static int claude_process_spawn(struct claude_process *process, const char *path
 		.exited = claude_process_on_exited,
 	};
 	struct claude_launch launch = { NULL, NULL };
+	cleanup_free char *mcp_file = NULL;
 	struct err warning;
 	struct child_spec spec = {
 		.cwd = query->cwd,
@@ -239,9 +238,9 @@ static int claude_process_spawn(struct claude_process *process, const char *path
 	int r;
 
 	/* An agent without these tools is better than none. */
-	if (claude_mcp_write(query, &process->mcp_file, &warning) < 0)
+	if (claude_mcp_write(query, &mcp_file, &warning) < 0)
 		log_error("%s: the agent is given no MCP servers", warning.text);
-	r = claude_launch_init(&launch, path, process->mcp_file, query);
+	r = claude_launch_init(&launch, path, mcp_file, query);
 	spec.argv = (const char *const *)launch.argv;
 	spec.env = (const char *const *)launch.env;
 	if (r == 0)
@@ -293,10 +292,6 @@ void claude_process_free(struct claude_process *process)
 	if (!process)
 		return;
 	child_free(process->child);
-	/* It may hold secrets. */
-	if (process->mcp_file)
-		(void)unlink(process->mcp_file);
-	free(process->mcp_file);
 	loop_timer_free(process->start);
 	loop_timer_free(process->end);
 	free(process);

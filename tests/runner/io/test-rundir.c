@@ -83,12 +83,30 @@ static void test_removed(void **state)
 	rundir_remove(NULL);
 	assert_int_equal(rundir_make(WORKSPACE, &path, &err), 0);
 	make_socket(folder_file(&folder, WORKSPACE_DIR "/socket"));
-	folder_write(&folder, WORKSPACE_DIR "/other", "");
+	folder_write(&folder, WORKSPACE_DIR "/secrets", "");
+	folder_mkdir(&folder, WORKSPACE_DIR "/other");
 	rundir_remove(path);
 	assert_int_equal(access(folder_file(&folder, WORKSPACE_DIR "/socket"), F_OK), -1);
-	assert_int_equal(unlink(folder_file(&folder, WORKSPACE_DIR "/other")), 0);
+	assert_int_equal(access(folder_file(&folder, WORKSPACE_DIR "/secrets"), F_OK), -1);
+	assert_int_equal(rmdir(folder_file(&folder, WORKSPACE_DIR "/other")), 0);
 	rundir_remove(path);
 	assert_int_equal(access(path, F_OK), -1);
+}
+
+/* Only the folder itself is emptied, never what a link in its place leads to. */
+static void test_remove_follows_no_link(void **state)
+{
+	cleanup_free char *path = NULL;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(rundir_make(WORKSPACE, &path, &err), 0);
+	assert_int_equal(rmdir(path), 0);
+	folder_mkdir(&folder, "elsewhere");
+	folder_write(&folder, "elsewhere/file", "");
+	assert_int_equal(symlink("elsewhere", path), 0);
+	rundir_remove(path);
+	assert_int_equal(access(folder_file(&folder, "elsewhere/file"), F_OK), 0);
 }
 
 static void test_slashes_make_no_difference(void **state)
@@ -309,6 +327,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(test_made_private),
 		CASE(test_removed),
+		CASE(test_remove_follows_no_link),
 		CASE(test_slashes_make_no_difference),
 		CASE(test_what_is_not_ours_is_not_used),
 		CASE(test_bases_that_are_not_used),
