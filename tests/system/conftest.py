@@ -16,6 +16,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import session as sessions  # noqa: E402
+from claude_session import claude, cli, model  # noqa: E402,F401 (fixtures)
 
 PR_SET_CHILD_SUBREAPER = 36
 MUST_WORK = os.environ.get("MUST_WORK") == "1"
