@@ -31,6 +31,8 @@ MESON_SKIPPED = {"SKIP"}
 # Whole-program tests that have a step of their own, since they take long.
 SYSTEM_STEPS = {
     "real agent CLI": "test_claude.py",
+    "real agent CLI, its tools": "test_claude_mcp.py",
+    "MCP clients of others": "test_mcp_sdk.py",
     "containers": "test_container.py",
 }
 

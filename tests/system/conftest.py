@@ -15,7 +15,9 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+import mcp_client  # noqa: E402
 import session as sessions  # noqa: E402
+from claude_session import claude, cli, model  # noqa: E402,F401 (fixtures)
 
 PR_SET_CHILD_SUBREAPER = 36
 MUST_WORK = os.environ.get("MUST_WORK") == "1"
@@ -83,3 +85,25 @@ def make_session():
 def session(make_session):
     """A session with the mock provider, not started."""
     return make_session()
+
+
+@pytest.fixture
+def connect():
+    """Clients of a session's server; closed at the end of the test."""
+    clients = []
+
+    def make(session, version=mcp_client.LEGACY[-1], env=None):
+        def attempt():
+            # The loop makes its socket a moment after its start.
+            try:
+                return mcp_client.connect(session, version, env)
+            except (AssertionError, BrokenPipeError, mcp_client.McpError) as error:
+                failures.append(error)
+                return None
+        failures = []
+        clients.append(sessions.wait_until(
+            attempt, "a connection", explain=lambda: f"{failures[-1]}\n{session.explain()}"))
+        return clients[-1]
+    yield make
+    for client in clients:
+        client.kill()

@@ -5,68 +5,17 @@ host → inbound.db → agent-runner → claude → model → claude → agent-r
 """
 import json
 import os
-import pathlib
 import threading
 import time
 
 import pytest
 
-import claude_cli
 import model_server
 import session as sessions
-from model_server import ModelServer, bash, cut, error, text, tool
+from claude_session import IMPATIENT, PATIENCE, answer, block, command_line, say
+from model_server import bash, cut, error, text, tool
 
 STATE = "continuation:claude"
-PATIENCE = 30.0
-
-
-def block(words, to=sessions.NAME):
-    return f'<message to="{to}">{words}</message>'
-
-
-def say(*words, **more):
-    return text(*(block(w) for w in words), **more)
-
-
-@pytest.fixture(scope="session", params=claude_cli.versions())
-def cli(request):
-    """The CLI of each pinned version, readable by the user whom the runner runs as."""
-    try:
-        return claude_cli.ensure(request.param)
-    except RuntimeError as reason:
-        pytest.skip(f"no Claude Code {request.param}: {reason}")
-
-
-@pytest.fixture
-def model():
-    with ModelServer() as server:
-        yield server
-
-
-@pytest.fixture
-def claude(make_session, cli, model):
-    """Makes sessions with the real CLI on the model server; not started."""
-    def make(env=None, **options):
-        session = make_session(provider="claude", env={
-            "AGENT_CLAUDE_PATH": str(cli), "AGENT_RETRY_MS": "10", **(env or {})}, **options)
-        session.env.update({k: v for k, v in model_server.environment(
-            model.url, session.home).items() if k not in session.env})
-        # The runner says so itself where it is needed.
-        session.env.pop("IS_SANDBOX")
-        return session
-    return make
-
-
-# Errors end at once: the CLI's own retries are one test of their own.
-IMPATIENT = {"CLAUDE_CODE_MAX_RETRIES": "0"}
-
-
-def answer(session, words, reply, **columns):
-    """Sends words, and waits until the message is completed with this reply."""
-    message = session.add_chat(words, **columns)
-    session.wait_answer(reply, timeout=PATIENCE)
-    session.wait_ack(message)
-    return message
 
 
 # The first trip
@@ -114,13 +63,6 @@ def test_it_is_initialised_before_there_is_a_message(claude, model):
     assert len(session.lines("agent claude started")) == 1
 
 
-def command_line(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-
-
 def test_one_process_and_one_conversation_for_many_messages(claude, model):
     session = claude().start()
     for word in ("one", "two", "three"):
@@ -135,9 +77,7 @@ def test_one_process_and_one_conversation_for_many_messages(claude, model):
 
 def test_tool_call_is_seen_by_the_host(claude, model):
     session = claude().start()
-    mark = session.workspace / "agent" / "go"
-    model.script(bash(f"until [ -e {mark} ]; do sleep 0.02; done; echo from the tool",
-                      timeout=45000), say("done"))
+    model.script(bash("sleep 0.7; echo from the tool", timeout=45000), say("done"))
     message = session.add_chat("work")
 
     def in_tool():
@@ -145,7 +85,6 @@ def test_tool_call_is_seen_by_the_host(claude, model):
         return state if state and state["current_tool"] == "Bash" else None
     state = session.wait(in_tool, "a tool in flight", PATIENCE)
     assert state["tool_declared_timeout_ms"] == 45000
-    mark.touch()
     session.wait_ack(message, timeout=PATIENCE)
     assert session.texts() == ["done"]
     assert session.container_state()["current_tool"] is None
