@@ -246,13 +246,16 @@ static int session_take(struct session *s, struct inbox_look *look, struct err *
 		.passed_over_count = batch->passed_over_count,
 		.command = look->command_text,
 	};
+	int r;
 
 	if (look->command == COMMAND_CLEAR) {
 		conversation_clear(s->conversation, &batch->rows[0]);
 		return 0;
 	}
-	undelivered_tell(s->undelivered, &look->failures,
-			 conversation_destinations(s->conversation), session_on_note, s);
+	r = undelivered_tell(s->undelivered, &look->failures,
+			     conversation_destinations(s->conversation), session_on_note, s, err);
+	if (r < 0)
+		return r;
 	batch->rows = NULL;
 	batch->count = 0;
 	return conversation_take(s->conversation, &input, err);

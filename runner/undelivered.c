@@ -54,42 +54,52 @@ int64_t undelivered_seen(const struct undelivered *undelivered)
 	return undelivered->seen;
 }
 
-/* The note on the message of this id. A row that is no chat message is none of the agent's. */
+/* Appends the note on the row of this id, a line of its own. 0, also if it is none of ours; <0. */
 static int undelivered_compose(const struct undelivered *undelivered, const char *id,
-			       const struct inbound_destinations *destinations, struct strbuf *out)
+			       const struct inbound_destinations *destinations, struct strbuf *out,
+			       struct err *err)
 {
 	const struct inbound_destination *to;
 	cleanup_json json_t *content = NULL;
 	struct outbound_row row;
-	int r = outbound_read(undelivered->outbound, id, &row, NULL);
+	int r = outbound_read(undelivered->outbound, id, &row, err);
 
 	if (r <= 0)
-		return -ENOENT;
+		return r;
+	if (out->len > 0)
+		strbuf_putc(out, '\n');
 	to = route_by_address(destinations, row.channel_type, row.platform_id);
 	r = content_parse(row.content, strlen(row.content), &content);
 	if (r == 0)
 		r = note_undelivered(row.seq, to ? to->name : NULL, content, out);
 	outbound_row_deinit(&row);
-	return r;
+	return r < 0 ? err_sys(err, r, "cannot tell of what was not delivered") : 0;
 }
 
-void undelivered_tell(struct undelivered *undelivered, const struct inbound_failures *failures,
-		      const struct inbound_destinations *destinations,
-		      void (*note)(void *userdata, const char *text), void *userdata)
+int undelivered_tell(struct undelivered *undelivered, const struct inbound_failures *failures,
+		     const struct inbound_destinations *destinations,
+		     void (*note)(void *userdata, const char *text), void *userdata,
+		     struct err *err)
 {
+	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
 	char number[24];
 
-	for (size_t i = failures->count; i > 0; i--) {
-		cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
-
-		log_warning("the host could not deliver the message %s", failures->ids[i - 1]);
-		if (undelivered_compose(undelivered, failures->ids[i - 1], destinations, &text) ==
-		    0)
-			note(userdata, text.data);
-	}
 	if (failures->count == 0)
-		return;
+		return 0;
+	for (size_t i = failures->count; i > 0; i--) {
+		int r = undelivered_compose(undelivered, failures->ids[i - 1], destinations, &text,
+					    err);
+
+		if (r < 0)
+			return r;
+	}
+	/* Nothing can fail from here on: what is told is told once. */
+	for (size_t i = failures->count; i > 0; i--)
+		log_warning("the host could not deliver the message %s", failures->ids[i - 1]);
+	if (text.len > 0)
+		note(userdata, text.data);
 	undelivered->seen = failures->newest;
 	(void)snprintf(number, sizeof(number), "%" PRId64, failures->newest);
 	outbox_set_state(undelivered->outbox, UNDELIVERED_STATE, number);
+	return 0;
 }

@@ -23,7 +23,12 @@ void undelivered_free(struct undelivered *undelivered);
 /* For inbound_failures(). */
 int64_t undelivered_seen(const struct undelivered *undelivered);
 
-/* Hands a note on each failure to note(), oldest first, and remembers that with the next commit. */
-void undelivered_tell(struct undelivered *undelivered, const struct inbound_failures *failures,
-		      const struct inbound_destinations *destinations,
-		      void (*note)(void *userdata, const char *text), void *userdata);
+/*
+ * Hands note() a text with a line for each failure, oldest first, and remembers that with the next
+ * commit.
+ * 0; <0 as outbound_read(), and nothing was told.
+ */
+int undelivered_tell(struct undelivered *undelivered, const struct inbound_failures *failures,
+		     const struct inbound_destinations *destinations,
+		     void (*note)(void *userdata, const char *text), void *userdata,
+		     struct err *err);

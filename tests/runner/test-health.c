@@ -13,6 +13,7 @@
 #include "tests/capture.h"
 #include "tests/database.h"
 #include "tests/folder.h"
+#include "tests/runner/mcp/fake-loop.h"
 #include "tests/test.h"
 
 static struct folder folder;
@@ -129,6 +130,81 @@ static void test_all_is_well(void **state)
 	assert_check("claims", RUNNER_HEALTH_OK, "nothing is claimed");
 }
 
+/* What the loop answers. */
+static const char *loop_answer;
+
+static int serve(int fd)
+{
+	char line[256];
+
+	fake_loop_read(fd, line, sizeof(line));
+	fake_loop_say(fd, loop_answer);
+	fake_loop_wait(fd);
+	return strcmp(line, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"agent-runner/status\"}");
+}
+
+/* What the check says to that; it is asked again where this machine is too slow for its patience. */
+static void assert_mcp(const char *answer, enum runner_health health, const char *text)
+{
+	struct fake_loop loop;
+
+	loop_answer = answer;
+	for (int i = 0; i < 20; i++) {
+		enum runner_health found_health;
+
+		fake_loop_start(&loop, serve);
+		found_health = check("mcp");
+		assert_int_equal(fake_loop_stop(&loop), 0);
+		if (strcmp(found.text, "no answer within 0.03 s") == 0)
+			continue;
+		assert_int_equal(found_health, health);
+		assert_string_equal(found.text, text);
+		return;
+	}
+	fail_msg("it was never answered in time");
+}
+
+static void assert_servers(const char *servers, enum runner_health health, const char *text)
+{
+	char answer[512];
+
+	(void)snprintf(answer, sizeof(answer),
+		       "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"servers\":%s}}\n", servers);
+	assert_mcp(answer, health, text);
+}
+
+static void test_mcp_servers(void **state)
+{
+	(void)state;
+	assert_servers("[]", RUNNER_HEALTH_OK, "served; the agent has not told of any yet");
+	assert_servers("[{\"name\":\"nanoclaw\",\"status\":\"connected\"},"
+		       "{\"name\":\"b\",\"status\":\"connected\"}]",
+		       RUNNER_HEALTH_OK, "connected to the agent: 2");
+	assert_servers("[{\"name\":\"nanoclaw\",\"status\":\"connected\"},"
+		       "{\"name\":\"b\",\"status\":\"failed\"},"
+		       "{\"name\":\"c d\",\"status\":\"needs-auth\"}]",
+		       RUNNER_HEALTH_WARN, "b: failed, c d: needs-auth");
+	assert_servers("null", RUNNER_HEALTH_OK, "served; the agent has not told of any yet");
+}
+
+static void test_mcp_without_a_loop(void **state)
+{
+	(void)state;
+	unsetenv("AGENT_SOCKET");
+	assert_check("mcp", RUNNER_HEALTH_WARN,
+		     "no session loop serves %s: start agent-runner there, or name its socket in "
+		     "AGENT_SOCKET",
+		     folder.path);
+}
+
+static void test_mcp_of_an_odd_loop(void **state)
+{
+	(void)state;
+	assert_mcp("{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":-32601,"
+		   "\"message\":\"what?\"}}\n",
+		   RUNNER_HEALTH_WARN, "what?");
+}
+
 static void test_names_are_unique_and_explained(void **state)
 {
 	const struct runner_check *rows;
@@ -136,7 +212,7 @@ static void test_names_are_unique_and_explained(void **state)
 
 	(void)state;
 	rows = health_checks(&count);
-	assert_int_equal(count, 5);
+	assert_int_equal(count, 6);
 	for (size_t i = 0; i < count; i++) {
 		assert_true(strlen(rows[i].help) > 0);
 		for (size_t j = 0; j < i; j++)
@@ -426,6 +502,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_all_is_well),
+		CASE(test_mcp_servers),
+		CASE(test_mcp_without_a_loop),
+		CASE(test_mcp_of_an_odd_loop),
 		CASE(test_names_are_unique_and_explained),
 		CASE(test_missing_files),
 		CASE(test_empty_files),

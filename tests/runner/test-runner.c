@@ -16,6 +16,7 @@
 #include "tests/test.h"
 
 static struct folder folder;
+static struct folder runtime; /* where the loop's socket goes */
 static struct capture capture, output;
 
 static int setup(void **state)
@@ -24,6 +25,8 @@ static int setup(void **state)
 	setenv("AGENT_PROVIDER", "mock", 1);
 	unsetenv("AGENT_SOCKET");
 	folder_make(&folder);
+	folder_make(&runtime);
+	setenv("TMPDIR", runtime.path, 1);
 	return 0;
 }
 
@@ -31,14 +34,19 @@ static int teardown(void **state)
 {
 	(void)state;
 	unsetenv("AGENT_PROVIDER");
+	unsetenv("TMPDIR");
 	folder_remove(&folder);
+	folder_remove(&runtime);
 	return 0;
 }
 
 /* Runs a session to its end; what it logged is in capture.text. */
 static int run_session(void)
 {
-	const struct runner_options options = { .workspace = folder.path };
+	const struct runner_options options = {
+		.workspace = folder.path,
+		.self = "/nonexistent/agent-runner",
+	};
 	int r;
 
 	capture_start(&capture, STDERR_FILENO);

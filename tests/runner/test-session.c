@@ -19,6 +19,7 @@
 
 struct world {
 	struct folder folder;
+	struct folder runtime; /* where the loop's socket goes */
 	pid_t pid;
 	int err_fd;
 	char err[8192]; /* what the session said */
@@ -32,6 +33,8 @@ static int setup(void **state)
 	*w = (struct world){ .pid = -1, .err_fd = -1 };
 	assert_int_equal(setenv("AGENT_PROVIDER", "mock", 1), 0);
 	folder_make(&w->folder);
+	folder_make(&w->runtime);
+	assert_int_equal(setenv("TMPDIR", w->runtime.path, 1), 0);
 	folder_mkdir(&w->folder, "agent");
 	*state = w;
 	return 0;
@@ -42,6 +45,7 @@ static int teardown(void **state)
 	struct world *w = *state;
 
 	folder_remove(&w->folder);
+	folder_remove(&w->runtime);
 	return 0;
 }
 
@@ -53,7 +57,10 @@ static void start(struct world *w)
 	assert_int_equal(pipe(pipes), 0);
 	w->pid = fork();
 	if (w->pid == 0) {
-		const struct runner_options options = { .workspace = w->folder.path };
+		const struct runner_options options = {
+			.workspace = w->folder.path,
+			.self = "/nonexistent/agent-runner",
+		};
 
 		(void)dup2(pipes[1], STDERR_FILENO);
 		close(pipes[0]);

@@ -92,7 +92,7 @@ static void test_answers(void **state)
 			EXIT_CODE_FAILED, "", "error (forbidden): not yours\n");
 	assert_answered("{\"id\":1,\"result\":null}", EXIT_CODE_FAILED, "",
 			"error (unknown): the host did not say why\n");
-	assert_answered("{\"id\":1,\"error\":{\"code\":-32001,"
+	assert_answered("{\"id\":1,\"error\":{\"code\":-31001,"
 			"\"message\":\"the host did not answer within 30 s\"}}",
 			EXIT_CODE_NCL_USAGE, "", "ncl: the host did not answer within 30 s\n");
 	assert_answered("{\"id\":1,\"error\":{\"code\":-32601,\"message\":\"no such method\"}}",
