@@ -48,7 +48,8 @@ static const struct schema_field ask_user_question[] = {
 	{ "question", SCHEMA_STRING, true,
 	  "The question, with all that one has to know to decide." },
 	{ "options", SCHEMA_OPTIONS, true,
-	  "The choices, in order; few are best. Each is a string, or an object: label is on the "
+	  "The choices, in order, at most 25; few are best. Each is a string, or an object: label "
+	  "is on the "
 	  "button, selectedLabel is shown in its place once it was chosen, value is what you are "
 	  "told. Both are the label by default." },
 	{ "timeout", SCHEMA_SECONDS, false,
