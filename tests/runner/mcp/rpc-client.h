@@ -29,13 +29,13 @@ static inline void rpc_on_timer(void *userdata)
 	loop_stop(userdata, 0);
 }
 
-/* One round: everything that is ready now gets its turn, once. */
+/* A round or more: everything that is ready now gets its turn, and timers that are due before us. */
 static inline void rpc_turn(struct loop *loop)
 {
 	struct loop_timer *timer;
 
 	assert_int_equal(loop_timer_new(loop, rpc_on_timer, loop, &timer), 0);
-	loop_timer_arm(timer, 0);
+	loop_timer_arm(timer, 1);
 	assert_int_equal(loop_run(loop, NULL), 0);
 	loop_timer_free(timer);
 }
