@@ -170,16 +170,14 @@ static int session_take_late(struct session *s, struct inbound_row *row, const c
 static int session_take_system(struct session *s, struct inbound_row *row, struct err *err)
 {
 	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
+	int verdict = toolbox_take(s->toolbox, row, &text, err);
 
-	switch (toolbox_take(s->toolbox, row, &text)) {
-	case TOOLBOX_LATE:
+	if (verdict < 0)
+		return verdict;
+	if (verdict == TOOLBOX_LATE)
 		return session_take_late(s, row, text.data, err);
-	case TOOLBOX_STRAY:
+	if (verdict == TOOLBOX_STRAY)
 		log_info("message %s of kind system answers nothing: acknowledged", row->id);
-		break;
-	case TOOLBOX_ANSWERED:
-		break;
-	}
 	outbox_add_completed(s->outbox, row->id);
 	return 0;
 }

@@ -277,26 +277,36 @@ static bool toolbox_is_question(const json_t *content)
 	return type && strcmp(type, "ask_question") == 0;
 }
 
-enum toolbox_verdict toolbox_take(struct toolbox *toolbox, const struct inbound_row *row,
-				  struct strbuf *ret_text)
+/* Is it the answer to a question of ours? TOOLBOX_LATE, TOOLBOX_STRAY, or <0. */
+static int toolbox_take_late(const struct toolbox *toolbox, const json_t *content,
+			     struct strbuf *ret_text, struct err *err)
 {
-	cleanup_json json_t *content = NULL, *asked = NULL;
+	const char *id = awaited_id(AWAITED_QUESTION, content);
+	cleanup_json json_t *asked = NULL;
 	struct outbound_row question;
-	const char *id;
 	int r;
 
-	if (content_parse(row->content, row->content_len, &content) < 0)
-		return TOOLBOX_STRAY;
-	if (toolbox->server && server_offer(toolbox->server, content))
-		return TOOLBOX_ANSWERED;
-	id = awaited_id(AWAITED_QUESTION, content);
-	if (!id || outbound_read(toolbox->options.outbound, id, &question, NULL) <= 0)
-		return TOOLBOX_STRAY;
+	r = id ? outbound_read(toolbox->options.outbound, id, &question, err) : 0;
+	if (r <= 0)
+		return r < 0 ? r : TOOLBOX_STRAY;
 	r = content_parse(question.content, strlen(question.content), &asked);
-	if (r == 0 && !toolbox_is_question(asked))
-		r = -EINVAL;
 	outbound_row_deinit(&question);
+	if (r == 0 && !toolbox_is_question(asked))
+		return TOOLBOX_STRAY;
 	if (r == 0)
 		r = note_late_answer(asked, content, ret_text);
-	return r == 0 ? TOOLBOX_LATE : TOOLBOX_STRAY;
+	return r < 0 ? err_sys(err, r, "cannot tell of an answer") : TOOLBOX_LATE;
+}
+
+int toolbox_take(struct toolbox *toolbox, const struct inbound_row *row, struct strbuf *ret_text,
+		 struct err *err)
+{
+	cleanup_json json_t *content = NULL;
+	int r = content_parse(row->content, row->content_len, &content);
+
+	if (r < 0)
+		return err_sys(err, r, "cannot read an answer");
+	if (toolbox->server && server_offer(toolbox->server, content))
+		return TOOLBOX_ANSWERED;
+	return toolbox_take_late(toolbox, content, ret_text, err);
 }

@@ -68,6 +68,9 @@ enum toolbox_verdict {
 	TOOLBOX_STRAY,	  /* nobody ever asked */
 };
 
-/* Deals with a row of kind system. ret_text is appended to. */
-enum toolbox_verdict toolbox_take(struct toolbox *toolbox, const struct inbound_row *row,
-				  struct strbuf *ret_text);
+/*
+ * Deals with a row of kind system: a verdict, with ret_text appended to; <0: what it answers cannot
+ * be found out now, as outbound_read(), or -ENOMEM.
+ */
+int toolbox_take(struct toolbox *toolbox, const struct inbound_row *row, struct strbuf *ret_text,
+		 struct err *err);
