@@ -246,6 +246,9 @@ static int session_take(struct session *s, struct inbox_look *look, struct err *
 	};
 	int r;
 
+	/* An answer of the same look that came late has begun a turn: a command waits for its end. */
+	if (look->command != COMMAND_NONE && conversation_is_active(s->conversation))
+		return 0;
 	if (look->command == COMMAND_CLEAR) {
 		conversation_clear(s->conversation, &batch->rows[0]);
 		return 0;

@@ -8,8 +8,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/exit-code.h"
+#include "runner/io/json.h"
+#include "runner/mcp/client.h"
+#include "runner/mcp/methods.h"
 #include "schema/inbound.h"
+#include "schema/outbound.h"
 #include "tests/database.h"
 #include "tests/folder.h"
 #include "tests/test.h"
@@ -105,6 +110,36 @@ static int finish(struct world *w)
 	return WEXITSTATUS(status);
 }
 
+/* What the host wrote, and what it reads. */
+static void inbound(struct world *w, const char *sql)
+{
+	database_exec(folder_file(&w->folder, "inbound.db"), sql);
+}
+
+static const char *outbound(struct world *w, const char *sql)
+{
+	return database_query(folder_file(&w->folder, "outbound.db"), sql);
+}
+
+/* Waits until the host reads this. */
+static void wait_rows(struct world *w, const char *sql, const char *rows)
+{
+	struct pollfd ready = { .fd = w->err_fd, .events = POLLIN };
+	int64_t deadline = clock_monotonic_ms() + LIMIT_MS;
+
+	while (strcmp(outbound(w, sql), rows) != 0) {
+		size_t len = strlen(w->err);
+
+		if (clock_monotonic_ms() > deadline)
+			fail_msg("%s: %s%s", sql, outbound(w, sql), w->err);
+		if (poll(&ready, 1, 5) == 1) {
+			ssize_t n = read(w->err_fd, w->err + len, sizeof(w->err) - 1 - len);
+
+			w->err[len + (size_t)(n > 0 ? n : 0)] = '\0';
+		}
+	}
+}
+
 static void make_inbound(struct world *w)
 {
 	database_exec(folder_file(&w->folder, "inbound.db"), schema_inbound);
@@ -146,6 +181,134 @@ static void test_leftovers_of_a_killed_container(void **state)
 			    "m2\n");
 	assert_int_equal(kill(w->pid, SIGTERM), 0);
 	assert_int_equal(finish(w), EXIT_CODE_OK);
+}
+
+static void stop(struct world *w)
+{
+	assert_int_equal(kill(w->pid, SIGTERM), 0);
+	assert_int_equal(finish(w), EXIT_CODE_OK);
+}
+
+#define ACKS  "SELECT message_id, status FROM processing_ack ORDER BY message_id"
+#define TEXTS "SELECT in_reply_to, json_extract(content, '$.text') FROM messages_out ORDER BY seq"
+
+/* A folder in which Ann is known, and the agent thanks for whatever it is told. */
+static void make_grateful(struct world *w)
+{
+	make_inbound(w);
+	inbound(w, "INSERT INTO destinations VALUES ('ann', 'Ann', 'channel', 'chat', 'a', NULL)");
+	database_exec(folder_file(&w->folder, "outbound.db"), schema_outbound);
+	assert_int_equal(setenv("AGENT_MOCK_RESULT", "<message to=\"ann\">thanks</message>", 1), 0);
+}
+
+/* What answers nothing is acknowledged; an answer that came late is told, before a command. */
+static void test_rows_of_kind_system(void **state)
+{
+	struct world *w = *state;
+
+	make_grateful(w);
+	database_exec(folder_file(&w->folder, "outbound.db"),
+		      "INSERT INTO messages_out (id, seq, timestamp, kind, content) VALUES"
+		      " ('q-1', 1, '', 'chat-sdk', '{\"type\":\"ask_question\",\"title\":\"T\","
+		      "\"question\":\"Q?\"}')");
+	inbound(w, "INSERT INTO messages_in (id, seq, kind, timestamp, content) VALUES"
+		   " ('clear', 2, 'chat', '', '{\"text\":\"/clear\"}'),"
+		   " ('late', 4, 'system', '', '{\"questionId\":\"q-1\"}'),"
+		   " ('stray', 6, 'system', '', '{\"questionId\":\"q-2\"}')");
+	start(w);
+	wait_rows(w, ACKS, "clear|completed\nlate|completed\nstray|completed\n");
+	assert_string_equal(outbound(w, TEXTS), "NULL|NULL\nlate|thanks\nclear|Session cleared.\n");
+	assert_non_null(strstr(w->err, "message stray of kind system answers nothing: "
+				       "acknowledged\n"));
+	stop(w);
+	unsetenv("AGENT_MOCK_RESULT");
+}
+
+/* Once; the next container does not tell it again. */
+static void test_failed_deliveries(void **state)
+{
+	struct world *w = *state;
+
+	make_grateful(w);
+	inbound(w, "INSERT INTO delivered VALUES ('m', NULL, 'failed', '');"
+		   "INSERT INTO messages_in (id, seq, kind, timestamp, content) VALUES"
+		   " ('a', 2, 'chat', '', '{\"text\":\"hi\"}')");
+	start(w);
+	wait_rows(w, ACKS, "a|completed\n");
+	assert_string_equal(outbound(w, "SELECT value FROM session_state"
+					" WHERE key = 'delivery_failures_told'"),
+			    "1\n");
+	assert_non_null(strstr(w->err, "the host could not deliver the message m\n"));
+	stop(w);
+	inbound(w, "INSERT INTO messages_in (id, seq, kind, timestamp, content) VALUES"
+		   " ('b', 4, 'chat', '', '{\"text\":\"hi\"}')");
+	start(w);
+	wait_rows(w, ACKS, "a|completed\nb|completed\n");
+	assert_null(strstr(w->err, "could not deliver"));
+	stop(w);
+	unsetenv("AGENT_MOCK_RESULT");
+}
+
+/* Asks for a command in a process of its own; its exit status is 0 if the answer is right. */
+static pid_t ask_host(const struct world *w)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		json_t *params = json_pack("{s:s}", "command", "help"), *result = NULL;
+		const struct client_request request = {
+			.method = METHODS_NCL,
+			.params = params,
+			.timeout_ms = LIMIT_MS,
+		};
+		int64_t code;
+		struct err err;
+
+		_exit(client_ask(w->folder.path, &request, &result, &code, &err) != 0 ||
+		      !json_member_bool(result, "ok", false));
+	}
+	assert_true(pid > 0);
+	return pid;
+}
+
+/* A command's way to the host and back, and the row of its answer is not left behind. */
+static void test_a_command_for_the_host(void **state)
+{
+	struct world *w = *state;
+	char sql[512], id[64];
+	int status = -1;
+	pid_t pid;
+
+	make_inbound(w);
+	start(w);
+	assert_true(wait_for(w, "agent mock started"));
+	pid = ask_host(w);
+	wait_rows(w, "SELECT json_extract(content, '$.command') FROM messages_out", "help\n");
+	(void)snprintf(id, sizeof(id), "%s", outbound(w, "SELECT id FROM messages_out"));
+	id[strcspn(id, "\n")] = '\0';
+	(void)snprintf(
+		sql, sizeof(sql),
+		"INSERT INTO messages_in (id, seq, kind, timestamp, content) VALUES"
+		" ('answer', 2, 'system', '', '{\"requestId\":\"%s\",\"frame\":{\"ok\":true}}')",
+		id);
+	inbound(w, sql);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	wait_rows(w, ACKS, "answer|completed\n");
+	stop(w);
+}
+
+/* A socket that is gone with the session that it belonged to. */
+static void test_nothing_is_left_behind(void **state)
+{
+	struct world *w = *state;
+
+	make_inbound(w);
+	start(w);
+	assert_true(wait_for(w, "agent mock started"));
+	stop(w);
+	assert_int_equal(rmdir(w->runtime.path), 0);
+	folder_make(&w->runtime);
 }
 
 static void test_broken_configuration(void **state)
@@ -224,6 +387,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SESSION_TEST(test_starts_warms_and_ends),
 		SESSION_TEST(test_leftovers_of_a_killed_container),
+		SESSION_TEST(test_rows_of_kind_system),
+		SESSION_TEST(test_failed_deliveries),
+		SESSION_TEST(test_a_command_for_the_host),
+		SESSION_TEST(test_nothing_is_left_behind),
 		SESSION_TEST(test_broken_configuration),
 		SESSION_TEST(test_unknown_provider),
 		SESSION_TEST(test_write_ahead_log),
