@@ -48,6 +48,8 @@ static void intake_on_gate(void *userdata, struct inbound_row *row, bool wake, c
 	struct err err;
 
 	if (wake) {
+		/* The claim was of no turn: what tools send from now on answers this row. */
+		outbox_set_state(intake->options.outbox, OUTBOUND_IN_REPLY_TO, row->id);
 		if (intake_hand_on(intake, row, &input, &err) < 0)
 			intake_break(intake);
 		return;

@@ -412,6 +412,7 @@ static void test_a_script_wakes_the_agent(void **state)
 	assert_true(intake_is_busy(w->intake));
 	assert_false(conversation_is_active(w->p.c));
 	run_until(w, "a|completed\nt|completed\n");
+	assert_string_equal(in_reply_to(w), "t\n");
 	assert_false(intake_is_busy(w->intake));
 	assert_non_null(strstr(said(), "\">Script output:?[?  7?]??Instructions:?look</task>\n"));
 	assert_string_equal(exchange_sent(&w->p.x), "a|a|NULL|echo: hello\nt|a|NULL|echo: look\n");
