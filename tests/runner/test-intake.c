@@ -577,6 +577,32 @@ static void test_a_command_waits_for_a_late_answer(void **state)
 			    QUESTION "s|a|NULL|thanks\na|a|NULL|Session cleared.\n");
 }
 
+/* More of them than a turn takes wait in the inbox. */
+static void test_a_flood_of_late_answers(void **state)
+{
+	static const char query[] = "SELECT status, count(*) FROM processing_ack GROUP BY status";
+	struct world *w = *state;
+	char id[] = "s0";
+
+	make_question(w);
+	warm(w);
+	for (int i = 0; i < TURN_GROUPS_MAX + 2; i++) {
+		id[1] = (char)('0' + i);
+		receive_kind(w, id, "system", LATE);
+	}
+	receive_kind(w, "t", "system", "{}");
+	look(w);
+	assert_string_equal(database_query(w->p.x.outbound_path, query),
+			    "completed|1\nprocessing|8\n");
+	assert_true(conversation_is_full(w->p.c));
+	look(w);
+	while (conversation_is_active(w->p.c))
+		rpc_turn(w->p.x.loop);
+	look(w);
+	assert_string_equal(database_query(w->p.x.outbound_path, query),
+			    "completed|9\nprocessing|2\n");
+}
+
 /* Commands */
 
 static void test_a_command_waits_for_the_turn(void **state)
@@ -620,17 +646,22 @@ static void test_clear(void **state)
 	assert_false(conversation_is_active(w->p.c));
 }
 
-/* It ends what came before it, also in the same look; not what comes behind it. */
+/*
+ * It ends what came before it, also in the same look; not what comes behind it, nor an answer that
+ * was never told.
+ */
 static void test_stop(void **state)
 {
 	struct world *w = *state;
 
 	assert_int_equal(setenv("AGENT_MOCK_DELAY_MS", "60000", 1), 0);
+	make_question(w);
 	warm(w);
 	receive(w, "a", "hello");
 	look(w);
 	receive(w, "b", "more");
 	receive(w, "c", "/stop");
+	receive_kind(w, "d", "system", LATE);
 	receive(w, "e", "/stop");
 	receive(w, "f", "after");
 	look(w);
@@ -639,10 +670,11 @@ static void test_stop(void **state)
 	look(w);
 	assert_string_equal(acks(w), "a|processing\nb|processing\nc|completed\ne|completed\n");
 	run_until(w, "a|completed\nb|completed\nc|completed\ne|completed\n");
-	assert_string_equal(exchange_sent(&w->p.x), "c|a|NULL|Stopped.\ne|a|NULL|Stopped.\n");
+	assert_string_equal(exchange_sent(&w->p.x),
+			    QUESTION "c|a|NULL|Stopped.\ne|a|NULL|Stopped.\n");
 	assert_false(conversation_is_active(w->p.c));
 	look(w);
-	assert_string_equal(acks(w), "a|completed\nb|completed\nc|completed\n"
+	assert_string_equal(acks(w), "a|completed\nb|completed\nc|completed\nd|processing\n"
 				     "e|completed\nf|processing\n");
 }
 
@@ -900,6 +932,7 @@ int main(void)
 		CASE(test_an_answer_that_comes_late),
 		CASE(test_an_answer_to_what_cannot_be_read),
 		CASE(test_a_command_waits_for_a_late_answer),
+		CASE(test_a_flood_of_late_answers),
 		CASE(test_a_command_waits_for_the_turn),
 		CASE(test_clear),
 		CASE(test_stop),
