@@ -48,6 +48,8 @@ static void intake_on_gate(void *userdata, struct inbound_row *row, bool wake, c
 	struct err err;
 
 	if (wake) {
+		/* The claim was of no turn: what tools send from now on answers this row. */
+		outbox_set_state(intake->options.outbox, OUTBOUND_IN_REPLY_TO, row->id);
 		if (intake_hand_on(intake, row, &input, &err) < 0)
 			intake_break(intake);
 		return;
@@ -73,7 +75,8 @@ static int intake_gate_task(struct intake *intake, struct inbound_row *row, stru
 
 /* Rows beside the batch */
 
-static int intake_take_system(struct intake *intake, struct inbound_row *row, struct err *err)
+static int intake_take_system(struct intake *intake, struct inbound_row *row, bool stops,
+			      struct err *err)
 {
 	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
 	struct turn_input input = { .count = 1 };
@@ -82,6 +85,9 @@ static int intake_take_system(struct intake *intake, struct inbound_row *row, st
 	if (verdict < 0)
 		return verdict;
 	if (verdict == TOOLBOX_LATE) {
+		/* What comes with a /stop would end with it, unread; it stays due, as in a flood. */
+		if (stops || conversation_is_full(intake->options.conversation))
+			return 0;
 		/* A question was answered when its time was up: the agent is told now. */
 		input.text = text.data;
 		return intake_hand_on(intake, row, &input, err);
@@ -92,14 +98,30 @@ static int intake_take_system(struct intake *intake, struct inbound_row *row, st
 	return 0;
 }
 
-static int intake_set_aside(struct intake *intake, struct inbound_row *row, struct err *err)
+static bool intake_is_stop(const struct inbound_row *row)
+{
+	/* What was handed on is no row any more. */
+	return row->id && inbox_aside_reason(row) == INBOX_STOP;
+}
+
+static bool intake_has_stop(const struct inbound_batch *batch)
+{
+	for (size_t i = 0; i < batch->aside_count; i++)
+		if (intake_is_stop(&batch->aside[i]))
+			return true;
+	return false;
+}
+
+/* stops: a /stop came with the row. */
+static int intake_set_aside(struct intake *intake, struct inbound_row *row, bool stops,
+			    struct err *err)
 {
 	struct outbox *outbox = intake->options.outbox;
 	struct route route;
 
 	switch (inbox_aside_reason(row)) {
 	case INBOX_SYSTEM:
-		return intake_take_system(intake, row, err);
+		return intake_take_system(intake, row, stops, err);
 	case INBOX_TASK:
 		return intake_gate_task(intake, row, err);
 	case INBOX_STOP:
@@ -123,10 +145,11 @@ static int intake_set_aside(struct intake *intake, struct inbound_row *row, stru
 
 static int intake_set_aside_all(struct intake *intake, struct inbound_batch *batch, struct err *err)
 {
+	bool stops = intake_has_stop(batch);
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < batch->aside_count; i++)
-		r = intake_set_aside(intake, &batch->aside[i], err);
+		r = intake_set_aside(intake, &batch->aside[i], stops, err);
 	/* A failed row must be on disk before what follows it. */
 	if (!outbox_commit(intake->options.outbox))
 		return err_set(err, -EAGAIN, "outbound.db cannot be written yet");
@@ -137,8 +160,7 @@ static int intake_set_aside_all(struct intake *intake, struct inbound_batch *bat
 static void intake_stop_turn(struct intake *intake, const struct inbound_batch *batch)
 {
 	for (size_t i = 0; i < batch->aside_count; i++)
-		/* A task was handed on, and its row with it. */
-		if (batch->aside[i].id && inbox_aside_reason(&batch->aside[i]) == INBOX_STOP)
+		if (intake_is_stop(&batch->aside[i]))
 			conversation_interrupt(intake->options.conversation, &batch->aside[i]);
 }
 

@@ -24,11 +24,21 @@ struct turn {
 	bool tried_fresh;
 };
 
+static bool turn_is_command(const struct turn *turn)
+{
+	return turn->groups.first && turn->groups.first->is_command;
+}
+
+/* Who an answer may be for. */
 static const struct inbound_row **turn_rows(void *userdata, size_t *ret_count)
 {
 	const struct turn *turn = userdata;
+	int64_t up_to = GROUP_EVERY_PUSH;
 
-	return groups_rows(&turn->groups, GROUP_EVERY_PUSH, ret_count);
+	/* What waits behind a command has no part in its output. */
+	if (turn_is_command(turn) && turn->groups.first->push_id > 0)
+		up_to = turn->groups.first->push_id;
+	return groups_rows(&turn->groups, up_to, ret_count);
 }
 
 int turn_new(const struct turn_options *options, struct turn **ret_turn)
@@ -68,11 +78,6 @@ void turn_free(struct turn *turn)
 bool turn_is_active(const struct turn *turn)
 {
 	return turn->groups.count > 0;
-}
-
-static bool turn_is_command(const struct turn *turn)
-{
-	return turn->groups.first && turn->groups.first->is_command;
 }
 
 bool turn_is_full(const struct turn *turn)
@@ -210,7 +215,8 @@ bool turn_next_push(const struct turn *turn, struct turn_push *ret_push)
 {
 	const struct group *group = groups_unpushed(&turn->groups);
 
-	if (!group)
+	/* A task may be woken in the midst of a command, which is alone in its turn. */
+	if (!group || (turn_is_command(turn) && group != turn->groups.first))
 		return false;
 	*ret_push = (struct turn_push){ group->text, group->len, group->is_command };
 	return true;

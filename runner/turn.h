@@ -72,7 +72,7 @@ struct turn_push {
 	bool is_command;
 };
 
-/* The next text that the agent has not been given; false: none. */
+/* The next text that the agent has not been given; false: none, or it waits for a command's end. */
 bool turn_next_push(const struct turn *turn, struct turn_push *ret_push);
 /* It was given to the agent under this id. */
 void turn_pushed(struct turn *turn, int64_t push_id);

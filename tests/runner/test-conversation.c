@@ -3,38 +3,25 @@
 
 #include <stdlib.h>
 
-#include "runner/io/child.h"
 #include "tests/capture.h"
-#include "tests/runner/exchange.h"
+#include "tests/runner/parts.h"
 #include "tests/runner/provider/fake-cli.h"
 
 static struct capture capture;
 
 struct world {
-	struct exchange x;
-	struct folder runtime; /* where the loop's socket goes */
-	struct config *config;
-	struct children *children;
-	struct pulse *pulse;
-	struct toolbox *toolbox;
-	struct conversation *c;
+	struct parts p;
 	const char *until; /* the loop ends when the acknowledgements are these */
 	char servers[256]; /* "name status|" each */
 	int ended;
 };
 
-static enum pulse_need need(void *userdata)
-{
-	(void)userdata;
-	return PULSE_IDLE;
-}
-
 static void on_look(void *userdata)
 {
 	struct world *w = userdata;
 
-	if (w->until && strcmp(exchange_acks(&w->x), w->until) == 0)
-		loop_stop(w->x.loop, 0);
+	if (w->until && strcmp(exchange_acks(&w->p.x), w->until) == 0)
+		loop_stop(w->p.x.loop, 0);
 }
 
 static void on_ended(void *userdata)
@@ -42,7 +29,7 @@ static void on_ended(void *userdata)
 	struct world *w = userdata;
 
 	w->ended++;
-	loop_stop(w->x.loop, 0);
+	loop_stop(w->p.x.loop, 0);
 }
 
 static void on_server(void *userdata, const char *name, const char *status)
@@ -59,63 +46,13 @@ static const struct conversation_events events = {
 	.server = on_server,
 };
 
-/* No tool is called here: nobody is asked for anything. */
-static void open_toolbox(struct world *w)
-{
-	static const struct toolbox_events none = { .writing = NULL };
-	const struct toolbox_options options = {
-		.loop = w->x.loop,
-		.config = w->config,
-		.workspace = w->x.folder.path,
-		.self = "/x/agent-runner",
-		.inbound_path = w->x.inbound,
-		.outbound = w->x.outbound,
-		.outbox = w->x.outbox,
-	};
-
-	assert_int_equal(toolbox_new(&options, &none, w, &w->toolbox), 0);
-}
-
-static void open_conversation(struct world *w)
-{
-	struct inbound_destinations destinations = exchange_destinations(&w->x);
-	const struct conversation_options options = {
-		.loop = w->x.loop,
-		.children = w->children,
-		.config = w->config,
-		.workspace = w->x.folder.path,
-		.inbound_path = w->x.inbound,
-		.outbound = w->x.outbound,
-		.outbox = w->x.outbox,
-		.pulse = w->pulse,
-		.toolbox = w->toolbox,
-	};
-
-	assert_int_equal(conversation_new(&options, &events, w, &w->c, NULL), 0);
-	assert_int_equal(conversation_set_destinations(w->c, &destinations), 0);
-	assert_null(destinations.rows);
-}
-
 static int setup(void **state)
 {
 	static struct world world;
 	struct world *w = &world;
 
 	*w = (struct world){ .until = NULL };
-	assert_int_equal(setenv("AGENT_PROVIDER", "mock", 1), 0);
-	assert_int_equal(setenv("AGENT_RETRY_MS", "1", 1), 0);
-	assert_int_equal(unsetenv("AGENT_MOCK_DELAY_MS"), 0);
-	assert_int_equal(unsetenv("AGENT_MOCK_ERROR"), 0);
-	exchange_setup(&w->x);
-	folder_make(&w->runtime);
-	assert_int_equal(setenv("TMPDIR", w->runtime.path, 1), 0);
-	assert_int_equal(config_load(folder_file(&w->x.folder, "none.json"), &w->config, NULL), 0);
-	assert_int_equal(children_new(w->x.loop, NULL, &w->children, NULL), 0);
-	assert_int_equal(pulse_new(w->x.loop, w->x.outbound,
-				   folder_file(&w->x.folder, ".heartbeat"), need, w, &w->pulse),
-			 0);
-	open_toolbox(w);
-	open_conversation(w);
+	parts_setup(&w->p, &events, w);
 	capture_start(&capture, STDERR_FILENO);
 	*state = w;
 	return 0;
@@ -126,13 +63,7 @@ static int teardown(void **state)
 	struct world *w = *state;
 
 	(void)capture_stop(&capture);
-	toolbox_free(w->toolbox);
-	conversation_free(w->c);
-	pulse_free(w->pulse);
-	children_free(w->children);
-	config_free(w->config);
-	exchange_teardown(&w->x);
-	folder_remove(&w->runtime);
+	parts_teardown(&w->p);
 	return 0;
 }
 
@@ -142,29 +73,29 @@ static void receive(struct world *w, const char *id, const char *place, const ch
 
 	input.rows = malloc(sizeof(*input.rows));
 	input.rows[0] = exchange_row(id, place, "hello");
-	assert_int_equal(conversation_take(w->c, &input, NULL), 0);
+	assert_int_equal(conversation_take(w->p.c, &input, NULL), 0);
 }
 
 /* Runs until the acknowledgements are these. */
 static void run_until(struct world *w, const char *acks)
 {
 	w->until = acks;
-	assert_int_equal(loop_run(w->x.loop, NULL), 0);
-	assert_string_equal(exchange_acks(&w->x), acks);
+	assert_int_equal(loop_run(w->p.x.loop, NULL), 0);
+	assert_string_equal(exchange_acks(&w->p.x), acks);
 }
 
 static const char *continuation(struct world *w)
 {
-	return database_query(w->x.outbound_path, "SELECT value FROM session_state WHERE key ="
-						  " 'continuation:mock'");
+	return database_query(w->p.x.outbound_path, "SELECT value FROM session_state WHERE key ="
+						    " 'continuation:mock'");
 }
 
 static void on_ready_look(void *userdata)
 {
 	struct world *w = userdata;
 
-	if (conversation_knows_commands(w->c))
-		loop_stop(w->x.loop, 0);
+	if (conversation_knows_commands(w->p.c))
+		loop_stop(w->p.x.loop, 0);
 }
 
 static void test_warm(void **state)
@@ -172,16 +103,16 @@ static void test_warm(void **state)
 	struct world *w = *state;
 	struct loop_timer *tick;
 
-	conversation_warm(w->c);
+	conversation_warm(w->p.c);
 	/* It is about to announce its commands. */
-	assert_false(conversation_knows_commands(w->c));
-	assert_false(conversation_is_active(w->c));
-	assert_int_equal(loop_timer_new(w->x.loop, on_ready_look, w, &tick), 0);
+	assert_false(conversation_knows_commands(w->p.c));
+	assert_false(conversation_is_active(w->p.c));
+	assert_int_equal(loop_timer_new(w->p.x.loop, on_ready_look, w, &tick), 0);
 	loop_timer_arm(tick, 5);
-	assert_int_equal(loop_run(w->x.loop, NULL), 0);
+	assert_int_equal(loop_run(w->p.x.loop, NULL), 0);
 	loop_timer_free(tick);
-	assert_true(conversation_has_command(w->c, "/mock"));
-	assert_false(conversation_has_command(w->c, "/etc"));
+	assert_true(conversation_has_command(w->p.c, "/mock"));
+	assert_false(conversation_has_command(w->p.c, "/etc"));
 }
 
 static void test_answer_and_continuation(void **state)
@@ -189,10 +120,10 @@ static void test_answer_and_continuation(void **state)
 	struct world *w = *state;
 
 	receive(w, "m1", "a", NULL);
-	assert_true(conversation_is_active(w->c));
+	assert_true(conversation_is_active(w->p.c));
 	run_until(w, "m1|completed\n");
-	assert_false(conversation_is_active(w->c));
-	assert_string_equal(exchange_sent(&w->x), "m1|a|thread-a|echo: hello\n");
+	assert_false(conversation_is_active(w->p.c));
+	assert_string_equal(exchange_sent(&w->p.x), "m1|a|thread-a|echo: hello\n");
 	assert_int_equal(strncmp(continuation(w), "mock-", 5), 0);
 }
 
@@ -203,11 +134,11 @@ static void test_clear(void **state)
 
 	receive(w, "m1", "a", NULL);
 	run_until(w, "m1|completed\n");
-	conversation_clear(w->c, &row);
+	conversation_clear(w->p.c, &row);
 	inbound_row_deinit(&row);
 	assert_string_equal(continuation(w), "");
-	assert_string_equal(exchange_sent(&w->x), "m1|a|thread-a|echo: hello\n"
-						  "m2|a|thread-a|Session cleared.\n");
+	assert_string_equal(exchange_sent(&w->p.x), "m1|a|thread-a|echo: hello\n"
+						    "m2|a|thread-a|Session cleared.\n");
 	/* The next message finds a fresh agent. */
 	receive(w, "m3", "b", NULL);
 	run_until(w, "m1|completed\nm2|completed\nm3|completed\n");
@@ -220,24 +151,24 @@ static void test_interrupt(void **state)
 	struct world *w = *state;
 
 	assert_int_equal(setenv("AGENT_MOCK_DELAY_MS", "60000", 1), 0);
-	conversation_warm(w->c);
-	while (!conversation_knows_commands(w->c)) {
+	conversation_warm(w->p.c);
+	while (!conversation_knows_commands(w->p.c)) {
 		struct loop_timer *tick;
 
-		assert_int_equal(loop_timer_new(w->x.loop, on_ready_look, w, &tick), 0);
+		assert_int_equal(loop_timer_new(w->p.x.loop, on_ready_look, w, &tick), 0);
 		loop_timer_arm(tick, 5);
-		assert_int_equal(loop_run(w->x.loop, NULL), 0);
+		assert_int_equal(loop_run(w->p.x.loop, NULL), 0);
 		loop_timer_free(tick);
 	}
 	receive(w, "m1", "a", NULL);
-	assert_false(conversation_is_full(w->c));
-	conversation_interrupt(w->c, &stop);
+	assert_false(conversation_is_full(w->p.c));
+	conversation_interrupt(w->p.c, &stop);
 	inbound_row_deinit(&stop);
 	/* What follows waits for a turn of its own. */
-	assert_true(conversation_is_full(w->c));
+	assert_true(conversation_is_full(w->p.c));
 	run_until(w, "m1|completed\nm2|completed\n");
-	assert_false(conversation_is_full(w->c));
-	assert_string_equal(exchange_sent(&w->x), "m2|a|thread-a|Stopped.\n");
+	assert_false(conversation_is_full(w->p.c));
+	assert_string_equal(exchange_sent(&w->p.x), "m2|a|thread-a|Stopped.\n");
 }
 
 /* The agent is not even ready: what is queued for it must not run later. */
@@ -248,13 +179,13 @@ static void test_interrupt_before_the_agent_is_ready(void **state)
 
 	receive(w, "m1", "a", NULL);
 	w->until = NULL;
-	conversation_interrupt(w->c, &stop);
+	conversation_interrupt(w->p.c, &stop);
 	inbound_row_deinit(&stop);
-	assert_false(conversation_is_active(w->c));
-	assert_string_equal(exchange_acks(&w->x), "m1|completed\nm2|completed\n");
+	assert_false(conversation_is_active(w->p.c));
+	assert_string_equal(exchange_acks(&w->p.x), "m1|completed\nm2|completed\n");
 	receive(w, "m3", "a", NULL);
 	run_until(w, "m1|completed\nm2|completed\nm3|completed\n");
-	assert_string_equal(exchange_sent(&w->x),
+	assert_string_equal(exchange_sent(&w->p.x),
 			    "m2|a|thread-a|Stopped.\nm3|a|thread-a|echo: hello\n");
 }
 
@@ -265,7 +196,7 @@ static void test_retries_then_tells(void **state)
 	assert_int_equal(setenv("AGENT_MOCK_ERROR", "crashed", 1), 0);
 	receive(w, "m1", "a", NULL);
 	run_until(w, "m1|failed\n");
-	assert_non_null(strstr(exchange_sent(&w->x), "m1|a|thread-a|My agent program broke off"));
+	assert_non_null(strstr(exchange_sent(&w->p.x), "m1|a|thread-a|My agent program broke off"));
 	/* It is not restarted without need, but for the next message it is. */
 	assert_int_equal(unsetenv("AGENT_MOCK_ERROR"), 0);
 	receive(w, "m2", "a", NULL);
@@ -276,14 +207,15 @@ static void test_retries_then_tells(void **state)
 static void open_claude(struct world *w, struct fake_cli *cli, const char *script)
 {
 	fake_cli_make(cli, script);
-	toolbox_free(steal_ptr(w->toolbox));
-	conversation_free(steal_ptr(w->c));
-	config_free(steal_ptr(w->config));
+	toolbox_free(steal_ptr(w->p.toolbox));
+	conversation_free(steal_ptr(w->p.c));
+	config_free(steal_ptr(w->p.config));
 	assert_int_equal(setenv("AGENT_PROVIDER", "claude", 1), 0);
-	assert_int_equal(config_load(folder_file(&w->x.folder, "none.json"), &w->config, NULL), 0);
-	folder_mkdir(&w->x.folder, "agent");
-	open_toolbox(w);
-	open_conversation(w);
+	assert_int_equal(config_load(folder_file(&w->p.x.folder, "none.json"), &w->p.config, NULL),
+			 0);
+	folder_mkdir(&w->p.x.folder, "agent");
+	parts_open_toolbox(&w->p);
+	parts_open_conversation(&w->p, &events, w);
 }
 
 /* What the script wrote to this file of its working folder; the caller frees it. */
@@ -293,7 +225,7 @@ static char *read_file(struct world *w, const char *name)
 	size_t len;
 
 	(void)snprintf(path, sizeof(path), "agent/%s", name);
-	assert_int_equal(fd_read_file(folder_file(&w->x.folder, path), 65536, &text, &len, NULL),
+	assert_int_equal(fd_read_file(folder_file(&w->p.x.folder, path), 65536, &text, &len, NULL),
 			 0);
 	return text;
 }
@@ -317,7 +249,7 @@ static void test_exit_behind_a_failure_costs_no_try(void **state)
 		    "exit 1");
 	receive(w, "m1", "a", NULL);
 	run_until(w, "m1|failed\n");
-	assert_non_null(strstr(exchange_sent(&w->x), "I could not reach the AI service"));
+	assert_non_null(strstr(exchange_sent(&w->p.x), "I could not reach the AI service"));
 	/* The first try, and one after each wait. */
 	starts = read_file(w, "starts");
 	assert_string_equal(starts, "x\nx\nx\nx\n");
@@ -344,16 +276,16 @@ static void test_tools_of_the_agent(void **state)
 		    "\"mcp_servers\":[{\"name\":\"nanoclaw\",\"status\":\"connected\"}]}'\n"
 		    "echo '{\"type\":\"result\",\"is_error\":false,\"result\":\"\"}'\n"
 		    "take\n");
-	conversation_note(w->c, "<system>note</system>");
-	conversation_send_held(w->c);
+	conversation_note(w->p.c, "<system>note</system>");
+	conversation_send_held(w->p.c);
 	receive(w, "m1", "a", NULL);
 	run_until(w, "m1|completed\n");
 	assert_string_equal(w->servers, "nanoclaw connected|");
 	seen = read_file(w, "seen");
 	(void)snprintf(expected, sizeof(expected), "--mcp-config=%s/mcp-servers.json ",
-		       toolbox_folder(w->toolbox));
+		       toolbox_folder(w->p.toolbox));
 	assert_non_null(strstr(seen, expected));
-	(void)snprintf(expected, sizeof(expected), "\n%s/socket\n", toolbox_folder(w->toolbox));
+	(void)snprintf(expected, sizeof(expected), "\n%s/socket\n", toolbox_folder(w->p.toolbox));
 	assert_non_null(strstr(seen, expected));
 	assert_non_null(strstr(seen, "or with the tool `send_message`, which"));
 	assert_non_null(strstr(seen, "\"content\":\"<system>note</system>\\n<context "));
@@ -366,32 +298,32 @@ static void test_what_a_tool_sent_is_not_sent_again(void **state)
 	struct world *w = *state;
 
 	receive(w, "m1", "a", NULL);
-	conversation_note_sent(w->c, "ann", "echo: hello");
+	conversation_note_sent(w->p.c, "ann", "echo: hello");
 	run_until(w, "m1|completed\n");
-	assert_string_equal(exchange_sent(&w->x), "");
+	assert_string_equal(exchange_sent(&w->p.x), "");
 }
 
 static void test_destinations(void **state)
 {
 	struct world *w = *state;
 
-	assert_int_equal(conversation_destinations(w->c)->count, 3);
-	assert_string_equal(conversation_destinations(w->c)->rows[0].name, "ann");
+	assert_int_equal(conversation_destinations(w->p.c)->count, 3);
+	assert_string_equal(conversation_destinations(w->p.c)->rows[0].name, "ann");
 }
 
 static void test_unknown_continuation_is_dropped(void **state)
 {
 	struct world *w = *state;
 
-	database_exec(w->x.outbound_path, "INSERT INTO session_state VALUES"
-					  " ('continuation:mock', 'mock-gone', '')");
-	conversation_free(w->c);
-	w->c = NULL;
+	database_exec(w->p.x.outbound_path, "INSERT INTO session_state VALUES"
+					    " ('continuation:mock', 'mock-gone', '')");
+	conversation_free(w->p.c);
+	w->p.c = NULL;
 	assert_int_equal(setenv("AGENT_MOCK_ERROR", "invalid_session", 1), 0);
-	open_conversation(w);
+	parts_open_conversation(&w->p, &events, w);
 	receive(w, "m1", "a", NULL);
 	run_until(w, "m1|completed\n");
-	assert_string_equal(exchange_sent(&w->x), "m1|a|thread-a|echo: hello\n");
+	assert_string_equal(exchange_sent(&w->p.x), "m1|a|thread-a|echo: hello\n");
 	assert_null(strstr(continuation(w), "gone"));
 }
 
@@ -401,8 +333,8 @@ static void test_unusable_agent_is_said(void **state)
 
 	assert_int_equal(setenv("AGENT_MOCK_DELAY_MS", "soon", 1), 0);
 	receive(w, "m1", "a", NULL);
-	assert_string_equal(exchange_acks(&w->x), "m1|failed\n");
-	assert_non_null(strstr(exchange_sent(&w->x), "m1|a|thread-a|I cannot work: my agent"));
+	assert_string_equal(exchange_acks(&w->p.x), "m1|failed\n");
+	assert_non_null(strstr(exchange_sent(&w->p.x), "m1|a|thread-a|I cannot work: my agent"));
 	assert_int_equal(unsetenv("AGENT_MOCK_DELAY_MS"), 0);
 }
 
@@ -410,29 +342,29 @@ static void test_end(void **state)
 {
 	struct world *w = *state;
 
-	assert_false(conversation_end(w->c, 100));
-	conversation_free(w->c);
-	open_conversation(w);
+	assert_false(conversation_end(w->p.c, 100));
+	conversation_free(w->p.c);
+	parts_open_conversation(&w->p, &events, w);
 	assert_int_equal(setenv("AGENT_MOCK_DELAY_MS", "60000", 1), 0);
 	receive(w, "m1", "a", NULL);
-	assert_true(conversation_end(w->c, 100));
-	assert_int_equal(loop_run(w->x.loop, NULL), 0);
+	assert_true(conversation_end(w->p.c, 100));
+	assert_int_equal(loop_run(w->p.x.loop, NULL), 0);
 	assert_int_equal(w->ended, 1);
 	/* The claim is the session's to give back. */
-	assert_string_equal(exchange_acks(&w->x), "m1|processing\n");
+	assert_string_equal(exchange_acks(&w->p.x), "m1|processing\n");
 }
 
 static void test_unknown_provider(void **state)
 {
 	struct world *w = *state;
-	struct config config = *w->config;
+	struct config config = *w->p.config;
 	const struct conversation_options options = {
-		.loop = w->x.loop,
+		.loop = w->p.x.loop,
 		.config = &config,
-		.workspace = w->x.folder.path,
-		.outbound = w->x.outbound,
-		.outbox = w->x.outbox,
-		.toolbox = w->toolbox,
+		.workspace = w->p.x.folder.path,
+		.outbound = w->p.x.outbound,
+		.outbox = w->p.x.outbox,
+		.toolbox = w->p.toolbox,
 	};
 	char name[] = "nobody";
 	struct conversation *c = NULL;

@@ -14,7 +14,6 @@
 #include "runner/mcp/client.h"
 #include "runner/mcp/methods.h"
 #include "schema/inbound.h"
-#include "schema/outbound.h"
 #include "tests/database.h"
 #include "tests/folder.h"
 #include "tests/test.h"
@@ -189,64 +188,7 @@ static void stop(struct world *w)
 	assert_int_equal(finish(w), EXIT_CODE_OK);
 }
 
-#define ACKS  "SELECT message_id, status FROM processing_ack ORDER BY message_id"
-#define TEXTS "SELECT in_reply_to, json_extract(content, '$.text') FROM messages_out ORDER BY seq"
-
-/* A folder in which Ann is known, and the agent thanks for whatever it is told. */
-static void make_grateful(struct world *w)
-{
-	make_inbound(w);
-	inbound(w, "INSERT INTO destinations VALUES ('ann', 'Ann', 'channel', 'chat', 'a', NULL)");
-	database_exec(folder_file(&w->folder, "outbound.db"), schema_outbound);
-	assert_int_equal(setenv("AGENT_MOCK_RESULT", "<message to=\"ann\">thanks</message>", 1), 0);
-}
-
-/* What answers nothing is acknowledged; an answer that came late is told, before a command. */
-static void test_rows_of_kind_system(void **state)
-{
-	struct world *w = *state;
-
-	make_grateful(w);
-	database_exec(folder_file(&w->folder, "outbound.db"),
-		      "INSERT INTO messages_out (id, seq, timestamp, kind, content) VALUES"
-		      " ('q-1', 1, '', 'chat-sdk', '{\"type\":\"ask_question\",\"title\":\"T\","
-		      "\"question\":\"Q?\"}')");
-	inbound(w, "INSERT INTO messages_in (id, seq, kind, timestamp, content) VALUES"
-		   " ('clear', 2, 'chat', '', '{\"text\":\"/clear\"}'),"
-		   " ('late', 4, 'system', '', '{\"questionId\":\"q-1\"}'),"
-		   " ('stray', 6, 'system', '', '{\"questionId\":\"q-2\"}')");
-	start(w);
-	wait_rows(w, ACKS, "clear|completed\nlate|completed\nstray|completed\n");
-	assert_string_equal(outbound(w, TEXTS), "NULL|NULL\nlate|thanks\nclear|Session cleared.\n");
-	assert_true(wait_for(w, "message stray of kind system answers nothing: acknowledged\n"));
-	stop(w);
-	unsetenv("AGENT_MOCK_RESULT");
-}
-
-/* Once; the next container does not tell it again. */
-static void test_failed_deliveries(void **state)
-{
-	struct world *w = *state;
-
-	make_grateful(w);
-	inbound(w, "INSERT INTO delivered VALUES ('m', NULL, 'failed', '');"
-		   "INSERT INTO messages_in (id, seq, kind, timestamp, content) VALUES"
-		   " ('a', 2, 'chat', '', '{\"text\":\"hi\"}')");
-	start(w);
-	wait_rows(w, ACKS, "a|completed\n");
-	assert_string_equal(outbound(w, "SELECT value FROM session_state"
-					" WHERE key = 'delivery_failures_told'"),
-			    "1\n");
-	assert_true(wait_for(w, "the host could not deliver the message m\n"));
-	stop(w);
-	inbound(w, "INSERT INTO messages_in (id, seq, kind, timestamp, content) VALUES"
-		   " ('b', 4, 'chat', '', '{\"text\":\"hi\"}')");
-	start(w);
-	wait_rows(w, ACKS, "a|completed\nb|completed\n");
-	stop(w);
-	assert_null(strstr(w->err, "could not deliver"));
-	unsetenv("AGENT_MOCK_RESULT");
-}
+#define ACKS "SELECT message_id, status FROM processing_ack ORDER BY message_id"
 
 /* Asks for a command in a process of its own; its exit status is 0 if the answer is right. */
 static pid_t ask_host(const struct world *w)
@@ -386,8 +328,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SESSION_TEST(test_starts_warms_and_ends),
 		SESSION_TEST(test_leftovers_of_a_killed_container),
-		SESSION_TEST(test_rows_of_kind_system),
-		SESSION_TEST(test_failed_deliveries),
 		SESSION_TEST(test_a_command_for_the_host),
 		SESSION_TEST(test_nothing_is_left_behind),
 		SESSION_TEST(test_broken_configuration),

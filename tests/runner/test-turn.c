@@ -200,6 +200,23 @@ static void test_command_is_raw(void **state)
 	assert_string_equal(exchange_sent(&w->x), "m1|a|thread-a|Compacted.\n");
 }
 
+/* A task whose script ran for long may come in the midst of it: it waits, and gets no word of it. */
+static void test_command_is_alone(void **state)
+{
+	struct world *w = *state;
+
+	receive_rows(w, &(struct turn_input){ .command = "/compact" }, "m1", "a");
+	assert_int_equal(push(w), 1);
+	receive(w, "m2", "b");
+	assert_int_equal(push(w), 0);
+	assert_int_equal(answer(w, "Compacted."), TURN_GOES_ON);
+	assert_string_equal(exchange_sent(&w->x), "m1|a|thread-a|Compacted.\n");
+	assert_string_equal(exchange_acks(&w->x), "m1|completed\nm2|processing\n");
+	assert_int_equal(push(w), 1);
+	assert_int_equal(answer(w, "<message to=\"bob\">hi</message>"), TURN_DONE);
+	assert_string_equal(exchange_sent(&w->x), "m1|a|thread-a|Compacted.\nm2|b|thread-b|hi\n");
+}
+
 /* Context was not addressed to us: nobody waits for a word about it. */
 static void test_rejected_context(void **state)
 {
@@ -708,6 +725,7 @@ int main(void)
 		TURN_TEST(test_full),
 		TURN_TEST(test_passed_over_context_is_acknowledged),
 		TURN_TEST(test_command_is_raw),
+		TURN_TEST(test_command_is_alone),
 		TURN_TEST(test_rejected_context),
 		TURN_TEST(test_nudge_then_rescue),
 		TURN_TEST(test_nudge_that_helps),
