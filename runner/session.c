@@ -12,14 +12,12 @@
 #include "common/table.h"
 #include "runner/config.h"
 #include "runner/conversation.h"
-#include "runner/folders.h"
-#include "runner/gate.h"
 #include "runner/inbox.h"
+#include "runner/intake.h"
 #include "runner/lookout.h"
 #include "runner/outbox.h"
 #include "runner/pulse.h"
 #include "runner/toolbox.h"
-#include "runner/undelivered.h"
 
 /* A clean stop is over within 200 ms: the agent gets this much of it. */
 #define SESSION_STOP_MS 120
@@ -53,65 +51,19 @@ struct session {
 	struct outbox *outbox;
 	struct pulse *pulse;
 	struct toolbox *toolbox;
-	struct undelivered *undelivered;
 	struct conversation *conversation;
-	struct gate *gate;
-	bool warmed;	/* the agent was started once */
+	struct intake *intake;
 	bool caught_up; /* all that was due when the container started has been taken */
 	bool stopping;	/* the process ends */
 };
 
 /* Memory ran out where a claim stands already: the next loop takes its message up again. */
-static void session_start_anew(struct session *s)
-{
-	log_error("out of memory: starting anew");
-	loop_stop(s->loop, EXIT_CODE_INTERNAL);
-}
-
-/* Tasks with a script */
-
-/* Takes the row over and hands it to the agent with what its script found. */
-static void session_wake_task(struct session *s, struct inbound_row *row, const json_t *data)
-{
-	struct turn_input input = { .count = 1, .script_output = data, .claimed = true };
-	struct err err;
-
-	input.rows = malloc(sizeof(*row));
-	if (!input.rows) {
-		inbound_row_deinit(row);
-		session_start_anew(s);
-		return;
-	}
-	input.rows[0] = *row;
-	if (conversation_take(s->conversation, &input, &err) < 0)
-		session_start_anew(s);
-}
-
-static void session_on_gate(void *userdata, struct inbound_row *row, bool wake, const json_t *data)
+static void session_on_broken(void *userdata)
 {
 	struct session *s = userdata;
 
-	if (wake) {
-		session_wake_task(s, row, data);
-		return;
-	}
-	outbox_add_completed(s->outbox, row->id);
-	(void)outbox_commit(s->outbox);
-	inbound_row_deinit(row);
-}
-
-static int session_gate_task(struct session *s, struct inbound_row *row, struct err *err)
-{
-	const char *const ids[] = { row->id };
-	int r;
-
-	r = outbound_claim(s->outbound, &(struct outbound_ids){ ids, 1 }, NULL, err);
-	if (r < 0)
-		return r;
-	pulse_start(s->pulse);
-	if (gate_add(s->gate, row) < 0)
-		session_start_anew(s);
-	return 0;
+	log_error("out of memory: starting anew");
+	loop_stop(s->loop, EXIT_CODE_INTERNAL);
 }
 
 /* The agent's tools */
@@ -151,144 +103,11 @@ static void session_on_server(void *userdata, const char *name, const char *stat
 	toolbox_on_server(s->toolbox, name, status);
 }
 
-/* A question was answered when its time was up: the agent is told now. Takes the row over. */
-static int session_take_late(struct session *s, struct inbound_row *row, const char *text,
-			     struct err *err)
-{
-	struct turn_input input = { .count = 1, .text = text };
-
-	input.rows = malloc(sizeof(*row));
-	if (!input.rows) {
-		session_start_anew(s);
-		return 0;
-	}
-	input.rows[0] = *row;
-	*row = (struct inbound_row){ .seq = -1 };
-	return conversation_take(s->conversation, &input, err);
-}
-
-static int session_take_system(struct session *s, struct inbound_row *row, struct err *err)
-{
-	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
-	int verdict = toolbox_take(s->toolbox, row, &text, err);
-
-	if (verdict < 0)
-		return verdict;
-	if (verdict == TOOLBOX_LATE)
-		return session_take_late(s, row, text.data, err);
-	if (verdict == TOOLBOX_STRAY)
-		log_info("message %s of kind system answers nothing: acknowledged", row->id);
-	outbox_add_completed(s->outbox, row->id);
-	return 0;
-}
-
 /* The inbox */
-
-static int session_set_aside(struct session *s, struct inbound_row *row, struct err *err)
-{
-	struct route route;
-
-	switch (inbox_aside_reason(row)) {
-	case INBOX_SYSTEM:
-		return session_take_system(s, row, err);
-	case INBOX_TASK:
-		return session_gate_task(s, row, err);
-	case INBOX_STOP:
-		break; /* session_stop_turn() */
-	case INBOX_UNKNOWN_KIND:
-		log_warning("message %s has the unknown kind \"%s\": acknowledged as failed",
-			    row->id, row->kind);
-		outbox_add_failed(s->outbox, row->id);
-		break;
-	case INBOX_OVERSIZE:
-		log_warning("message %s has more than %d bytes: acknowledged as failed", row->id,
-			    INBOUND_CONTENT_MAX);
-		route_origin(row, &route);
-		outbox_add_text(s->outbox, &route,
-				"Your message is too large for me. Please send it as a file.");
-		outbox_add_failed(s->outbox, row->id);
-		break;
-	}
-	return 0;
-}
-
-static int session_set_aside_all(struct session *s, struct inbound_batch *batch, struct err *err)
-{
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < batch->aside_count; i++)
-		r = session_set_aside(s, &batch->aside[i], err);
-	/* A failed row must be on disk before what follows it. */
-	if (!outbox_commit(s->outbox))
-		return err_set(err, -EAGAIN, "outbound.db cannot be written yet");
-	return r;
-}
-
-/* A /stop ends what came before it, also what was taken up in the same look. */
-static void session_stop_turn(struct session *s, const struct inbound_batch *batch)
-{
-	for (size_t i = 0; i < batch->aside_count; i++)
-		/* A task was handed on, and its row with it. */
-		if (batch->aside[i].id && inbox_aside_reason(&batch->aside[i]) == INBOX_STOP)
-			conversation_interrupt(s->conversation, &batch->aside[i]);
-}
-
-/* Hands the batch on. <0: it could not be claimed, and is still due. */
-static int session_take(struct session *s, struct inbox_look *look, struct err *err)
-{
-	struct inbound_batch *batch = &look->batch;
-	struct turn_input input = {
-		.rows = batch->rows,
-		.count = batch->count,
-		.passed_over = batch->passed_over,
-		.passed_over_count = batch->passed_over_count,
-		.command = look->command_text,
-	};
-	int r;
-
-	/* An answer of the same look that came late has begun a turn: a command waits for its end. */
-	if (look->command != COMMAND_NONE && conversation_is_active(s->conversation))
-		return 0;
-	if (look->command == COMMAND_CLEAR) {
-		conversation_clear(s->conversation, &batch->rows[0]);
-		return 0;
-	}
-	r = undelivered_tell(s->undelivered, &look->failures,
-			     conversation_destinations(s->conversation), session_on_note, s, err);
-	if (r < 0)
-		return r;
-	batch->rows = NULL;
-	batch->count = 0;
-	return conversation_take(s->conversation, &input, err);
-}
-
-/* What the look found. <0: something could not be claimed; look again. */
-static int session_digest(struct session *s, struct inbox_look *look, struct err *err)
-{
-	int r = conversation_set_destinations(s->conversation, &look->destinations);
-
-	if (r < 0) {
-		session_start_anew(s);
-		return 0;
-	}
-	/*
-	 * The agent starts while its first messages are claimed; and again, if it ended meanwhile and
-	 * what waits may be a command that only it knows.
-	 */
-	if (!s->warmed || (look->batch.more && !conversation_is_active(s->conversation)))
-		conversation_warm(s->conversation);
-	s->warmed = true;
-	r = session_set_aside_all(s, &look->batch, err);
-	if (r == 0 && look->batch.count > 0)
-		r = session_take(s, look, err);
-	if (r == 0)
-		session_stop_turn(s, &look->batch);
-	return r;
-}
 
 static bool session_is_busy(const struct session *s)
 {
-	return conversation_is_active(s->conversation) || gate_is_busy(s->gate);
+	return conversation_is_active(s->conversation) || intake_is_busy(s->intake);
 }
 
 /* From now on a row that is for the start of a container is left to the next one. */
@@ -302,19 +121,11 @@ static void session_catch_up(struct session *s)
 static void session_look(void *userdata, bool changed)
 {
 	struct session *s = userdata;
-	const struct inbox_view view = {
+	struct inbox_view view = {
 		.inbound_path = s->paths[SESSION_INBOUND],
 		.outbound = s->outbound,
 		.limit = (size_t)s->config->max_messages,
 		.first_look = !s->caught_up,
-		.turn_is_active = conversation_is_active(s->conversation),
-		.turn_is_full = conversation_is_full(s->conversation),
-		.commands_known = s->warmed && conversation_knows_commands(s->conversation),
-		.known = conversation_has_command,
-		.userdata = s->conversation,
-		.is_awaited = toolbox_is_awaited,
-		.awaited_userdata = s->toolbox,
-		.failures_seen = undelivered_seen(s->undelivered),
 	};
 	struct inbox_look look;
 	struct err err = { "" };
@@ -323,6 +134,7 @@ static void session_look(void *userdata, bool changed)
 	/* What is not written yet is not acknowledged, and would be taken up twice. */
 	if (s->stopping || !outbox_commit(s->outbox))
 		return;
+	intake_view(s->intake, &view);
 	/* Nothing can be taken, and there is no /stop that was not there before. */
 	if (view.turn_is_full && !changed)
 		return;
@@ -331,7 +143,7 @@ static void session_look(void *userdata, bool changed)
 	if (r == 0) {
 		bool took = look.batch.count > 0 || look.batch.aside_count > 0;
 
-		r = session_digest(s, &look, &err);
+		r = intake_take(s->intake, &look, &err);
 		if (r == 0 && !took && !look.batch.more)
 			session_catch_up(s);
 		if (r == 0)
@@ -357,11 +169,6 @@ static void session_look_soon(void *userdata)
 	lookout_soon(s->lookout);
 }
 
-static void session_on_broken(void *userdata)
-{
-	session_start_anew(userdata);
-}
-
 static void session_on_ended(void *userdata)
 {
 	struct session *s = userdata;
@@ -375,7 +182,7 @@ static enum pulse_need session_need(void *userdata)
 
 	if (!session_is_busy(s))
 		return PULSE_IDLE;
-	return gate_is_busy(s->gate) || conversation_is_waiting(s->conversation) ||
+	return intake_is_busy(s->intake) || conversation_is_waiting(s->conversation) ||
 			       toolbox_awaits_person(s->toolbox)
 		       ? PULSE_WAITING
 		       : PULSE_AGENT;
@@ -460,11 +267,22 @@ static int session_make_toolbox(struct session *s)
 	return toolbox_new(&options, &events, s, &s->toolbox);
 }
 
-static int session_make_gate(struct session *s)
+static int session_make_intake(struct session *s, struct err *err)
 {
-	cleanup_free char *cwd = folders_find_working(s->options->workspace, FOLDERS_AGENT);
+	const struct intake_options options = {
+		.loop = s->loop,
+		.children = s->children,
+		.workspace = s->options->workspace,
+		.outbound = s->outbound,
+		.outbox = s->outbox,
+		.pulse = s->pulse,
+		.toolbox = s->toolbox,
+		.conversation = s->conversation,
+		.broken = session_on_broken,
+		.userdata = s,
+	};
 
-	return cwd ? gate_new(s->loop, s->children, cwd, session_on_gate, s, &s->gate) : -ENOMEM;
+	return intake_new(&options, &s->intake, err);
 }
 
 static int session_make_parts(struct session *s, struct err *err)
@@ -483,8 +301,6 @@ static int session_make_parts(struct session *s, struct err *err)
 			      &s->pulse);
 	if (r == 0)
 		r = session_make_toolbox(s);
-	if (r == 0)
-		r = session_make_gate(s);
 	if (r == 0)
 		r = lookout_new(s->loop, s->paths[SESSION_INBOUND], s->config, session_look, s,
 				&s->lookout);
@@ -510,9 +326,9 @@ static int session_setup(struct session *s, struct err *err)
 	if (r == 0)
 		r = session_make_parts(s, err);
 	if (r == 0)
-		r = undelivered_new(s->outbound, s->outbox, &s->undelivered, err);
-	if (r == 0)
 		r = session_make_conversation(s, err);
+	if (r == 0)
+		r = session_make_intake(s, err);
 	return r;
 }
 
@@ -539,11 +355,10 @@ static int session_exit_code(const struct session *s, int r)
 static void session_teardown(struct session *s)
 {
 	lookout_free(s->lookout);
-	gate_free(s->gate);
+	intake_free(s->intake);
 	conversation_free(s->conversation);
 	/* The runtime directory last: what the agent was given in it is gone by now. */
 	toolbox_free(s->toolbox);
-	undelivered_free(s->undelivered);
 	pulse_free(s->pulse);
 	if (s->children)
 		(void)children_kill_orphans(s->children);

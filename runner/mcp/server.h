@@ -17,8 +17,6 @@
 
 /* The longest request in bytes: the arguments of a tool are no longer either. */
 #define SERVER_LINE_MAX (16 * 1024 * 1024)
-/* More requests in progress than this are refused, whoever makes them. */
-#define SERVER_REQUESTS_MAX 4096
 /* A batch of more messages is refused: their answers are one line. */
 #define SERVER_BATCH_MAX 256
 

@@ -177,7 +177,8 @@ class Answer:
 
     @property
     def text(self):
-        return json.loads(self.content)["text"]
+        """None where it has none: a card, a question."""
+        return json.loads(self.content).get("text")
 
     @property
     def route(self):

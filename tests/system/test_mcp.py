@@ -9,6 +9,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -497,6 +498,17 @@ def test_a_display_name_stays_in_its_folder(session, client, name):
     assert {p for p in after - before if not p.name.endswith("-journal")} == set()
 
 
+@pytest.mark.parametrize("path", ["/proc/self/environ", "/proc/self/mem", "/proc/cpuinfo",
+                                  "/proc/1/environ", "../inbound.db", "../outbound.db",
+                                  "x" * 5000, "a\0b"])
+def test_what_is_no_file_of_the_agent_is_not_sent(make_session, connect, path):
+    session = make_session(env={"SECRET": "s3cret-of-the-test"})
+    client = connect(session.start())
+    assert client.call("send_file", {"path": path})[1]
+    assert session.answers() == []
+    assert [p for p in (session.workspace / "outbox").rglob("*") if p.is_file()] == []
+
+
 @pytest.mark.parametrize("kind", ["missing", "folder", "fifo", "device", "socket"])
 def test_only_regular_files_are_sent(session, client, kind):
     path = session.workspace / "agent" / "odd"
@@ -954,6 +966,21 @@ def test_many_clients_while_the_host_writes_too(session, connect, round_number):
             f"{number}-{i}" for i in range(CALLS)]
 
 
+def test_a_file_that_somebody_holds_costs_patience_only(session, client):
+    held = sqlite3.connect(session.outbound, isolation_level=None)
+    try:
+        held.execute("BEGIN IMMEDIATE")
+        call = client.start_call("send_message", {"text": "later"})
+        for _ in range(100):
+            assert client.request("ping", timeout=2) == {}
+        assert not call.is_answered
+        held.execute("COMMIT")
+    finally:
+        held.close()
+    assert not call.wait_text()[1]
+    assert session.texts() == ["later"]
+
+
 def test_numbers_go_above_both_databases(session, client):
     first, _ = written(session, client, "send_message", {"text": "one"})
     session.wait_ack(session.add_chat("hello", seq=500))
@@ -977,6 +1004,18 @@ def test_the_agent_is_told_once_what_could_not_be_delivered(make_session, connec
     assert "<system" in first and "words that got lost" in first
     assert "words that arrived" not in first
     assert "<system" not in second and "words that got lost" not in second
+
+
+def test_the_next_container_does_not_tell_it_again(make_session, connect):
+    session = make_session(env=DEBUG)
+    client = connect(session.start())
+    lost, _ = written(session, client, "send_message", {"text": "words that got lost"})
+    delivered(session, lost.id, status="failed")
+    session.wait_ack(session.add_chat("next"))
+    assert "words that got lost" in session.prompts()[0]
+    assert session.stop() == 0
+    session.start().wait_ack(session.add_chat("after that"))
+    assert "words that got lost" not in session.prompts()[0]
 
 
 def test_an_answer_that_could_not_be_delivered_is_told_too(make_session):
@@ -1088,6 +1127,17 @@ def test_ncl_by_its_own_name(session, connect):
     serve(session, {"ok": True, "data": []})
     code, out, _ = command.result()
     assert code == 0 and json.loads(out)["data"] == []
+
+
+def test_an_answer_to_an_ncl_that_is_gone(session, connect):
+    command = Command(ready(session, connect), "ncl", "groups", "list")
+
+    def asked():
+        return [a for a in session.answers() if content(a).get("action") == "cli_request"]
+    session.wait(asked, "a command")
+    command.process.kill()
+    assert command.result()[0] == -signal.SIGKILL
+    serve(session, {"ok": True, "data": []})
 
 
 def test_ncl_without_a_session(session):

@@ -7,6 +7,7 @@
 
 #include "common/table.h"
 #include "runner/io/json.h"
+#include "runner/mcp/exchange.h"
 #include "runner/mcp/methods.h"
 #include "runner/message/compaction.h"
 #include "tests/folder.h"
@@ -16,7 +17,7 @@
 #define META	  VERSION "'io.modelcontextprotocol/clientCapabilities':{}}"
 #define SERVER	  "'name':'nanoclaw','version':'" AGENT_RUNNER_VERSION "'"
 #define END	  "'resultType':'complete','_meta':{'io.modelcontextprotocol/serverInfo':{" SERVER "}}"
-#define CALLS_MAX (SERVER_REQUESTS_MAX + 1)
+#define CALLS_MAX (EXCHANGES_MAX + 1)
 
 static struct {
 	struct folder folder;
@@ -678,14 +679,14 @@ static void test_too_many_requests(void **state)
 	char say[128];
 
 	(void)state;
-	for (int i = 0; i < SERVER_REQUESTS_MAX; i++) {
+	for (int i = 0; i < EXCHANGES_MAX; i++) {
 		(void)snprintf(say, sizeof(say), CALL("%d", "wait", "{}"), i);
 		rpc_say(&w.ann, say);
 		if (i % 64 == 0)
 			rpc_settle(w.loop);
 	}
 	rpc_settle(w.loop);
-	assert_int_equal(w.count, SERVER_REQUESTS_MAX);
+	assert_int_equal(w.count, EXCHANGES_MAX);
 	/* Whoever asks. */
 	rpc_say(&w.bob, PING("'x'"));
 	assert_string_equal(rpc_hear(&w.bob), ERROR("'x'", -32603, "too many requests at once"));
@@ -698,7 +699,7 @@ static void test_too_many_requests(void **state)
 	assert_string_equal(rpc_hear(&w.bob), ANSWER("'x'", "{}"));
 	rpc_close(&w.ann);
 	rpc_settle(w.loop);
-	assert_int_equal(w.released, SERVER_REQUESTS_MAX);
+	assert_int_equal(w.released, EXCHANGES_MAX);
 }
 
 /* Rows of kind system, and methods of our own */
