@@ -210,15 +210,12 @@ def field(pid, file, name):
     return int(re.search(rf"^{name}:\s+(\d+)", text, re.MULTILINE)[1])
 
 
-def test_it_is_small_and_alone():
+def test_it_is_alone():
     with FakeLoop() as loop, Relay(loop) as relay:
         relay.ask(1, "ping")
         pid = relay.process.pid
         assert sessions.descendants(pid) == []
         assert "Threads:\t1\n" in pathlib.Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-        # A build with sanitizers is another program.
-        if "libasan" not in pathlib.Path(f"/proc/{pid}/maps").read_text(encoding="utf-8"):
-            assert field(pid, "smaps_rollup", "Pss") < 1024
 
 
 def test_it_sleeps():

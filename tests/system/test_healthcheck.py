@@ -10,7 +10,7 @@ import session as sessions
 from private_root import PrivateRoot, has_root
 
 AS_ROOT = pytest.mark.skipif(not has_root(), reason="needs root for namespaces and users")
-CHECKS = ["init", "workspace", "loop", "inbound", "outbound", "config", "agent", "claims"]
+CHECKS = ["init", "workspace", "loop", "inbound", "outbound", "config", "agent", "mcp", "claims"]
 
 
 def run_probe(session, *options, user=None):

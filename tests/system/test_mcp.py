@@ -7,6 +7,7 @@ The agent here is the mock, which calls no tools: the test does it in its place.
 """
 import json
 import os
+import pathlib
 import re
 import signal
 import sqlite3
@@ -1151,3 +1152,13 @@ def test_what_a_summary_has_to_keep(session, connect):
     assert (code, err) == (0, "")
     for word in ("casa", "garden", "<message", "<task", "<webhook", "from="):
         assert word in out
+
+
+def test_the_relay_is_small(session, connect):
+    """Beside PID 1 and the loop, with whom it shares the program, as everywhere."""
+    session.start()
+    pid = connect(session).process.pid
+    # A build with sanitizers is another program.
+    if "libasan" not in pathlib.Path(f"/proc/{pid}/maps").read_text(encoding="utf-8"):
+        rollup = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+        assert int(re.search(r"^Pss:\s+(\d+)", rollup, re.MULTILINE)[1]) < 1024
