@@ -42,7 +42,8 @@ int json_parse(const char *text, size_t len, json_t **ret_value, struct err *err
 		len = mended.len;
 	}
 	value = json_loadb(text, len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
-	if (!value && json_error_code(&error) == json_error_out_of_memory)
+	/* Where it cannot even begin it says nothing at all. */
+	if (!value && (json_error_code(&error) == json_error_out_of_memory || !error.text[0]))
 		return err_set(err, -ENOMEM, "no memory for JSON of %zu bytes", len);
 	if (!value) {
 		json_hide_text(&error);

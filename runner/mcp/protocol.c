@@ -134,7 +134,7 @@ int protocol_append_discover(const struct protocol_identity *identity, struct st
 	strbuf_puts(&members, ",\"capabilities\":{\"tools\":{}}");
 	protocol_append_instructions(identity, &members);
 	if (members.error)
-		return members.error;
+		return out->error = members.error;
 	return protocol_append_result(identity, PROTOCOL_STATELESS, true, members.data, out);
 }
 

@@ -254,11 +254,15 @@ static void server_on_line(void *userdata, struct socket_peer *peer, const char 
 	struct server *server = userdata;
 	cleanup_json json_t *value = NULL;
 	struct err err;
+	int r;
 
 	/* A blank line is no message, and not wrong either. */
 	if (strspn(line, " \t\r") == len)
 		return;
-	if (json_parse(line, len, &value, &err) < 0)
+	r = json_parse(line, len, &value, &err);
+	if (r == -ENOMEM)
+		exchange_give_up(peer);
+	else if (r < 0)
 		exchange_refuse(peer, NULL, NULL, RPC_PARSE_ERROR, err.text);
 	else if (json_is_array(value))
 		server_handle_batch(server, peer, value);
