@@ -65,44 +65,50 @@ static int methods_compose(const struct methods_request *request, const json_t *
 	return strbuf_putc(out, '}');
 }
 
-/* The row is there: from now on it can be answered. */
 static void methods_on_written(struct call *call, int64_t seq)
 {
-	struct methods_request *request = call_state(call);
-	const struct call_context *context = call_context(call);
+	const struct methods_request *request = call_state(call);
 
 	(void)seq;
+	loop_timer_arm(request->timer, METHODS_NCL_MS);
+}
+
+/* Made before the row is written: the host may answer before we are told that it is on disk. */
+static struct methods_request *methods_request_new(struct call *call)
+{
+	const struct call_context *context = call_context(call);
+	struct methods_request *request = calloc(1, sizeof(*request));
+
+	if (!request)
+		return NULL;
+	request->call = call;
+	outbound_make_id("cli", request->id);
 	request->entry = awaited_add(context->awaited, AWAITED_REQUEST, request->id,
 				     methods_on_frame, request);
 	if (!request->entry ||
 	    loop_timer_new(context->loop, methods_on_timer, request, &request->timer) < 0) {
-		call_fail(call, "out of memory");
-		return;
+		methods_release(request);
+		return NULL;
 	}
-	loop_timer_arm(request->timer, METHODS_NCL_MS);
+	return request;
 }
 
 void methods_ncl(struct call *call, const json_t *params)
 {
-	struct methods_request *request = calloc(1, sizeof(*request));
+	struct methods_request *request = methods_request_new(call);
 	cleanup_strbuf struct strbuf content = STRBUF_EMPTY;
+	struct outbound_message message = { .kind = "system" };
 
 	if (!request) {
-		call_fail(call, "out of memory");
+		call_answer_text(call, NULL);
 		return;
 	}
-	request->call = call;
 	call_hold(call, request, methods_release);
-	outbound_make_id("cli", request->id);
 	if (methods_compose(request, params, &content) < 0) {
-		call_fail(call, "out of memory");
+		call_answer_text(call, NULL);
 		return;
 	}
-	call_write(call,
-		   &(struct outbound_message){
-			   .id = request->id,
-			   .kind = "system",
-			   .content = content.data,
-		   },
-		   methods_on_written);
+	message.id = request->id;
+	message.content = content.data;
+	call_write(call, &message, methods_on_written);
 }
