@@ -344,9 +344,10 @@ void conversation_send_held(struct conversation *c)
 	turn_send_held(c->turn);
 }
 
-void conversation_note_sent(struct conversation *c, const char *to, const char *text)
+void conversation_note_sent(struct conversation *c, const char *to, const char *thread,
+			    const char *text)
 {
-	turn_note_sent(c->turn, to, text);
+	turn_note_sent(c->turn, to, thread, text);
 }
 
 bool conversation_is_active(const struct conversation *c)

@@ -72,7 +72,8 @@ void conversation_note(struct conversation *c, const char *text);
 /* One of its tools is about to write: what it said before is sent first. */
 void conversation_send_held(struct conversation *c);
 /* One of its tools delivers something: see turn_note_sent(). */
-void conversation_note_sent(struct conversation *c, const char *to, const char *text);
+void conversation_note_sent(struct conversation *c, const char *to, const char *thread,
+			    const char *text);
 
 /* A turn runs. */
 bool conversation_is_active(const struct conversation *c);

@@ -8,8 +8,9 @@
 struct delivered_block {
 	char *to;
 	char *body;
+	char *thread;  /* of what a tool sent; NULL: none */
 	bool expected; /* a repetition of it may come */
-	bool is_sent;  /* by a tool: every block like it is a repetition */
+	bool is_sent;  /* by a tool */
 };
 
 struct delivered {
@@ -27,6 +28,7 @@ void delivered_clear(struct delivered *delivered)
 	for (size_t i = 0; i < delivered->count; i++) {
 		free(delivered->blocks[i].to);
 		free(delivered->blocks[i].body);
+		free(delivered->blocks[i].thread);
 	}
 	free(delivered->blocks);
 	*delivered = (struct delivered){ .blocks = NULL };
@@ -40,21 +42,23 @@ void delivered_free(struct delivered *delivered)
 	free(delivered);
 }
 
-static void delivered_append(struct delivered *delivered, const char *to, const char *body,
-			     bool is_sent)
+static void delivered_append(struct delivered *delivered, const char *to, const char *thread,
+			     const char *body, bool is_sent)
 {
 	struct delivered_block *blocks, block = {
 		.to = strdup(to),
 		.body = strdup(body),
+		.thread = thread ? strdup(thread) : NULL,
 		.is_sent = is_sent,
 	};
 
 	blocks = reallocarray(delivered->blocks, delivered->count + 1, sizeof(*blocks));
 	if (blocks)
 		delivered->blocks = blocks;
-	if (!blocks || !block.to || !block.body) {
+	if (!blocks || !block.to || !block.body || (thread && !block.thread)) {
 		free(block.to);
 		free(block.body);
+		free(block.thread);
 		return;
 	}
 	blocks[delivered->count++] = block;
@@ -62,12 +66,31 @@ static void delivered_append(struct delivered *delivered, const char *to, const 
 
 void delivered_add(struct delivered *delivered, const char *to, const char *body)
 {
-	delivered_append(delivered, to, body, false);
+	delivered_append(delivered, to, NULL, body, false);
 }
 
-void delivered_add_sent(struct delivered *delivered, const char *to, const char *body)
+void delivered_add_sent(struct delivered *delivered, const char *to, const char *thread,
+			const char *body)
 {
-	delivered_append(delivered, to, body, true);
+	delivered_append(delivered, to, thread, body, true);
+}
+
+static bool delivered_same_thread(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+bool delivered_was_sent(const struct delivered *delivered, const char *to, const char *thread,
+			const char *body)
+{
+	for (size_t i = 0; i < delivered->count; i++) {
+		const struct delivered_block *block = &delivered->blocks[i];
+
+		if (block->is_sent && strcmp(block->to, to) == 0 &&
+		    strcmp(block->body, body) == 0 && delivered_same_thread(block->thread, thread))
+			return true;
+	}
+	return false;
 }
 
 void delivered_expect(struct delivered *delivered)
@@ -87,7 +110,7 @@ bool delivered_repeats(struct delivered *delivered, const char *to, const char *
 	for (size_t i = 0; i < delivered->count; i++) {
 		struct delivered_block *block = &delivered->blocks[i];
 
-		if ((block->expected || block->is_sent) && strcmp(block->to, to) == 0 &&
+		if (block->expected && !block->is_sent && strcmp(block->to, to) == 0 &&
 		    strcmp(block->body, body) == 0) {
 			block->expected = false;
 			return true;

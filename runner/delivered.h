@@ -16,8 +16,15 @@ void delivered_clear(struct delivered *delivered);
 /* A block was delivered. Out of memory it is forgotten, and may be sent again. */
 void delivered_add(struct delivered *delivered, const char *to, const char *body);
 
-/* A tool delivered it: no block of this answer repeats it, however often it stands there. */
-void delivered_add_sent(struct delivered *delivered, const char *to, const char *body);
+/*
+ * A tool delivered it into this thread (NULL: none): no block of this answer that goes there repeats
+ * it, however often it stands there.
+ */
+void delivered_add_sent(struct delivered *delivered, const char *to, const char *thread,
+			const char *body);
+/* Did a tool deliver this block, which goes into this thread? */
+bool delivered_was_sent(const struct delivered *delivered, const char *to, const char *thread,
+			const char *body);
 
 /* What follows repeats, as a whole or in part, what was delivered before this call. */
 void delivered_expect(struct delivered *delivered);

@@ -92,7 +92,7 @@ static void outbox_on_retry(void *userdata)
 {
 	struct outbox *outbox = userdata;
 
-	if (!outbox_commit(outbox))
+	if (!outbox_flush(outbox))
 		return;
 	loop_timer_disarm(outbox->retry);
 	outbox->events.drained(outbox->userdata);
@@ -371,6 +371,11 @@ static int outbox_write(struct outbox *outbox, struct err *err)
 
 bool outbox_commit(struct outbox *outbox)
 {
+	return !outbox->refused && outbox_flush(outbox);
+}
+
+bool outbox_flush(struct outbox *outbox)
+{
 	struct err err;
 	int r;
 
@@ -383,9 +388,9 @@ bool outbox_commit(struct outbox *outbox)
 		/* Held by somebody for long is odd; all else is a fault that needs a hand. */
 		if (!outbox->refused)
 			log_write(r == -EAGAIN ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR,
-				  "%s; kept, and tried again every second", err.text);
+				  "%s; kept, and tried again", err.text);
 		outbox->refused = true;
-		loop_timer_arm(outbox->retry, OUTBOX_RETRY_MS);
+		loop_timer_arm(outbox->retry, r == -EAGAIN ? OUTBOX_LOCKED_MS : OUTBOX_RETRY_MS);
 		return false;
 	}
 	if (outbox->refused) {

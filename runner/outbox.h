@@ -16,7 +16,9 @@
 #include "runner/message/route.h"
 #include "runner/store/outbound.h"
 
-#define OUTBOX_RETRY_MS 1000
+/* How often a refused commit is tried again: where the disk is at fault, or only a lock is held. */
+#define OUTBOX_RETRY_MS	 1000
+#define OUTBOX_LOCKED_MS 100
 
 struct outbox;
 
@@ -45,8 +47,13 @@ void outbox_add_failed(struct outbox *outbox, const char *id);
 /* Of one key the last value counts; NULL deletes it. */
 void outbox_set_state(struct outbox *outbox, const char *key, const char *value);
 
-/* True: written, or nothing was there. False: refused; it is tried again by itself. */
+/*
+ * True: written, or nothing was there. False: refused; it is tried again by itself, and not before:
+ * each try may have to wait for a lock.
+ */
 bool outbox_commit(struct outbox *outbox);
+/* The same, and tried at once: the process is about to end. */
+bool outbox_flush(struct outbox *outbox);
 
 /* Commits when the loop comes round: what several clients ask for at once is one transaction. */
 void outbox_commit_soon(struct outbox *outbox);

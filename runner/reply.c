@@ -132,9 +132,11 @@ static void reply_send_block(struct reply *reply, const struct inbound_destinati
 	if (!route_newest(to, rows, count))
 		has_older = reply_find_older(reply, to, look, &older);
 	route_reply(to, rows, count, has_older ? &older : NULL, count ? rows[0]->id : NULL, &route);
-	outbox_add_text(reply->options.outbox, &route, body);
+	if (!delivered_was_sent(reply->delivered, to->name, route.thread_id, body)) {
+		outbox_add_text(reply->options.outbox, &route, body);
+		reply->sent++;
+	}
 	inbound_row_deinit(&older);
-	reply->sent++;
 }
 
 /* Keeps a block whose destination does not exist. */
@@ -207,6 +209,9 @@ void reply_drop_held(struct reply *reply)
 
 void reply_send_held(struct reply *reply)
 {
+	/* Nothing to send is nothing to commit: what others queued is theirs. */
+	if (!reply->holds)
+		return;
 	reply_release_held(reply);
 	(void)outbox_commit(reply->options.outbox);
 }
@@ -315,7 +320,7 @@ void reply_to_senders(struct reply *reply, const struct inbound_row *const *rows
 		reply_to_origin(reply, text);
 }
 
-void reply_note_sent(struct reply *reply, const char *to, const char *text)
+void reply_note_sent(struct reply *reply, const char *to, const char *thread, const char *text)
 {
 	cleanup_free char *body = NULL;
 	size_t len = text ? strlen(text) : 0;
@@ -327,7 +332,7 @@ void reply_note_sent(struct reply *reply, const char *to, const char *text)
 	blank_trim(&text, &len);
 	body = strndup(text, len);
 	if (body)
-		delivered_add_sent(reply->delivered, to, body);
+		delivered_add_sent(reply->delivered, to, thread, body);
 }
 
 bool reply_has_sent(const struct reply *reply)

@@ -49,10 +49,10 @@ void reply_release_held(struct reply *reply);
 void reply_final(struct reply *reply, const char *text, size_t len);
 
 /*
- * A tool delivers something: it counts as sent, and no block of this answer repeats its words. to:
- * the destination's name, text: the words; NULL: there is none.
+ * A tool delivers something: it counts as sent, and no block of this answer repeats its words in the
+ * same place. to: the destination's name; thread: there; text: the words. NULL: there is none.
  */
-void reply_note_sent(struct reply *reply, const char *to, const char *text);
+void reply_note_sent(struct reply *reply, const char *to, const char *thread, const char *text);
 
 /* Words without an address: they go to where the newest message of the turn came from. */
 void reply_to_origin(struct reply *reply, const char *text);

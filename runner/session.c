@@ -75,11 +75,11 @@ static void session_on_writing(void *userdata)
 	conversation_send_held(s->conversation);
 }
 
-static void session_on_sent(void *userdata, const char *to, const char *text)
+static void session_on_sent(void *userdata, const char *to, const char *thread, const char *text)
 {
 	struct session *s = userdata;
 
-	conversation_note_sent(s->conversation, to, text);
+	conversation_note_sent(s->conversation, to, thread, text);
 }
 
 static const struct inbound_destinations *session_destinations(void *userdata)
@@ -203,7 +203,7 @@ static void session_on_terminate(void *userdata, const struct signalfd_siginfo *
 		return;
 	log_info("ending on signal %u", info->ssi_signo);
 	outbound_hurry(s->outbound);
-	(void)outbox_commit(s->outbox);
+	(void)outbox_flush(s->outbox);
 	s->stopping = true;
 	if (session_is_busy(s) && outbound_release(s->outbound, &err) < 0)
 		log_warning("%s; the next start gives the claims back", err.text);

@@ -55,11 +55,11 @@ static void toolbox_forget(void *userdata, struct call *call)
 	outbox_forget(toolbox->options.outbox, call);
 }
 
-static void toolbox_sent(void *userdata, const char *to, const char *text)
+static void toolbox_sent(void *userdata, const char *to, const char *thread, const char *text)
 {
 	const struct toolbox *toolbox = userdata;
 
-	toolbox->events.sent(toolbox->userdata, to, text);
+	toolbox->events.sent(toolbox->userdata, to, thread, text);
 }
 
 static const struct inbound_destinations *toolbox_destinations(void *userdata)

@@ -20,7 +20,7 @@ struct toolbox_events {
 	/* A tool is about to write a row: what the agent said before it goes first. */
 	void (*writing)(void *userdata);
 	/* A tool delivers something to people; see call_services.sent. */
-	void (*sent)(void *userdata, const char *to, const char *text);
+	void (*sent)(void *userdata, const char *to, const char *thread, const char *text);
 	/* The destinations as last seen. */
 	const struct inbound_destinations *(*destinations)(void *userdata);
 	/* The agent has to be told this. */

@@ -253,10 +253,10 @@ void turn_send_held(struct turn *turn)
 	reply_send_held(turn->reply);
 }
 
-void turn_note_sent(struct turn *turn, const char *to, const char *text)
+void turn_note_sent(struct turn *turn, const char *to, const char *thread, const char *text)
 {
 	if (turn_is_active(turn))
-		reply_note_sent(turn->reply, to, text);
+		reply_note_sent(turn->reply, to, thread, text);
 }
 
 /* Commit */

@@ -2,11 +2,13 @@
 #include "runner/mcp/call.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 
 static const char call_no_memory[] =
 	"There is not enough memory for this at the moment. Try again later.";
@@ -17,6 +19,10 @@ struct call {
 	void *state;
 	void (*release)(void *state);
 	call_written_fn *written; /* of the row that waits for the disk; NULL: none does */
+	call_run_fn *run;	  /* the handler, that may be run again; NULL: there is none */
+	json_t *arguments;
+	struct loop_timer *later;
+	int64_t since_ms; /* monotonic: when it was run first */
 	size_t refs;
 	bool is_writing; /* services->write runs */
 	bool ended;	 /* nothing is to be done any more */
@@ -42,8 +48,10 @@ void call_ref(struct call *call)
 
 void call_unref(struct call *call)
 {
-	if (--call->refs == 0)
-		free(call);
+	if (--call->refs > 0)
+		return;
+	json_decref(call->arguments);
+	free(call);
 }
 
 const struct call_context *call_context(const struct call *call)
@@ -58,6 +66,7 @@ static void call_let_go(struct call *call)
 	void *state = steal_ptr(call->state);
 
 	call->ended = true;
+	loop_timer_free(steal_ptr(call->later));
 	/* While write() runs the row may not be queued yet: call_write() forgets it afterwards. */
 	if (!call->is_writing && steal_ptr(call->written))
 		call->context->services->forget(call->context->userdata, call);
@@ -122,6 +131,37 @@ void call_fail(struct call *call, const char *format, ...)
 void call_answer_text(struct call *call, char *text)
 {
 	call_end(call, text, false);
+}
+
+static void call_on_later(void *userdata)
+{
+	struct call *call = userdata;
+
+	call_ref(call);
+	call->run(call, call->arguments);
+	call_unref(call);
+}
+
+void call_run(struct call *call, call_run_fn *run, const json_t *arguments)
+{
+	call->run = run;
+	/* Only counted: nobody changes them. */
+	call->arguments = json_incref((json_t *)(uintptr_t)arguments);
+	call->since_ms = clock_monotonic_ms();
+	call_on_later(call);
+}
+
+bool call_later(struct call *call, int error)
+{
+	/* Locked, replaced, or in the midst of something: the store's words for what passes. */
+	if ((error != -EAGAIN && error != -EBADMSG) || !call->run || call->ended ||
+	    clock_monotonic_ms() - call->since_ms >= CALL_PATIENCE_MS)
+		return false;
+	if (!call->later &&
+	    loop_timer_new(call->context->loop, call_on_later, call, &call->later) < 0)
+		return false;
+	loop_timer_arm(call->later, CALL_LATER_MS);
+	return true;
 }
 
 void call_write(struct call *call, const struct outbound_message *message, call_written_fn *written)

@@ -29,9 +29,9 @@ struct call_services {
 	void (*forget)(void *userdata, struct call *call);
 	/*
 	 * A tool delivers something to people now. to: the destination's name, NULL: it has none;
-	 * text: the words, NULL: it is no text.
+	 * thread: there, may be NULL; text: the words, NULL: it is no text.
 	 */
-	void (*sent)(void *userdata, const char *to, const char *text);
+	void (*sent)(void *userdata, const char *to, const char *thread, const char *text);
 	/* The destinations as last seen. Borrowed until the loop's next turn. */
 	const struct inbound_destinations *(*destinations)(void *userdata);
 };
@@ -68,6 +68,24 @@ struct call *call_new(const struct call_context *context, const struct call_owne
 
 /* The caller is gone or does not want it any more: nothing is answered. Accepts NULL. */
 void call_cancel(struct call *call);
+
+/* How long, and how often, a call tries to read what somebody else holds. */
+#define CALL_LATER_MS	 50
+#define CALL_PATIENCE_MS 5000
+
+/*
+ * Runs the handler with these arguments, which are kept for another time. It ends the call, holds
+ * it, or asks for that time by call_later().
+ */
+typedef void call_run_fn(struct call *call, const json_t *arguments);
+void call_run(struct call *call, call_run_fn *run, const json_t *arguments);
+
+/*
+ * For a handler that could not read the session's files, before it did anything else. error: of the
+ * store. True: it is run again soon, and has to return; false: it is no passing failure, or one that
+ * has lasted for CALL_PATIENCE_MS.
+ */
+bool call_later(struct call *call, int error);
 
 /*
  * Who calls a handler holds the call meanwhile: a service may end it under the handler's hands.

@@ -85,7 +85,7 @@ static void tool_file_write(struct call *call)
 		call_answer_text(call, NULL);
 		return;
 	}
-	context->services->sent(context->userdata, file->route.name,
+	context->services->sent(context->userdata, file->route.name, file->route.address.thread_id,
 				file->text && file->text[0] ? file->text : NULL);
 	if (!call_state(call))
 		return;

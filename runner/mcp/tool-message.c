@@ -11,7 +11,7 @@ static void tool_message_tell(const struct call *call, const struct tool_route *
 {
 	const struct call_context *context = call_context(call);
 
-	context->services->sent(context->userdata, route->name, text);
+	context->services->sent(context->userdata, route->name, route->address.thread_id, text);
 }
 
 void tool_message_send(struct call *call, const json_t *arguments)

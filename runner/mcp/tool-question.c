@@ -173,6 +173,6 @@ void tool_question_ask(struct call *call, const json_t *arguments)
 	tool_route_apply(&route, &message);
 	message.id = id;
 	message.content = content;
-	context->services->sent(context->userdata, route.name, NULL);
+	context->services->sent(context->userdata, route.name, route.address.thread_id, NULL);
 	call_write(call, &message, tool_question_on_written);
 }

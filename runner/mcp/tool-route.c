@@ -59,9 +59,11 @@ static void tool_route_close(struct tool_route_look *look)
 
 #define cleanup_tool_route_look CLEANUP(tool_route_close)
 
-/* Ends the call because a file cannot be read. */
-static bool tool_route_unreadable(struct call *call, const struct err *err)
+/* A file cannot be read: the call is put off, or ends with that. */
+static bool tool_route_unreadable(struct call *call, int error, const struct err *err)
 {
+	if (call_later(call, error))
+		return false;
 	call_fail(call,
 		  "Nothing was done, since the session's files cannot be read at the moment: "
 		  "%s. Try again.",
@@ -72,12 +74,12 @@ static bool tool_route_unreadable(struct call *call, const struct err *err)
 static bool tool_route_open(struct call *call, struct tool_route_look *look)
 {
 	struct err err = { "" };
-	int r = inbound_open(call_context(call)->inbound_path, &look->inbound, &err);
+	int r = inbound_try(call_context(call)->inbound_path, &look->inbound, &err);
 
 	if (r == 0)
 		r = inbound_session_address(look->inbound, &look->session, &err);
 	if (r < 0)
-		return tool_route_unreadable(call, &err);
+		return tool_route_unreadable(call, r, &err);
 	look->has_session = r > 0 && tool_route_is_somewhere(&look->session);
 	return true;
 }
@@ -94,13 +96,10 @@ static bool tool_route_make(struct call *call, const char *name,
 		{ address->channel_type, &ret_route->address.channel_type },
 		{ address->platform_id, &ret_route->address.platform_id },
 		{ address->thread_id, &ret_route->address.thread_id },
+		{ outbound_in_reply_to(call_context(call)->outbound), &ret_route->in_reply_to },
 	};
-	struct err err = { "" };
 
 	*ret_route = (struct tool_route){ .name = NULL };
-	if (outbound_get_state(call_context(call)->outbound, OUTBOUND_IN_REPLY_TO,
-			       &ret_route->in_reply_to, &err) < 0)
-		return tool_route_unreadable(call, &err);
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
 		*parts[i].to = parts[i].from ? strdup(parts[i].from) : NULL;
 		if (parts[i].from && !*parts[i].to) {
@@ -133,9 +132,10 @@ static const char *tool_route_name(const struct call *call, const struct inbound
 static bool tool_route_read_destinations(struct call *call, struct tool_route_look *look)
 {
 	struct err err = { "" };
+	int r = inbound_destinations(look->inbound, &look->destinations, &err);
 
-	if (inbound_destinations(look->inbound, &look->destinations, &err) < 0)
-		return tool_route_unreadable(call, &err);
+	if (r < 0)
+		return tool_route_unreadable(call, r, &err);
 	return true;
 }
 
@@ -272,7 +272,9 @@ static int tool_route_look_up(struct call *call, const struct tool_route_look *l
 		tool_route_strip(*ret_id, context->agent_group_id);
 	if (r != 0)
 		return r;
+	outbound_wait_for_nobody(context->outbound, true);
 	r = outbound_find(context->outbound, seq, &own, ret_address, err);
+	outbound_wait_for_nobody(context->outbound, false);
 	if (r <= 0)
 		return r;
 	r = inbound_delivered_id(look->inbound, own, ret_id, err);
@@ -295,7 +297,7 @@ bool tool_route_target(struct call *call, int64_t seq, char **ret_platform_id,
 		return false;
 	r = tool_route_look_up(call, &look, seq, &id, &address, &err);
 	if (r < 0)
-		return tool_route_unreadable(call, &err);
+		return tool_route_unreadable(call, r, &err);
 	if (r == 0) {
 		call_fail(call, "There is no message with the id %" PRId64 ".", seq);
 		return false;

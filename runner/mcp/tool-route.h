@@ -3,7 +3,8 @@
 /*
  * Where the rows of tools go: to a destination that the model names, to the place that the session
  * belongs to, or to where a message stands already. Each function reads the host's file anew. What
- * returns false has ended the call with an error that tells the model what to do.
+ * returns false has ended the call with an error that tells the model what to do, or has put it off
+ * while the file is locked: the handler returns.
  */
 #include <stdbool.h>
 #include <stdint.h>

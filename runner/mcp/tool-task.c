@@ -367,7 +367,7 @@ static int tool_task_read_list(const char *path, const char *status, struct strb
 {
 	cleanup_inbound struct inbound *inbound = NULL;
 	CLEANUP(inbound_tasks_deinit) struct inbound_tasks tasks = { .rows = NULL };
-	int r = inbound_open(path, &inbound, err);
+	int r = inbound_try(path, &inbound, err);
 
 	if (r == 0)
 		r = inbound_tasks(inbound, status, TOOL_TASK_LIST_MAX, &tasks, err);
@@ -389,6 +389,7 @@ void tool_task_list(struct call *call, const json_t *arguments)
 	const char *status = json_member_string(arguments, "status");
 	char quoted[QUOTE_SIZE];
 	struct err err = { "" };
+	int r;
 
 	if (status && !status[0])
 		status = NULL;
@@ -397,7 +398,10 @@ void tool_task_list(struct call *call, const json_t *arguments)
 			  quote(quoted, status, strlen(status)));
 		return;
 	}
-	if (tool_task_read_list(call_context(call)->inbound_path, status, &list, &err) < 0) {
+	r = tool_task_read_list(call_context(call)->inbound_path, status, &list, &err);
+	if (r < 0 && call_later(call, r))
+		return;
+	if (r < 0) {
 		call_fail(call, "The tasks cannot be read at the moment: %s. Try again.", err.text);
 		return;
 	}

@@ -101,7 +101,5 @@ void tools_run(const struct tools_row *row, struct call *call, const json_t *arg
 		call_fail(call, "%s", err.text);
 		return;
 	}
-	call_ref(call);
-	row->run(call, arguments);
-	call_unref(call);
+	call_run(call, row->run, arguments);
 }

@@ -14,7 +14,7 @@
 #include "runner/mcp/schema.h"
 
 /* Carries out a call with checked arguments; see call.h for how it ends. */
-typedef void tools_fn(struct call *call, const json_t *arguments);
+typedef call_run_fn tools_fn;
 
 struct tools_row {
 	const char *name;

@@ -114,11 +114,16 @@ int inbound_open(const char *path, struct inbound **ret_inbound, struct err *err
 	return inbound_open_waiting(path, INBOUND_BUSY_MS, ret_inbound, err);
 }
 
+int inbound_try(const char *path, struct inbound **ret_inbound, struct err *err)
+{
+	return inbound_open_waiting(path, 0, ret_inbound, err);
+}
+
 int inbound_probe(const char *path, struct err *err)
 {
 	cleanup_inbound struct inbound *inbound = NULL;
 
-	return inbound_open_waiting(path, 0, &inbound, err);
+	return inbound_try(path, &inbound, err);
 }
 
 void inbound_close(struct inbound *inbound)

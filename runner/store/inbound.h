@@ -28,6 +28,8 @@
 struct inbound;
 
 int inbound_open(const char *path, struct inbound **ret_inbound, struct err *err);
+/* The same without waiting for a lock, for who can try again later. */
+int inbound_try(const char *path, struct inbound **ret_inbound, struct err *err);
 void inbound_close(struct inbound *inbound);
 
 /* Can the file be read? As inbound_open(), but waits for no lock. For the health check. */

@@ -23,7 +23,10 @@
 struct outbound {
 	struct db *db;
 	char *inbound_path;
-	int64_t inbound_seq; /* the largest seen there: what counts while it cannot be read */
+	int64_t inbound_seq;	/* the largest seen there: what counts while it cannot be read */
+	int busy_ms;		/* how long a statement waits for a lock */
+	char *in_reply_to;	/* as committed; NULL: never */
+	char *next_in_reply_to; /* about to be committed */
 };
 
 /* Reads inbound.db's largest seq; while it cannot be read the last one known counts. */
@@ -63,7 +66,10 @@ int outbound_open(const char *path, const char *inbound_path, struct outbound **
 		outbound_close(outbound);
 		return r;
 	}
+	outbound->busy_ms = OUTBOUND_BUSY_MS;
 	outbound_look_at_inbound(outbound);
+	/* Known from the last container on; where it cannot be read, from the next claim on. */
+	(void)outbound_get_state(outbound, OUTBOUND_IN_REPLY_TO, &outbound->in_reply_to, NULL);
 	*ret_outbound = outbound;
 	return 0;
 }
@@ -74,12 +80,25 @@ void outbound_close(struct outbound *outbound)
 		return;
 	db_close(outbound->db);
 	free(outbound->inbound_path);
+	free(outbound->in_reply_to);
+	free(outbound->next_in_reply_to);
 	free(outbound);
 }
 
 void outbound_hurry(struct outbound *outbound)
 {
-	sqlite3_busy_timeout(db_handle(outbound->db), OUTBOUND_HURRY_MS);
+	outbound->busy_ms = OUTBOUND_HURRY_MS;
+	sqlite3_busy_timeout(db_handle(outbound->db), outbound->busy_ms);
+}
+
+void outbound_wait_for_nobody(struct outbound *outbound, bool on)
+{
+	sqlite3_busy_timeout(db_handle(outbound->db), on ? 0 : outbound->busy_ms);
+}
+
+const char *outbound_in_reply_to(const struct outbound *outbound)
+{
+	return outbound->in_reply_to;
 }
 
 static int outbound_run(struct outbound *outbound, enum outbound_sql query, struct err *err)
@@ -95,6 +114,11 @@ static int outbound_end(struct outbound *outbound, int r, struct err *err)
 {
 	if (r == 0)
 		r = outbound_run(outbound, OUTBOUND_SQL_COMMIT, err);
+	if (r == 0 && outbound->next_in_reply_to) {
+		free(outbound->in_reply_to);
+		outbound->in_reply_to = steal_ptr(outbound->next_in_reply_to);
+	}
+	free(steal_ptr(outbound->next_in_reply_to));
 	/* After some failures SQLite has rolled back by itself. */
 	if (r < 0 && !sqlite3_get_autocommit(db_handle(outbound->db)))
 		(void)outbound_run(outbound, OUTBOUND_SQL_ROLLBACK, NULL);
@@ -132,6 +156,10 @@ static int outbound_write_state(struct outbound *outbound, const char *key, cons
 	db_bind_text(s, ":key", key);
 	if (value)
 		db_bind_text(s, ":value", value);
+	if (value && strcmp(key, OUTBOUND_IN_REPLY_TO) == 0) {
+		free(outbound->next_in_reply_to);
+		outbound->next_in_reply_to = strdup(value);
+	}
 	return db_run(outbound->db, s, err);
 }
 

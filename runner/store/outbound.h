@@ -18,7 +18,7 @@ struct outbound;
  * How long a commit waits for the host's readers. The loop waits meanwhile, so it is short; what is
  * refused is kept and tried again.
  */
-#define OUTBOUND_BUSY_MS  250
+#define OUTBOUND_BUSY_MS  100
 #define OUTBOUND_HURRY_MS 30
 
 /*
@@ -38,6 +38,12 @@ void outbound_hurry(struct outbound *outbound);
  */
 void outbound_begin_reads(struct outbound *outbound);
 void outbound_end_reads(struct outbound *outbound);
+
+/*
+ * Reads that wait for no lock, for who can try again later: -EAGAIN then. Ended by another call
+ * with false. Nothing is written meanwhile.
+ */
+void outbound_wait_for_nobody(struct outbound *outbound, bool on);
 
 /* 1: processing_ack bears this id, whatever the status; 0: it does not. */
 int outbound_has_ack(struct outbound *outbound, const char *id, struct err *err);
@@ -119,6 +125,12 @@ void outbound_row_deinit(struct outbound_row *row);
 /* session_state: 1 and a heap string of the caller's; 0: no such key. */
 int outbound_get_state(struct outbound *outbound, const char *key, char **ret_value,
 		       struct err *err);
+
+/*
+ * What the turn in progress answers, or the last one did: OUTBOUND_IN_REPLY_TO as it was committed,
+ * known without a look at the file. NULL: nothing yet. Borrowed until the next commit.
+ */
+const char *outbound_in_reply_to(const struct outbound *outbound);
 
 /* The tool in flight, NULL: none. timeout_ms and started_ms (real time): -1 for unknown. */
 int outbound_set_tool(struct outbound *outbound, const char *tool, int64_t timeout_ms,

@@ -32,11 +32,12 @@ static inline void parts_on_writing(void *userdata)
 	conversation_send_held(p->c);
 }
 
-static inline void parts_on_sent(void *userdata, const char *to, const char *text)
+static inline void parts_on_sent(void *userdata, const char *to, const char *thread,
+				 const char *text)
 {
 	struct parts *p = userdata;
 
-	conversation_note_sent(p->c, to, text);
+	conversation_note_sent(p->c, to, thread, text);
 }
 
 static inline const struct inbound_destinations *parts_on_destinations(void *userdata)

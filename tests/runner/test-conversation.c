@@ -298,7 +298,7 @@ static void test_what_a_tool_sent_is_not_sent_again(void **state)
 	struct world *w = *state;
 
 	receive(w, "m1", "a", NULL);
-	conversation_note_sent(w->p.c, "ann", "echo: hello");
+	conversation_note_sent(w->p.c, "ann", "thread-a", "echo: hello");
 	run_until(w, "m1|completed\n");
 	assert_string_equal(exchange_sent(&w->p.x), "");
 }

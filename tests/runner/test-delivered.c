@@ -74,22 +74,27 @@ static void test_later_blocks_are_not_repetitions(void **state)
 	assert_true(delivered_repeats(d, "casa", "two"));
 }
 
-/* By a tool: no block is to say it again, however often it tries, and nothing has to be expected. */
-static void test_what_a_tool_sent_is_never_repeated(void **state)
+/* By a tool: no block is to say it again there, however often it tries. */
+static void test_what_a_tool_sent(void **state)
 {
 	struct delivered *d = *state;
 
-	delivered_add_sent(d, "casa", "ping");
-	assert_true(delivered_repeats(d, "casa", "ping"));
-	assert_true(delivered_repeats(d, "casa", "ping"));
+	delivered_add_sent(d, "casa", NULL, "ping");
+	delivered_add_sent(d, "office", "t1", "ping");
+	assert_true(delivered_was_sent(d, "casa", NULL, "ping"));
+	assert_true(delivered_was_sent(d, "casa", NULL, "ping"));
+	assert_false(delivered_was_sent(d, "casa", "t1", "ping"));
+	assert_true(delivered_was_sent(d, "office", "t1", "ping"));
+	assert_false(delivered_was_sent(d, "office", "t2", "ping"));
+	assert_false(delivered_was_sent(d, "office", NULL, "ping"));
+	assert_false(delivered_was_sent(d, "casa", NULL, "pong"));
+	/* What a block said is another matter. */
 	delivered_expect(d);
-	assert_true(delivered_repeats(d, "casa", "ping"));
-	delivered_expect_none(d);
-	assert_true(delivered_repeats(d, "casa", "ping"));
-	assert_false(delivered_repeats(d, "office", "ping"));
-	assert_false(delivered_repeats(d, "casa", "pong"));
-	delivered_clear(d);
 	assert_false(delivered_repeats(d, "casa", "ping"));
+	delivered_add(d, "casa", "pong");
+	assert_false(delivered_was_sent(d, "casa", NULL, "pong"));
+	delivered_clear(d);
+	assert_false(delivered_was_sent(d, "casa", NULL, "ping"));
 }
 
 static void test_clear_forgets(void **state)
@@ -121,7 +126,7 @@ int main(void)
 		CASE(test_the_result_repeats_each_block_once),
 		CASE(test_name_and_body_count),
 		CASE(test_later_blocks_are_not_repetitions),
-		CASE(test_what_a_tool_sent_is_never_repeated),
+		CASE(test_what_a_tool_sent),
 		CASE(test_clear_forgets),
 		cmocka_unit_test(test_free_accepts_null),
 	};

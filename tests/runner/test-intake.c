@@ -772,7 +772,7 @@ static void refuse(struct world *w, const char *text, const char *logged, const 
 	assert_false(intake_is_busy(w->intake));
 	assert_false(heart_beats(w));
 	/* As a session does before it looks. */
-	assert_true(outbox_commit(w->p.x.outbox));
+	assert_true(outbox_flush(w->p.x.outbox));
 	(void)said();
 	look(w);
 	assert_string_equal(acks(w), after);
@@ -823,7 +823,7 @@ static void test_an_acknowledgement_that_cannot_be_written(void **state)
 	receive(w, "a", "hello");
 	refuse(w, "outbound.db cannot be written yet",
 	       "agent-runner: message s of kind system answers nothing: acknowledged\n"
-	       "agent-runner: warning: " LOCKED "; kept, and tried again every second\n",
+	       "agent-runner: warning: " LOCKED "; kept, and tried again\n",
 	       "a|processing\ns|completed\n");
 }
 

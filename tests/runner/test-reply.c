@@ -346,7 +346,7 @@ static void test_what_a_tool_sent_is_not_sent_again(void **state)
 	struct world *w = *state;
 
 	receive(w, "m1", "a");
-	reply_note_sent(w->reply, "ann", "  lunch is ready\n");
+	reply_note_sent(w->reply, "ann", "thread-a", "  lunch is ready\n");
 	assert_true(reply_has_sent(w->reply));
 	say(w, "<message to=\"Ann\">lunch is ready</message>");
 	finish(w,
@@ -361,15 +361,26 @@ static void test_what_a_tool_sent_is_not_sent_again(void **state)
 						  "m1|a|thread-a|lunch is ready\n");
 }
 
+/* Sent beside the thread in which somebody asked, it was not seen there. */
+static void test_another_thread_is_another_place(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "m1", "a");
+	reply_note_sent(w->reply, "ann", NULL, "done");
+	finish(w, "<message to=\"ann\">done</message>");
+	assert_string_equal(exchange_sent(&w->x), "m1|a|thread-a|done\n");
+}
+
 /* A card, or a place that has no name: something was sent, and no words are repeated. */
 static void test_a_tool_sent_something_else(void **state)
 {
 	struct world *w = *state;
 
 	receive(w, "m1", "a");
-	reply_note_sent(w->reply, "ann", NULL);
-	reply_note_sent(w->reply, NULL, "hello");
-	reply_note_sent(w->reply, NULL, NULL);
+	reply_note_sent(w->reply, "ann", NULL, NULL);
+	reply_note_sent(w->reply, NULL, NULL, "hello");
+	reply_note_sent(w->reply, NULL, NULL, NULL);
 	assert_true(reply_has_sent(w->reply));
 	finish(w, "All is done.");
 	assert_false(reply_has_undelivered(w->reply));
@@ -390,7 +401,7 @@ static void test_a_tool_heeds_the_nudge(void **state)
 	finish(w, "<message to=\"carl\">hello</message>");
 	assert_int_equal(reply_nudge(w->reply, &note), 1);
 	strbuf_deinit(&note);
-	reply_note_sent(w->reply, "bob", "hello");
+	reply_note_sent(w->reply, "bob", NULL, "hello");
 	finish(w, "Sent.");
 	assert_false(reply_has_undelivered(w->reply));
 	assert_string_equal(exchange_sent(&w->x), "");
@@ -438,6 +449,7 @@ int main(void)
 		REPLY_TEST(test_every_sender_is_told_once),
 		REPLY_TEST(test_senders_without_an_address),
 		REPLY_TEST(test_what_a_tool_sent_is_not_sent_again),
+		REPLY_TEST(test_another_thread_is_another_place),
 		REPLY_TEST(test_a_tool_sent_something_else),
 		REPLY_TEST(test_a_tool_heeds_the_nudge),
 		REPLY_TEST(test_reset_forgets),

@@ -26,10 +26,11 @@ static void on_writing(void *userdata)
 	strbuf_puts(&w->log, "writing|");
 }
 
-static void on_sent(void *userdata, const char *to, const char *text)
+static void on_sent(void *userdata, const char *to, const char *thread, const char *text)
 {
 	struct world *w = userdata;
 
+	(void)thread;
 	strbuf_printf(&w->log, "sent %s %s|", to ? to : "-", text ? text : "-");
 }
 
@@ -255,7 +256,7 @@ static void test_the_client_goes_before_the_row_is_on_disk(void **state)
 	rpc_close(&w->client);
 	rpc_settle(w->x.loop);
 	database_exec(w->x.outbound_path, "ALTER TABLE hidden RENAME TO messages_out");
-	assert_true(outbox_commit(w->x.outbox));
+	assert_true(outbox_flush(w->x.outbox));
 	rpc_settle(w->x.loop);
 	/* It was promised by nobody, but it was asked for. */
 	assert_string_equal(exchange_sent(&w->x), "NULL|a|NULL|hello\n");
@@ -271,7 +272,7 @@ static void test_the_end_with_a_row_under_way(void **state)
 	(void)capture_stop(&capture);
 	toolbox_free(steal_ptr(w->toolbox));
 	database_exec(w->x.outbound_path, "ALTER TABLE hidden RENAME TO messages_out");
-	assert_true(outbox_commit(w->x.outbox));
+	assert_true(outbox_flush(w->x.outbox));
 	rpc_settle(w->x.loop);
 	assert_string_equal(rpc_hear(&w->client), "EOF");
 }

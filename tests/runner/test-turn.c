@@ -600,7 +600,7 @@ static void test_no_nudge_after_a_tool_sent(void **state)
 
 	receive(w, "m1", "a");
 	push(w);
-	turn_note_sent(w->turn, "ann", "Dinner at 8");
+	turn_note_sent(w->turn, "ann", "thread-a", "Dinner at 8");
 	assert_int_equal(answer(w, "I have told Ann."), TURN_DONE);
 	assert_string_equal(exchange_sent(&w->x), "");
 	assert_string_equal(exchange_acks(&w->x), "m1|completed\n");
@@ -612,7 +612,7 @@ static void test_a_block_repeats_no_tool(void **state)
 
 	receive(w, "m1", "a");
 	push(w);
-	turn_note_sent(w->turn, "ann", "Dinner at 8");
+	turn_note_sent(w->turn, "ann", "thread-a", "Dinner at 8");
 	assert_int_equal(answer(w, "<message to=\"Ann\">Dinner at 8</message>"), TURN_DONE);
 	assert_string_equal(exchange_sent(&w->x), "");
 	/* In another turn it is another message. */
@@ -629,7 +629,7 @@ static void test_no_second_try_after_a_tool_sent(void **state)
 
 	receive(w, "m1", "a");
 	push(w);
-	turn_note_sent(w->turn, "ann", NULL);
+	turn_note_sent(w->turn, "ann", NULL, NULL);
 	assert_int_equal(turn_broken(w->turn, PROVIDER_CRASHED, "died"), TURN_DONE);
 	assert_string_equal(exchange_acks(&w->x), "m1|failed\n");
 }
@@ -639,7 +639,7 @@ static void test_between_turns_nobody_keeps_count(void **state)
 {
 	struct world *w = *state;
 
-	turn_note_sent(w->turn, "ann", "ping");
+	turn_note_sent(w->turn, "ann", "thread-a", "ping");
 	receive(w, "m1", "a");
 	push(w);
 	assert_int_equal(answer(w, "words"), TURN_GOES_ON);

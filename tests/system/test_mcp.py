@@ -904,6 +904,66 @@ def test_add_mcp_server(session, client):
         assert is_error and word in text
 
 
+# Files that somebody else holds
+
+
+class Held:
+    """An exclusive lock on a database, as during a commit whose sync takes long."""
+
+    def __init__(self, path, seconds):
+        self.db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self.db.execute("BEGIN EXCLUSIVE")
+        self.timer = threading.Timer(seconds, self.db.execute, ["ROLLBACK"])
+        self.timer.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.timer.join()
+        self.db.close()
+
+
+@pytest.mark.parametrize("name", ["inbound", "outbound"])
+def test_a_lock_is_waited_for_and_holds_up_nobody(session, connect, name):
+    session.start()
+    client, other = connect(session), connect(session)
+    client.call("send_message", {"text": "before"})
+    with Held(getattr(session, name), 1.5):
+        calls = [client.start("tools/call", {"name": tool, "arguments": arguments})
+                 for tool, arguments in [("send_message", {"text": "held"}),
+                                         ("add_reaction", {"messageId": 1, "emoji": "eyes"}),
+                                         ("list_tasks", {})]]
+        for _ in range(10):
+            before = time.monotonic()
+            other.request("ping")
+            assert time.monotonic() - before < 0.5
+    for call in calls:
+        assert not call.wait().get("isError"), call.wait()
+    session.wait_answer("held")
+
+
+@pytest.mark.parametrize("name", ["inbound", "outbound"])
+def test_the_end_waits_for_no_lock(session, connect, name):
+    session.start()
+    client = connect(session)
+    with Held(getattr(session, name), 3):
+        for i in range(20):
+            client.start("tools/call", {"name": "send_message", "arguments": {"text": f"{i}"}})
+        client.request("ping")
+        assert session.stop() == 0
+        assert session.stop_seconds < 1
+
+
+def test_the_end_comes_in_the_midst_of_many_calls(session, connect):
+    session.start()
+    client = connect(session)
+    for i in range(1000):
+        client.start("tools/call", {"name": "send_message", "arguments": {"text": f"{i}"}})
+    assert session.stop() == 0
+    assert session.stop_seconds < 1
+
+
 # Many at once
 
 # The host's half: looks a number up, and takes it a moment later, by when it may be taken.

@@ -6,7 +6,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
+#include "runner/io/json.h"
 #include "tests/test.h"
+
+/* A clock of our own: nobody has to wait for who holds a file. */
+static int64_t now;
+
+int64_t clock_monotonic_ms(void)
+{
+	return now;
+}
+
+int64_t clock_realtime_ms(void)
+{
+	return now;
+}
 
 /* Where somebody else cancels the call. */
 enum moment { NEVER, IN_WRITE, IN_FORGET, IN_RELEASE, IN_ENDED };
@@ -60,7 +75,7 @@ static void on_forget(void *userdata, struct call *call)
 }
 
 static const struct call_services services = { .write = on_write, .forget = on_forget };
-static const struct call_context context = { .services = &services, .userdata = &world };
+static struct call_context context = { .services = &services, .userdata = &world };
 
 static void on_ended(void *userdata, struct call *call, const char *text, bool is_error)
 {
@@ -286,6 +301,101 @@ static void test_progress(void **state)
 	assert_log("progress 1.5 of 300: waiting\nrelease it\nended done\n");
 }
 
+/* Another time */
+
+static int put_off_for; /* so many runs of the handler find the file locked */
+static int put_off_with;
+
+static void run(struct call *call, const json_t *arguments)
+{
+	note("run with %s\n", json_string_value(arguments));
+	if (put_off_for-- <= 0)
+		call_answer(call, "done");
+	else if (!call_later(call, put_off_with))
+		call_fail(call, "locked");
+}
+
+static void on_pause_over(void *userdata)
+{
+	loop_stop(userdata, 0);
+}
+
+/* So much time passes, and what is due by then happens. */
+static void pass(int64_t ms)
+{
+	struct loop_timer *timer;
+
+	now += ms;
+	assert_int_equal(loop_timer_new(context.loop, on_pause_over, context.loop, &timer), 0);
+	/* Behind what is due now. */
+	loop_timer_arm(timer, 1);
+	now++;
+	assert_int_equal(loop_run(context.loop, NULL), 0);
+	now--;
+	loop_timer_free(timer);
+}
+
+static void start(int times, int error)
+{
+	cleanup_json json_t *arguments = json_string("these");
+
+	now = 1000;
+	put_off_for = times;
+	put_off_with = error;
+	assert_int_equal(loop_new(&context.loop, NULL), 0);
+	call_run(world.call, run, arguments);
+}
+
+static void stop(void)
+{
+	loop_free(context.loop);
+	context.loop = NULL;
+}
+
+static void test_later(void **state)
+{
+	(void)state;
+	start(2, -EAGAIN);
+	pass(CALL_LATER_MS - 2);
+	assert_log("run with these\n");
+	pass(2);
+	assert_log("run with these\nrun with these\n");
+	pass(CALL_LATER_MS);
+	assert_log("run with these\nrun with these\nrun with these\nrelease it\nended done\n");
+	stop();
+}
+
+static void test_later_but_not_for_ever(void **state)
+{
+	(void)state;
+	start(1000, -EBADMSG);
+	world.log[0] = '\0';
+	now += CALL_PATIENCE_MS - CALL_LATER_MS;
+	pass(0);
+	assert_log("run with these\n");
+	pass(CALL_LATER_MS);
+	assert_log("run with these\nrun with these\nrelease it\nended error locked\n");
+	stop();
+}
+
+static void test_what_does_not_pass_is_not_tried_again(void **state)
+{
+	(void)state;
+	start(1, -ENOTSUP);
+	assert_log("run with these\nrelease it\nended error locked\n");
+	stop();
+}
+
+static void test_cancelled_while_put_off(void **state)
+{
+	(void)state;
+	start(1, -EAGAIN);
+	call_cancel(world.call);
+	pass(CALL_LATER_MS);
+	assert_log("run with these\nrelease it\n");
+	stop();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -301,6 +411,10 @@ int main(void)
 		cmocka_unit_test_setup(test_no_memory_to_write, setup),
 		cmocka_unit_test_setup(test_ended_call_is_left_alone, setup),
 		cmocka_unit_test_setup(test_progress, setup),
+		cmocka_unit_test_setup(test_later, setup),
+		cmocka_unit_test_setup(test_later_but_not_for_ever, setup),
+		cmocka_unit_test_setup(test_what_does_not_pass_is_not_tried_again, setup),
+		cmocka_unit_test_setup(test_cancelled_while_put_off, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -110,8 +110,9 @@ static void on_forget(void *userdata, struct call *call)
 	w.forgotten++;
 }
 
-static void on_sent(void *userdata, const char *to, const char *text)
+static void on_sent(void *userdata, const char *to, const char *thread, const char *text)
 {
+	(void)thread;
 	(void)userdata;
 	(void)to;
 	(void)text;

@@ -36,9 +36,9 @@ static struct {
 	void (*at_sent)(void);
 } file;
 
-static void on_sent(void *userdata, const char *to, const char *text)
+static void on_sent(void *userdata, const char *to, const char *thread, const char *text)
 {
-	tool_sent(userdata, to, text);
+	tool_sent(userdata, to, thread, text);
 	if (file.at_sent)
 		file.at_sent();
 }
@@ -173,7 +173,7 @@ static void test_send(void **state)
 	send_file("{'path':'report.txt'}");
 	assert_answer("ok: The file \"report.txt\" is sent to \"casa\". Its message id is 1.");
 	assert_row("chat|m-1|slack|C1|T1|{\"text\":\"\",\"files\":[\"report.txt\"]}");
-	assert_string_equal(tool.sent, "casa|null\n");
+	assert_string_equal(tool.sent, "casa/T1|null\n");
 	assert_outbox("ID/report.txt\n");
 	(void)snprintf(
 		name, sizeof(name), "outbox/%s",
@@ -213,7 +213,7 @@ static void test_send_twice(void **state)
 	send_file("{'path':'a'}");
 	send_file("{'path':'a','text':'','filename':''}");
 	assert_answer("ok: The file \"a\" is sent to \"casa\". Its message id is 3.");
-	assert_string_equal(tool.sent, "casa|null\n");
+	assert_string_equal(tool.sent, "casa/T1|null\n");
 	assert_row_count(2);
 }
 
@@ -341,7 +341,7 @@ static void test_slow_disk(void **state)
 	tool.writes_later = true;
 	send_file("{'path':'a'}");
 	assert_string_equal(tool.answer, "");
-	assert_string_equal(tool.sent, "casa|null\n");
+	assert_string_equal(tool.sent, "casa/T1|null\n");
 	tool_commit();
 	assert_answer("ok: The file \"a\" is sent to \"casa\". Its message id is 1.");
 	assert_outbox("ID/a\n");

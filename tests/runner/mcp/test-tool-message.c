@@ -16,7 +16,7 @@ static void test_send(void **state)
 	tool_run(tool_message_send, "{'text':'Hello \\'you\\'','to':'Casa'}");
 	assert_answer("ok: Sent to \"casa\". Its message id is 1.");
 	assert_row("chat|m-1|slack|C1|T1|{\"text\":\"Hello \\\"you\\\"\"}");
-	assert_sent("casa|Hello \"you\"\n");
+	assert_sent("casa/T1|Hello \"you\"\n");
 
 	tool_run(tool_message_send, "{'text':'hi','to':'helper'}");
 	assert_answer("ok: Sent to \"helper\". Its message id is 3.");
@@ -30,12 +30,12 @@ static void test_send_without_to(void **state)
 	tool_run(tool_message_send, "{'text':'hi'}");
 	assert_answer("ok: Sent to \"casa\". Its message id is 1.");
 	assert_row("chat|m-1|slack|C1|T1|{\"text\":\"hi\"}");
-	assert_sent("casa|hi\n");
+	assert_sent("casa/T1|hi\n");
 	tool_host("UPDATE session_routing SET platform_id = 'D7'");
 	tool_run(tool_message_send, "{'text':'hi','to':null}");
 	assert_answer("ok: Sent to the chat of this session. Its message id is 3.");
 	assert_row("chat|m-1|slack|D7|T1|{\"text\":\"hi\"}");
-	assert_sent("null|hi\n");
+	assert_sent("null/T1|hi\n");
 }
 
 static void test_send_nowhere(void **state)
@@ -54,7 +54,7 @@ static void test_send_to_a_slow_disk(void **state)
 	(void)state;
 	tool.writes_later = true;
 	tool_run(tool_message_send, "{'text':'hi'}");
-	assert_sent("casa|hi\n");
+	assert_sent("casa/T1|hi\n");
 	assert_string_equal(tool.answer, "");
 	tool_commit();
 	assert_answer("ok: Sent to \"casa\". Its message id is 1.");
@@ -130,7 +130,7 @@ static void test_card(void **state)
 	assert_answer("ok: The card is sent to \"casa\". Its message id is 1.");
 	assert_row("chat-sdk|m-1|slack|C1|T1|{\"type\":\"card\",\"card\":{\"title\":\"T\","
 		   "\"children\":[{\"text\":\"x\"}]},\"fallbackText\":\"T: x\"}");
-	assert_sent("casa|null\n");
+	assert_sent("casa/T1|null\n");
 	tool_run(tool_message_card, "{'card':{}}");
 	assert_row("chat-sdk|m-1|slack|C1|T1|"
 		   "{\"type\":\"card\",\"card\":{},\"fallbackText\":\"\"}");

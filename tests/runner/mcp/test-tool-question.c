@@ -142,7 +142,7 @@ static void test_answer(void **state)
 		       row_id());
 	assert_row(expected);
 	assert_memory_equal(row_id(), "msg-", 4);
-	assert_string_equal(tool.sent, "casa|null\n");
+	assert_string_equal(tool.sent, "casa/T1|null\n");
 	assert_string_equal(tool.answer, "");
 	assert_int_equal(waiting(), 1);
 	assert_true(answer("\"n\""));

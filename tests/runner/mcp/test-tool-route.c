@@ -159,7 +159,10 @@ static void test_no_address(void **state)
 static void test_no_turn(void **state)
 {
 	(void)state;
+	outbound_close(tool.context.outbound);
 	sqlite_run(tool.outbound_path, "DELETE FROM session_state");
+	assert_int_equal(
+		outbound_open(tool.outbound_path, tool.inbound, &tool.context.outbound, NULL), 0);
 	assert_find("work", "Work|null|telegram|42|null");
 }
 

@@ -66,13 +66,14 @@ static inline void tool_forget(void *userdata, struct call *call)
 	tool.forgotten++;
 }
 
-static inline void tool_sent(void *userdata, const char *to, const char *text)
+/* "to|text", with a thread "to/thread|text". */
+static inline void tool_sent(void *userdata, const char *to, const char *thread, const char *text)
 {
 	size_t used = strlen(tool.sent);
 
 	assert_ptr_equal(userdata, &tool);
-	(void)snprintf(tool.sent + used, sizeof(tool.sent) - used, "%s|%s\n", to ? to : "null",
-		       text ? text : "null");
+	(void)snprintf(tool.sent + used, sizeof(tool.sent) - used, "%s%s%s|%s\n", to ? to : "null",
+		       thread ? "/" : "", thread ? thread : "", text ? text : "null");
 }
 
 static inline const struct inbound_destinations *tool_destinations(void *userdata)
@@ -199,8 +200,9 @@ static inline int tool_setup(void **state)
 		  "INSERT INTO session_routing VALUES (1, 'slack', 'C1', 'T1')");
 	assert_int_equal(
 		outbound_open(tool.outbound_path, tool.inbound, &tool.context.outbound, NULL), 0);
-	sqlite_run(tool.outbound_path,
-		   "INSERT INTO session_state VALUES ('in_reply_to', 'm-1', '')");
+	assert_int_equal(outbound_claim(tool.context.outbound, &(struct outbound_ids){ NULL, 0 },
+					"m-1", NULL),
+			 0);
 	tool_learn();
 	return 0;
 }
