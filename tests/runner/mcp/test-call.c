@@ -360,7 +360,7 @@ static void test_later(void **state)
 	assert_log("run with these\n");
 	pass(2);
 	assert_log("run with these\nrun with these\n");
-	pass(CALL_LATER_MS);
+	pass(CALL_LATER_MS + 1);
 	assert_log("run with these\nrun with these\nrun with these\nrelease it\nended done\n");
 	stop();
 }
@@ -373,7 +373,7 @@ static void test_later_but_not_for_ever(void **state)
 	now += CALL_PATIENCE_MS - CALL_LATER_MS;
 	pass(0);
 	assert_log("run with these\n");
-	pass(CALL_LATER_MS);
+	pass(CALL_LATER_MS + 1);
 	assert_log("run with these\nrun with these\nrelease it\nended error locked\n");
 	stop();
 }
