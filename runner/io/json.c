@@ -24,6 +24,23 @@ static void json_hide_text(json_error_t *error)
 		*near = '\0';
 }
 
+/* How many values there may be, told by what stands between them: never less than there are. */
+static size_t json_count(const char *text, size_t len)
+{
+	bool in_string = false;
+	size_t count = 1;
+
+	for (size_t i = 0; i < len; i++) {
+		if (in_string && text[i] == '\\')
+			i++;
+		else if (text[i] == '"')
+			in_string = !in_string;
+		else if (!in_string && (text[i] == ',' || text[i] == '[' || text[i] == '{'))
+			count++;
+	}
+	return count;
+}
+
 int json_parse(const char *text, size_t len, json_t **ret_value, struct err *err)
 {
 	cleanup_strbuf struct strbuf mended = STRBUF_EMPTY;
@@ -34,6 +51,8 @@ int json_parse(const char *text, size_t len, json_t **ret_value, struct err *err
 	if (len > JSON_SIZE_MAX)
 		return err_set(err, -EFBIG, "JSON of %zu bytes is longer than %d", len,
 			       JSON_SIZE_MAX);
+	if (json_count(text, len) > JSON_VALUES_MAX)
+		return err_set(err, -EFBIG, "JSON of more than %d values", JSON_VALUES_MAX);
 	r = json_mend(text, len, &mended);
 	if (r < 0)
 		return err_set(err, r, "no memory for JSON of %zu bytes", len);

@@ -20,13 +20,20 @@
 /* The longest text that is parsed, in bytes: a line of an agent is no longer either. */
 #define JSON_SIZE_MAX (64 * 1024 * 1024)
 
+/*
+ * The most values in one text: a small one costs a hundred times the bytes that it is written in,
+ * and whoever writes them must not use up the memory of the container.
+ */
+#define JSON_VALUES_MAX 250000
+
 /* The deepest nesting that is parsed: jansson's own limit. */
 #define JSON_DEPTH_MAX 2048
 
 /*
  * Parses exactly one JSON value of any type. The caller owns the reference.
  * 0; -EINVAL: not JSON, or deeper than JSON_DEPTH_MAX (err says line and column, and shows nothing
- * of the text, which may hold secrets); -EFBIG: longer than JSON_SIZE_MAX; -ENOMEM.
+ * of the text, which may hold secrets); -EFBIG: longer than JSON_SIZE_MAX, or of more than
+ * JSON_VALUES_MAX values; -ENOMEM.
  */
 int json_parse(const char *text, size_t len, json_t **ret_value, struct err *err);
 
