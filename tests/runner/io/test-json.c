@@ -202,12 +202,43 @@ static void test_string(void **state)
 	assert_string_equal(out.data, "\"\xef\xbf\xbd\xef\xbf\xbd\\\"\"");
 }
 
+/* However they are written; and a text that only looks so is fine. */
+static void test_too_many_values(void **state)
+{
+	static const struct {
+		const char *begin, *item, *end;
+		size_t count;
+		int result;
+	} rows[] = {
+		{ "[0", ",0", "]", JSON_VALUES_MAX - 2, 0 },
+		{ "[0", ",0", "]", JSON_VALUES_MAX - 1, -EFBIG },
+		{ "[0", ",{}", "]", JSON_VALUES_MAX / 2, -EFBIG },
+		{ "\"", ",[{\\\",", "\"", JSON_VALUES_MAX, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
+		cleanup_json json_t *value = NULL;
+		struct err err = { "" };
+
+		strbuf_puts(&text, rows[i].begin);
+		for (size_t n = 0; n < rows[i].count; n++)
+			strbuf_puts(&text, rows[i].item);
+		strbuf_puts(&text, rows[i].end);
+		assert_int_equal(json_parse(text.data, text.len, &value, &err), rows[i].result);
+		assert_string_equal(err.text,
+				    rows[i].result ? "JSON of more than 250000 values" : "");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_compact), cmocka_unit_test(test_pretty),
-		cmocka_unit_test(test_refused), cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_members), cmocka_unit_test(test_string),
+		cmocka_unit_test(test_compact),		cmocka_unit_test(test_pretty),
+		cmocka_unit_test(test_refused),		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_members),		cmocka_unit_test(test_string),
+		cmocka_unit_test(test_too_many_values),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
