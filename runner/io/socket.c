@@ -326,18 +326,45 @@ static void socket_on_client(void *userdata, uint32_t events)
 	socket_peer_leave(peer);
 }
 
+/* Does somebody listen there? 0: no, or nobody that could be asked; 1: yes; or -errno. */
+static int socket_is_served(const struct sockaddr_un *address)
+{
+	cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return -errno;
+	/* EAGAIN: so many wait to be let in that there is no room for one more. */
+	return connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
+	       errno == EAGAIN;
+}
+
+/* The place of one that was killed is taken over, that of one that lives is not. */
+static int socket_clear(const struct sockaddr_un *address, struct err *err)
+{
+	const char *path = address->sun_path;
+	int r = socket_is_served(address);
+
+	if (r > 0)
+		return err_set(err, -EADDRINUSE, "%s: another agent-runner serves this workspace",
+			       path);
+	if (r < 0)
+		return err_sys(err, r, "%s", path);
+	return unlink(path) < 0 && errno != ENOENT ? err_sys(err, -errno, "%s", path) : 0;
+}
+
 static int socket_bind(struct socket *socket, const char *path, struct err *err)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	mode_t mask;
-	int r = 0;
+	int r;
 
 	if (strlen(path) >= sizeof(address.sun_path))
 		return err_set(err, -ENAMETOOLONG, "%s: a socket's path has at most %zu bytes",
 			       path, sizeof(address.sun_path) - 1);
 	memcpy(address.sun_path, path, strlen(path) + 1);
-	if (unlink(path) < 0 && errno != ENOENT)
-		return err_sys(err, -errno, "%s", path);
+	r = socket_clear(&address, err);
+	if (r < 0)
+		return r;
 	/* The mode is there from the first moment on: unix(7), "Pathname socket ownership". */
 	mask = umask(0177);
 	if (bind(socket->fd, (struct sockaddr *)&address, sizeof(address)) < 0)

@@ -40,8 +40,8 @@ struct socket_events {
 };
 
 /*
- * Listens at path, replacing what is there, with mode 0600. 0 or -errno. The socket removes path
- * when it is freed.
+ * Listens at path with mode 0600, replacing what is there. 0; -EADDRINUSE: somebody listens there
+ * and keeps the place; or another -errno. The socket removes path when it is freed.
  */
 int socket_listen(struct loop *loop, const char *path, size_t line_max,
 		  const struct socket_events *events, void *userdata, struct socket **ret_socket,

@@ -292,6 +292,46 @@ static void test_what_is_there_is_replaced(void **state)
 	listen_anew(w);
 }
 
+static void assert_in_use(struct world *w)
+{
+	char text[256];
+
+	(void)snprintf(text, sizeof(text), "%s: another agent-runner serves this workspace",
+		       w->path);
+	assert_no_listening(w, w->path, -EADDRINUSE, text);
+}
+
+static void test_who_listens_keeps_the_place(void **state)
+{
+	struct world *w = *state;
+	cleanup_close int fd = -1;
+
+	assert_in_use(w);
+	/* It was no more to the other than a client that thought better of it. */
+	turns(w);
+	assert_log(w, "+ . - ");
+	fd = client(w);
+	client_say(fd, "x\n");
+	turn(w);
+	assert_log(w, ":x ");
+}
+
+/* It lives, though it has no time just now. */
+static void test_who_listens_with_a_full_queue_keeps_the_place(void **state)
+{
+	struct world *w = *state;
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	cleanup_close int other = client_new(), waiting = client_new();
+
+	socket_free(steal_ptr(w->socket));
+	strcpy(address.sun_path, w->path);
+	assert_int_equal(bind(other, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(other, 0), 0);
+	assert_int_equal(client_connect(w, waiting), 0);
+	assert_in_use(w);
+	assert_int_equal(access(w->path, F_OK), 0);
+}
+
 /* Lines */
 
 static void test_lines(void **state)
@@ -862,6 +902,8 @@ int main(void)
 		CASE(test_no_such_place),
 		CASE(test_a_path_that_is_too_long),
 		CASE(test_what_is_there_is_replaced),
+		CASE(test_who_listens_keeps_the_place),
+		CASE(test_who_listens_with_a_full_queue_keeps_the_place),
 		CASE(test_lines),
 		CASE(test_overlong_lines),
 		CASE(test_clients_are_told_apart),
