@@ -131,6 +131,9 @@ static int toolbox_open(struct toolbox *toolbox)
 		}
 		r = toolbox_start_server(toolbox, &err);
 	}
+	/* The folder is another session's: nothing may be put there, and nothing be removed. */
+	if (r == -EADDRINUSE)
+		free(steal_ptr(toolbox->folder));
 	if (r == -ENOMEM)
 		return r;
 	if (r < 0) {

@@ -38,8 +38,8 @@ struct toolbox_options {
 };
 
 /*
- * 0 also where no runtime directory can be made: that is logged, and the agent has no tools of ours.
- * -ENOMEM.
+ * 0 also where no runtime directory can be made, or another session has it: that is logged, and the
+ * agent has no tools of ours. -ENOMEM.
  */
 int toolbox_new(const struct toolbox_options *options, const struct toolbox_events *events,
 		void *userdata, struct toolbox **ret_toolbox);

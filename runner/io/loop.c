@@ -27,7 +27,7 @@ struct loop_timer {
 	loop_timer_fn *fn;
 	void *userdata;
 	int64_t deadline_ms; /* monotonic; -1: disarmed */
-	uint64_t armed_in;   /* the round that armed it */
+	uint64_t order;	     /* which of all armings it was */
 	struct loop_timer *next;
 };
 
@@ -42,7 +42,8 @@ struct loop {
 	} handlers[LOOP_SIGNALS_MAX];
 	struct loop_timer *timers;
 	struct loop_source *dead; /* freed during this round, to be released at its end */
-	uint64_t round;		  /* one look at epoll and the timers */
+	uint64_t armings;	  /* of all timers, ever */
+	uint64_t before;	  /* how many those were when this round began */
 	bool stopping;
 	int code;
 };
@@ -146,8 +147,13 @@ int loop_timer_new(struct loop *loop, loop_timer_fn *fn, void *userdata,
 
 void loop_timer_arm(struct loop_timer *timer, int64_t delay_ms)
 {
-	timer->deadline_ms = clock_monotonic_ms() + (delay_ms > 0 ? delay_ms : 0);
-	timer->armed_in = timer->loop->round;
+	int64_t now = clock_monotonic_ms();
+
+	/* It keeps its place: otherwise many who ask for it by turns would put it off for ever. */
+	if (delay_ms <= 0 && timer->deadline_ms >= 0 && timer->deadline_ms <= now)
+		return;
+	timer->deadline_ms = now + (delay_ms > 0 ? delay_ms : 0);
+	timer->order = ++timer->loop->armings;
 }
 
 void loop_timer_disarm(struct loop_timer *timer)
@@ -222,17 +228,24 @@ static int loop_timeout(const struct loop *loop)
 	return wait > INT_MAX ? INT_MAX : (int)wait;
 }
 
-/*
- * The most overdue timer. One that was armed in this round waits for the next, so that a timer
- * which arms itself with no delay cannot keep the descriptors from their turn.
- */
-static struct loop_timer *loop_due_timer(const struct loop *loop, int64_t now)
+static bool loop_is_sooner(const struct loop_timer *a, const struct loop_timer *b)
 {
+	return a->deadline_ms < b->deadline_ms ||
+	       (a->deadline_ms == b->deadline_ms && a->order < b->order);
+}
+
+/*
+ * One that was armed in this round waits for the next, so that a timer which arms itself with no
+ * delay cannot keep the descriptors from their turn.
+ */
+static struct loop_timer *loop_due_timer(const struct loop *loop)
+{
+	int64_t now = clock_monotonic_ms();
 	struct loop_timer *due = NULL;
 
 	for (struct loop_timer *t = loop->timers; t; t = t->next)
-		if (t->deadline_ms >= 0 && t->deadline_ms <= now && t->armed_in < loop->round &&
-		    (!due || t->deadline_ms < due->deadline_ms))
+		if (t->deadline_ms >= 0 && t->deadline_ms <= now && t->order <= loop->before &&
+		    (!due || loop_is_sooner(t, due)))
 			due = t;
 	return due;
 }
@@ -244,19 +257,19 @@ int loop_run(struct loop *loop, struct err *err)
 
 	while (!loop->stopping) {
 		int n = epoll_wait(loop->epoll_fd, events, LOOP_EVENTS_MAX, loop_timeout(loop));
-		int64_t now;
 
 		if (n < 0 && errno != EINTR)
 			return err_sys(err, -errno, "cannot wait for events");
-		loop->round++;
+		loop->before = loop->armings;
 		for (int i = 0; i < n && !loop->stopping; i++) {
 			struct loop_source *source = events[i].data.ptr;
 
 			if (source->fn)
 				source->fn(source->userdata, events[i].events);
 		}
-		now = clock_monotonic_ms();
-		while (!loop->stopping && (timer = loop_due_timer(loop, now))) {
+		/* One only: the next may have a long time to go, and somebody may have come meanwhile. */
+		timer = loop->stopping ? NULL : loop_due_timer(loop);
+		if (timer) {
 			timer->deadline_ms = -1;
 			timer->fn(timer->userdata);
 		}

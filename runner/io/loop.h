@@ -3,6 +3,10 @@
 /*
  * The one event loop: descriptors (epoll), timers, signals (signalfd). One thread; a callback may
  * free any source or timer, its own included. No timer armed and nothing ready means no wake-up.
+ *
+ * A round is one look at the descriptors and at most one timer, the most overdue, and of those due
+ * at the same time the one that was armed first. So work that is done a part at a time, by a timer of
+ * 0 ms, keeps signals and descriptors waiting for no more than a part, however many do it at once.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,7 +40,11 @@ int loop_add_fd(struct loop *loop, int fd, uint32_t events, loop_fd_fn *fn, void
 int loop_source_set_events(struct loop_source *source, uint32_t events);
 void loop_source_free(struct loop_source *source);
 
-/* A timer belongs to its creator, is created disarmed and fires once for each time it is armed. */
+/*
+ * A timer belongs to its creator, is created disarmed and fires once after it is armed, in a
+ * later round than the one that armed it. Arming one that is armed gives it the new delay; to ask
+ * for one at once that is due already changes nothing.
+ */
 int loop_timer_new(struct loop *loop, loop_timer_fn *fn, void *userdata,
 		   struct loop_timer **ret_timer);
 void loop_timer_arm(struct loop_timer *timer, int64_t delay_ms);

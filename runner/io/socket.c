@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/strbuf.h"
 #include "runner/io/ndjson.h"
@@ -32,6 +33,7 @@ struct socket_peer {
 	struct socket_peer *next;
 	int fd;
 	struct loop_source *source;
+	struct loop_timer *later; /* armed: its turn was over before its lines were */
 	struct ndjson lines;
 	struct strbuf outgoing;
 	void *data;
@@ -55,6 +57,7 @@ static void socket_peer_detach(struct socket_peer *peer)
 	struct socket *socket = steal_ptr(peer->socket);
 
 	loop_source_free(steal_ptr(peer->source));
+	loop_timer_free(steal_ptr(peer->later));
 	close(steal_fd(&peer->fd));
 	for (struct socket_peer **link = &socket->first; *link; link = &(*link)->next)
 		if (*link == peer) {
@@ -97,12 +100,12 @@ static bool socket_peer_is_heard(const struct socket_peer *peer)
 	return peer->socket && !peer->has_ended && peer->outgoing.len < SOCKET_BACKLOG_MAX;
 }
 
-/* Watches for what can be done now. */
+/* Watches for what can be done now. Of a client that has lines left no more are read. */
 static void socket_peer_watch(struct socket_peer *peer)
 {
 	uint32_t events = 0;
 
-	if (socket_peer_is_heard(peer))
+	if (socket_peer_is_heard(peer) && !loop_timer_is_armed(peer->later))
 		events |= EPOLLIN;
 	if (peer->outgoing.len > 0)
 		events |= EPOLLOUT;
@@ -134,9 +137,13 @@ static void socket_peer_end(struct socket_peer *peer)
 	socket->events.ended(socket->userdata, peer);
 }
 
-/* Hands out the lines that are complete. One read may bring thousands of them. */
+/*
+ * Hands out the lines that are complete. One read may bring thousands of them, and each may cost a
+ * write to disk: once the turn is over, those that are left wait, in order, for the timer.
+ */
 static void socket_peer_emit(struct socket_peer *peer)
 {
+	int64_t end = clock_monotonic_ms() + SOCKET_TURN_MS;
 	char *line;
 	size_t len;
 	int r;
@@ -148,6 +155,10 @@ static void socket_peer_emit(struct socket_peer *peer)
 			socket->events.line(socket->userdata, peer, line, len);
 		else
 			socket->events.overlong(socket->userdata, peer, len);
+		if (socket_peer_is_heard(peer) && clock_monotonic_ms() >= end) {
+			loop_timer_arm(peer->later, 0);
+			return;
+		}
 	}
 }
 
@@ -172,8 +183,30 @@ static bool socket_peer_read(struct socket_peer *peer)
 	return true;
 }
 
+/* What follows from an event. The caller holds the peer. */
+static void socket_peer_settle(struct socket_peer *peer, bool is_there)
+{
+	if (peer->socket && (!is_there || (peer->is_finishing && peer->outgoing.len == 0)))
+		socket_peer_lose(peer);
+	else if (peer->socket)
+		socket_peer_watch(peer);
+}
+
+/* The next turn of a client that has lines left. */
+static void socket_peer_on_turn(void *userdata)
+{
+	struct socket_peer *peer = userdata;
+
+	socket_peer_enter(peer);
+	socket_peer_emit(peer);
+	socket_peer_settle(peer, true);
+	socket_peer_leave(peer);
+}
+
 static void socket_peer_on_ready(void *userdata, uint32_t events)
 {
+	/* HUP and ERR are told whether asked for or not: both ends are shut. */
+	const bool is_shut = events & (EPOLLHUP | EPOLLERR);
 	struct socket_peer *peer = userdata;
 	bool is_there = true;
 
@@ -181,16 +214,15 @@ static void socket_peer_on_ready(void *userdata, uint32_t events)
 	if (events & EPOLLOUT)
 		is_there = socket_peer_flush(peer);
 	/* What was read before comes first: it was held back while answers waited. */
-	if (is_there)
+	if (is_there && !loop_timer_is_armed(peer->later))
 		socket_peer_emit(peer);
-	/* HUP and ERR are told whether asked for or not: both ends are shut. */
-	if (is_there && peer->socket && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
-		is_there = socket_peer_is_heard(peer) ? socket_peer_read(peer)
-						      : !(events & (EPOLLHUP | EPOLLERR));
-	if (peer->socket && (!is_there || (peer->is_finishing && peer->outgoing.len == 0)))
-		socket_peer_lose(peer);
-	else if (peer->socket)
-		socket_peer_watch(peer);
+	if (is_there && peer->socket && !socket_peer_is_heard(peer))
+		is_there = !is_shut;
+	/* The end is found by reading, and so not before the last line that came ahead of it. */
+	else if (is_there && peer->socket && !loop_timer_is_armed(peer->later) &&
+		 (is_shut || events & EPOLLIN))
+		is_there = socket_peer_read(peer);
+	socket_peer_settle(peer, is_there);
 	socket_peer_leave(peer);
 }
 
@@ -222,9 +254,11 @@ void socket_peer_finish(struct socket_peer *peer)
 {
 	peer->is_finishing = true;
 	peer->has_ended = true;
+	if (!peer->socket)
+		return;
+	loop_timer_disarm(peer->later);
 	/* An empty socket is writable at once: the loop closes it then. */
-	if (peer->socket)
-		(void)loop_source_set_events(peer->source, EPOLLOUT);
+	(void)loop_source_set_events(peer->source, EPOLLOUT);
 }
 
 /* The listening end */
@@ -276,7 +310,9 @@ static void socket_on_client(void *userdata, uint32_t events)
 	if (!peer)
 		return;
 	ndjson_init(&peer->lines, socket->line_max);
-	if (loop_add_fd(socket->loop, fd, EPOLLIN, socket_peer_on_ready, peer, &peer->source) < 0) {
+	if (loop_timer_new(socket->loop, socket_peer_on_turn, peer, &peer->later) < 0 ||
+	    loop_add_fd(socket->loop, fd, EPOLLIN, socket_peer_on_ready, peer, &peer->source) < 0) {
+		loop_timer_free(peer->later);
 		socket_peer_release(peer);
 		return;
 	}
@@ -290,18 +326,45 @@ static void socket_on_client(void *userdata, uint32_t events)
 	socket_peer_leave(peer);
 }
 
+/* Does somebody listen there? 0: no, or nobody that could be asked; 1: yes; or -errno. */
+static int socket_is_served(const struct sockaddr_un *address)
+{
+	cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return -errno;
+	/* EAGAIN: so many wait to be let in that there is no room for one more. */
+	return connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
+	       errno == EAGAIN;
+}
+
+/* The place of one that was killed is taken over, that of one that lives is not. */
+static int socket_clear(const struct sockaddr_un *address, struct err *err)
+{
+	const char *path = address->sun_path;
+	int r = socket_is_served(address);
+
+	if (r > 0)
+		return err_set(err, -EADDRINUSE, "%s: another agent-runner serves this workspace",
+			       path);
+	if (r < 0)
+		return err_sys(err, r, "%s", path);
+	return unlink(path) < 0 && errno != ENOENT ? err_sys(err, -errno, "%s", path) : 0;
+}
+
 static int socket_bind(struct socket *socket, const char *path, struct err *err)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	mode_t mask;
-	int r = 0;
+	int r;
 
 	if (strlen(path) >= sizeof(address.sun_path))
 		return err_set(err, -ENAMETOOLONG, "%s: a socket's path has at most %zu bytes",
 			       path, sizeof(address.sun_path) - 1);
 	memcpy(address.sun_path, path, strlen(path) + 1);
-	if (unlink(path) < 0 && errno != ENOENT)
-		return err_sys(err, -errno, "%s", path);
+	r = socket_clear(&address, err);
+	if (r < 0)
+		return r;
 	/* The mode is there from the first moment on: unix(7), "Pathname socket ownership". */
 	mask = umask(0177);
 	if (bind(socket->fd, (struct sockaddr *)&address, sizeof(address)) < 0)

@@ -6,6 +6,9 @@
  *
  * A client that does not read its answers is not read from either once SOCKET_BACKLOG_MAX bytes
  * wait for it: what it asks for is bounded by what it takes.
+ *
+ * Nor does a client that says much at once keep anybody waiting: after SOCKET_TURN_MS the rest of
+ * its lines waits for a later round of the loop, and meanwhile nothing more is read from it.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,6 +19,8 @@
 /* More clients than this at once are refused. */
 #define SOCKET_PEERS_MAX   128
 #define SOCKET_BACKLOG_MAX (1024 * 1024)
+/* Lines of a client are handed out for this long, and always one of them. */
+#define SOCKET_TURN_MS 2
 /* Where descriptors ran out, the next client is let in after this. */
 #define SOCKET_PAUSE_MS 100
 
@@ -28,15 +33,15 @@ struct socket_events {
 	void (*line)(void *userdata, struct socket_peer *peer, const char *line, size_t len);
 	/* A line of len bytes was longer than line_max and was dropped. */
 	void (*overlong)(void *userdata, struct socket_peer *peer, size_t len);
-	/* No more lines will come; what is written still reaches it, if it reads. */
+	/* All lines were handed out, and no more will come; what is written still reaches it, if it reads. */
 	void (*ended)(void *userdata, struct socket_peer *peer);
 	/* The connection is gone: the last event. Not raised by socket_peer_close(). */
 	void (*closed)(void *userdata, struct socket_peer *peer);
 };
 
 /*
- * Listens at path, replacing what is there, with mode 0600. 0 or -errno. The socket removes path
- * when it is freed.
+ * Listens at path with mode 0600, replacing what is there. 0; -EADDRINUSE: somebody listens there
+ * and keeps the place; or another -errno. The socket removes path when it is freed.
  */
 int socket_listen(struct loop *loop, const char *path, size_t line_max,
 		  const struct socket_events *events, void *userdata, struct socket **ret_socket,

@@ -30,7 +30,7 @@ struct server_options {
 	struct call_context context;
 };
 
-/* 0 or -errno. */
+/* 0; -EADDRINUSE: another server has this socket; or another -errno. */
 int server_new(const struct server_options *options, struct server **ret_server, struct err *err);
 /* Ends every connection and call. Accepts NULL. */
 void server_free(struct server *server);

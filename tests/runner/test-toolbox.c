@@ -223,6 +223,33 @@ static void test_no_place_for_the_socket(void **state)
 	assert_false(toolbox_awaits_person(w->toolbox));
 }
 
+/* The second goes without; the first has its tools, and its folder, also when the second is gone. */
+static void test_two_of_one_workspace(void **state)
+{
+	struct world *w = *state;
+	struct toolbox *first = steal_ptr(w->toolbox);
+	struct config *config = steal_ptr(w->config);
+	char expected[256];
+
+	(void)snprintf(expected, sizeof(expected),
+		       "agent-runner: error: %s/socket: another agent-runner serves this "
+		       "workspace: the agent has no tools of ours (send_message, …)\n",
+		       toolbox_folder(first));
+	capture_start(&capture, STDERR_FILENO);
+	open_toolbox(w, "{\"mcpServers\": {\"files\": {\"command\": \"f\"}}}");
+	assert_string_equal(capture_stop(&capture), expected);
+	assert_int_equal(json_object_size(toolbox_servers(w->toolbox)), 1);
+	assert_null(toolbox_folder(w->toolbox));
+	assert_null(toolbox_env(w->toolbox)[0]);
+	assert_null(toolbox_tool_name(w->toolbox, "send_message"));
+	toolbox_free(w->toolbox);
+	config_free(w->config);
+	w->toolbox = first;
+	w->config = config;
+	assert_string_equal(ask(w, "{'jsonrpc':'2.0','id':1,'method':'ping'}"),
+			    "{'jsonrpc':'2.0','id':1,'result':{}}");
+}
+
 /* Tools at work */
 
 static void test_a_message(void **state)
@@ -473,6 +500,7 @@ int main(void)
 		CASE(test_a_server_of_our_name),
 		CASE(test_names_of_tools),
 		CASE(test_no_place_for_the_socket),
+		CASE(test_two_of_one_workspace),
 		CASE(test_a_message),
 		CASE(test_the_client_goes_before_the_row_is_on_disk),
 		CASE(test_the_end_with_a_row_under_way),

@@ -9,6 +9,7 @@
 #include <sys/un.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "tests/capture.h"
 #include "tests/folder.h"
 #include "tests/test.h"
@@ -120,6 +121,13 @@ static void turn(struct world *w)
 {
 	loop_timer_arm(w->timer, 0);
 	assert_int_equal(loop_run(w->loop, NULL), 0);
+}
+
+/* Enough for a client whose turn is cut short where this process had to wait for its own. */
+static void turns(struct world *w)
+{
+	for (int i = 0; i < 8; i++)
+		turn(w);
 }
 
 static void assert_log(struct world *w, const char *expected)
@@ -284,6 +292,46 @@ static void test_what_is_there_is_replaced(void **state)
 	listen_anew(w);
 }
 
+static void assert_in_use(struct world *w)
+{
+	char text[256];
+
+	(void)snprintf(text, sizeof(text), "%s: another agent-runner serves this workspace",
+		       w->path);
+	assert_no_listening(w, w->path, -EADDRINUSE, text);
+}
+
+static void test_who_listens_keeps_the_place(void **state)
+{
+	struct world *w = *state;
+	cleanup_close int fd = -1;
+
+	assert_in_use(w);
+	/* It was no more to the other than a client that thought better of it. */
+	turns(w);
+	assert_log(w, "+ . - ");
+	fd = client(w);
+	client_say(fd, "x\n");
+	turn(w);
+	assert_log(w, ":x ");
+}
+
+/* It lives, though it has no time just now. */
+static void test_who_listens_with_a_full_queue_keeps_the_place(void **state)
+{
+	struct world *w = *state;
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	cleanup_close int other = client_new(), waiting = client_new();
+
+	socket_free(steal_ptr(w->socket));
+	strcpy(address.sun_path, w->path);
+	assert_int_equal(bind(other, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(other, 0), 0);
+	assert_int_equal(client_connect(w, waiting), 0);
+	assert_in_use(w);
+	assert_int_equal(access(w->path, F_OK), 0);
+}
+
 /* Lines */
 
 static void test_lines(void **state)
@@ -292,7 +340,7 @@ static void test_lines(void **state)
 	cleanup_close int fd = client(w);
 
 	client_say(fd, "one\n\ntwo\r\nthr");
-	turn(w);
+	turns(w);
 	assert_log(w, ":one : :two\r ");
 	turn(w);
 	assert_log(w, "");
@@ -307,13 +355,13 @@ static void test_overlong_lines(void **state)
 	cleanup_close int fd = client(w);
 
 	client_say(fd, "0123456789abcdef\n0123456789abcdefg\nnext\n");
-	turn(w);
+	turns(w);
 	assert_log(w, ":0123456789abcdef !17 :next ");
 	client_say(fd, "0123456789abcdefghij");
 	turn(w);
 	assert_log(w, "");
 	client_say(fd, "klm\nok\n");
-	turn(w);
+	turns(w);
 	assert_log(w, "!23 :ok ");
 }
 
@@ -480,7 +528,7 @@ static void test_who_does_not_read_is_not_answered_either(void **state)
 	turn(w);
 	assert_log(w, ":a ");
 	assert_int_equal(client_drain(w, fd), 3 * MUCH);
-	turn(w);
+	turns(w);
 	assert_log(w, ":b :c . ");
 }
 
@@ -601,8 +649,7 @@ static void test_finish_within_a_callback(void **state)
 		assert_int_equal(client_connect(w, fd), 0);
 		client_say(fd, "a\n0123456789abcdefghij\nb\n");
 		assert_int_equal(shutdown(fd, SHUT_WR), 0);
-		for (int j = 0; j < 4; j++)
-			turn(w);
+		turns(w);
 		assert_log(w, logs[i]);
 		assert_string_equal(client_hear(fd), "bye\n");
 		/* What was not even read is a reset of the connection. */
@@ -618,8 +665,7 @@ static void gone_within_a_callback(struct world *w, char when, const char *log)
 	assert_int_equal(client_connect(w, fd), 0);
 	client_say(fd, "a\n0123456789abcdefghij\nb\n");
 	assert_int_equal(shutdown(fd, SHUT_WR), 0);
-	for (int i = 0; i < 4; i++)
-		turn(w);
+	turns(w);
 	assert_log(w, log);
 	assert_string_equal(client_hear(fd), when == '+' ? "an error" : "EOF");
 }
@@ -701,6 +747,146 @@ static void test_close_another_within_a_callback(void **state)
 	assert_string_equal(client_hear(ann), "an error");
 }
 
+/* Turns */
+
+/* As long as a turn has, and so one line a turn. */
+static void be_slow(struct world *w, struct socket_peer *peer)
+{
+	int64_t end = clock_monotonic_ms() + SOCKET_TURN_MS;
+
+	(void)w;
+	(void)peer;
+	while (clock_monotonic_ms() < end)
+		;
+}
+
+/* What came in one piece does not keep others waiting for as long as it takes. */
+static void test_a_client_that_says_much_waits_for_others(void **state)
+{
+	struct world *w = *state;
+	cleanup_close int ann = client(w), bob = client(w);
+
+	w->when = ':';
+	w->then = be_slow;
+	client_say(ann, "a\nb\n0123456789abcdefghij\nc\n");
+	turn(w);
+	assert_log(w, ":a ");
+	client_say(bob, "x\n");
+	/* Nor is more of it read before its turn. */
+	client_say(ann, "d\n");
+	turn(w);
+	assert_log(w, ":x :b ");
+	turns(w);
+	assert_log(w, "!20 :c :d ");
+}
+
+static void test_clients_that_say_much_take_turns(void **state)
+{
+	struct world *w = *state;
+	cleanup_close int ann = client(w), bob = client(w);
+
+	w->when = ':';
+	w->then = be_slow;
+	client_say(ann, "a\nb\nc\n");
+	client_say(bob, "x\ny\nz\n");
+	turns(w);
+	assert_log(w, ":a :x :b :y :c :z ");
+}
+
+static void test_the_end_waits_for_the_last_turn(void **state)
+{
+	struct world *w = *state;
+	cleanup_close int ann = client(w);
+	int bob = client(w);
+
+	w->when = ':';
+	w->then = be_slow;
+	client_say(ann, "a\nb\nc\n");
+	assert_int_equal(shutdown(ann, SHUT_WR), 0);
+	turns(w);
+	assert_log(w, ":a :b :c . ");
+	client_say(bob, "x\ny\nz\n");
+	close(bob);
+	turns(w);
+	assert_log(w, ":x :y :z . - ");
+}
+
+/* Both reasons to wait at once: its turn is over, and it does not read. */
+static void be_slow_and_write_much(struct world *w, struct socket_peer *peer)
+{
+	be_slow(w, peer);
+	write_much(w, peer);
+}
+
+static void test_turns_of_who_does_not_read(void **state)
+{
+	struct world *w = *state;
+	cleanup_close int fd = client(w);
+
+	w->when = ':';
+	w->then = be_slow_and_write_much;
+	client_say(fd, "a\nb\n");
+	turns(w);
+	assert_log(w, ":a ");
+	assert_int_equal(client_drain(w, fd), 2 * MUCH);
+	assert_log(w, ":b ");
+	/* Answers that come while its lines wait. */
+	w->then = be_slow;
+	client_say(fd, "c\nd\n");
+	turn(w);
+	assert_log(w, ":c ");
+	write_much(w, w->peer);
+	turns(w);
+	assert_log(w, "");
+	assert_int_equal(client_drain(w, fd), MUCH);
+	turns(w);
+	assert_log(w, ":d ");
+}
+
+static void test_no_turn_after_the_goodbye(void **state)
+{
+	struct world *w = *state;
+	cleanup_close int ann = client(w), bob = client(w);
+
+	w->when = ':';
+	w->then = be_slow;
+	client_say(ann, "a\nb\n");
+	turn(w);
+	assert_log(w, ":a ");
+	finish(w, w->peer);
+	turns(w);
+	assert_log(w, "- ");
+	assert_string_equal(client_hear(ann), "bye\n");
+	client_say(bob, "x\ny\n");
+	turn(w);
+	assert_log(w, ":x ");
+	socket_peer_close(w->peer);
+	turns(w);
+	assert_log(w, "");
+}
+
+/* In the turn that the timer gives it. */
+static void at_the_second_line(struct world *w, struct socket_peer *peer)
+{
+	if (strstr(w->log, ":b"))
+		free_all(w, peer);
+	else
+		be_slow(w, peer);
+}
+
+static void test_free_within_a_later_turn(void **state)
+{
+	struct world *w = *state;
+	cleanup_close int fd = client(w);
+
+	w->when = ':';
+	w->then = at_the_second_line;
+	client_say(fd, "a\nb\nc\n");
+	turns(w);
+	assert_log(w, ":a :b ");
+	assert_string_equal(client_hear(fd), "EOF");
+}
+
 static void test_nothing_to_free(void **state)
 {
 	(void)state;
@@ -716,6 +902,8 @@ int main(void)
 		CASE(test_no_such_place),
 		CASE(test_a_path_that_is_too_long),
 		CASE(test_what_is_there_is_replaced),
+		CASE(test_who_listens_keeps_the_place),
+		CASE(test_who_listens_with_a_full_queue_keeps_the_place),
 		CASE(test_lines),
 		CASE(test_overlong_lines),
 		CASE(test_clients_are_told_apart),
@@ -738,6 +926,12 @@ int main(void)
 		CASE(test_free_within_ended),
 		CASE(test_free_within_closed),
 		CASE(test_close_another_within_a_callback),
+		CASE(test_a_client_that_says_much_waits_for_others),
+		CASE(test_clients_that_say_much_take_turns),
+		CASE(test_the_end_waits_for_the_last_turn),
+		CASE(test_turns_of_who_does_not_read),
+		CASE(test_no_turn_after_the_goodbye),
+		CASE(test_free_within_a_later_turn),
 		CASE(test_nothing_to_free),
 	};
 
