@@ -88,6 +88,15 @@ static bool tool_task_read_time(struct call *call, const char *text, struct tool
 	return false;
 }
 
+/* Nothing but blanks, or nothing at all. */
+static bool tool_task_is_blank(const char *text)
+{
+	size_t len = strlen(text);
+
+	blank_trim(&text, &len);
+	return len == 0;
+}
+
 /* What is blank becomes JSON's null; the blanks around a recurrence go. */
 static bool tool_task_read_text(struct call *call, const char *text, bool is_recurrence,
 				json_t **ret_value)
@@ -283,7 +292,8 @@ void tool_task_update(struct call *call, const json_t *arguments)
 
 	if (!id || !tool_task_read(call, arguments, &given))
 		return;
-	if (given.prompt && json_string_length(given.prompt) == 0) {
+	/* As schema.h refuses it of a task that is scheduled. */
+	if (given.prompt && tool_task_is_blank(json_string_value(given.prompt))) {
 		call_fail(call, "The argument `prompt` must not be empty: a task cannot do without "
 				"it. Leave it out if it is to stay as it is.");
 		return;

@@ -103,6 +103,9 @@ static void test_schedule_in_the_past(void **state)
 	"error: The argument `processAfter` must be a date and a time in ISO 8601, not " quoted \
 	". 2026-03-01T08:00:00 is read as the clock in America/New_York; with Z or an offset "  \
 	"behind it, as in 2026-03-01T08:00:00+01:00, it is that moment."
+#define NO_PROMPT                                                                             \
+	"error: The argument `prompt` must not be empty: a task cannot do without it. Leave " \
+	"it out if it is to stay as it is."
 #define NO_CRON(quoted, problem)                                                               \
 	"error: The argument `recurrence` must be a cron expression, such as \"0 9 * * 1-5\" " \
 	"for 9:00 from Monday to Friday; " quoted " is none: " problem "."
@@ -230,8 +233,9 @@ static void test_update_wrongly(void **state)
 	assert_answer("error: Nothing is to be changed: give at least one of `prompt`, "
 		      "`processAfter`, `recurrence` and `script`.");
 	tool_run(tool_task_update, "{'taskId':'t','prompt':''}");
-	assert_answer("error: The argument `prompt` must not be empty: a task cannot do without "
-		      "it. Leave it out if it is to stay as it is.");
+	assert_answer(NO_PROMPT);
+	tool_run(tool_task_update, "{'taskId':'t','prompt':' \\n\\u00a0'}");
+	assert_answer(NO_PROMPT);
 	tool_run(tool_task_update, "{'taskId':'t','prompt':'p','processAfter':'now'}");
 	assert_answer(NO_TIME("\"now\""));
 	tool_run(tool_task_update, "{'taskId':'t','prompt':'p','recurrence':'@often'}");
