@@ -317,6 +317,7 @@ int server_new(const struct server_options *options, struct server **ret_server,
 		server->status = json_array();
 		server->context = options->context;
 		server->context.awaited = server->awaited;
+		server->context.server_name = options->name;
 	}
 	if (!server || !server->awaited || !server->exchanges || !server->status)
 		err_sys(err, r, "cannot start the MCP server");

@@ -241,6 +241,18 @@ static void test_a_message(void **state)
 	assert_log(w, "");
 }
 
+/* By this name the host would take ours for the one that is asked for. */
+static void test_our_name_is_taken(void **state)
+{
+	struct world *w = *state;
+
+	open_toolbox(w, "{\"mcpServerName\": \"ours\"}");
+	assert_string_equal(ask(w, CALL("add_mcp_server", "{'name':'ours','command':'x'}")),
+			    ANSWER("\\'ours\\' is the name of the server that this tool is from. "
+				   "Choose another one.",
+				   ",'isError':true"));
+}
+
 /* The host reads all of one moment at once. */
 static void test_the_client_goes_before_the_row_is_on_disk(void **state)
 {
@@ -473,6 +485,7 @@ int main(void)
 		CASE(test_names_of_tools),
 		CASE(test_no_place_for_the_socket),
 		CASE(test_a_message),
+		CASE(test_our_name_is_taken),
 		CASE(test_the_client_goes_before_the_row_is_on_disk),
 		CASE(test_the_end_with_a_row_under_way),
 		CASE(test_an_answer_in_time),

@@ -389,6 +389,7 @@ static void test_a_call_that_waits_holds_nothing_up(void **state)
 	(void)state;
 	assert_exchange(CALL("1", "wait", "{}"), NULL);
 	assert_exchange(CALL("2", "wait", "{}"), NULL);
+	assert_string_equal(call_context(w.calls[0])->server_name, "nanoclaw");
 	assert_exchange(PING("3"), ANSWER("3", "{}"));
 	assert_exchange(CALL("4", "echo", "{'text':'hi'}"), ANSWER("4", "{" TEXT("hi") "}"));
 	call_answer(w.calls[1], "second");
