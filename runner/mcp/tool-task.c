@@ -335,7 +335,7 @@ static void tool_task_append_column(struct strbuf *out, const char *text)
 }
 
 /* Appends what the row's content says that is to be done. */
-static int tool_task_append_prompt(struct strbuf *out, const struct inbound_row *row)
+static int tool_task_append_content(struct strbuf *out, const struct inbound_row *row)
 {
 	static const char *const names[] = { "prompt", "text", NULL };
 	cleanup_strbuf struct strbuf prompt = STRBUF_EMPTY;
@@ -346,17 +346,31 @@ static int tool_task_append_prompt(struct strbuf *out, const struct inbound_row 
 		r = content_append_first(&prompt, content, names);
 	if (r == 0)
 		tool_task_append_line(out, prompt.data, prompt.len, TOOL_TASK_PROMPT_MAX);
-	return r;
+	return r < 0 ? r : out->error;
+}
+
+/* The same; the loop does not stand still for megabytes of which hardly anything is shown. */
+static int tool_task_append_prompt(struct strbuf *out, struct inbound *inbound,
+				   const struct inbound_task *task, struct err *err)
+{
+	struct inbound_row row;
+	int r;
+
+	if (task->is_long) {
+		strbuf_puts(out, "(too long to be shown)");
+		return 0;
+	}
+	r = inbound_read_row(inbound, task->rowid, &row, err);
+	if (r < 0)
+		return r;
+	r = tool_task_append_content(out, &row);
+	inbound_row_deinit(&row);
+	return r < 0 ? err_sys(err, r, "cannot read tasks") : 0;
 }
 
 static int tool_task_append(struct strbuf *out, struct inbound *inbound,
 			    const struct inbound_task *task, struct err *err)
 {
-	struct inbound_row row;
-	int r = inbound_read_row(inbound, task->rowid, &row, err);
-
-	if (r < 0)
-		return r;
 	strbuf_puts(out, out->len ? "\n- " : "- ");
 	tool_task_append_column(out, task->id);
 	strbuf_printf(out, " [%s] at=", task->status);
@@ -366,9 +380,7 @@ static int tool_task_append(struct strbuf *out, struct inbound *inbound,
 		tool_task_append_column(out, task->recurrence);
 	}
 	strbuf_puts(out, " \xe2\x86\x92 ");
-	r = tool_task_append_prompt(out, &row);
-	inbound_row_deinit(&row);
-	return r < 0 || out->error ? err_sys(err, -ENOMEM, "cannot read tasks") : 0;
+	return tool_task_append_prompt(out, inbound, task, err);
 }
 
 /* status NULL: all of them. */

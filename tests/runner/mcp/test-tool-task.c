@@ -295,6 +295,19 @@ static void test_long_list(void **state)
 			    "2 more tasks, due later, are not listed.");
 }
 
+/* The prompts are neither read nor parsed: the loop would stand still meanwhile. */
+static void test_list_of_long_prompts(void **state)
+{
+	(void)state;
+	tool_host("INSERT INTO messages_in (id, seq, kind, timestamp, content) VALUES"
+		  " ('t-1', 2, 'task', '', '{\"prompt\":\"' || hex(zeroblob(40000)) || '\"}'),"
+		  " ('t-2', 4, 'task', '', '{\"prompt\":\"Water\",\"script\":\"'"
+		  " || hex(zeroblob(30000)) || '\"}')");
+	tool_run(tool_task_list, "{}");
+	assert_answer("ok: - t-1 [pending] at=now \xe2\x86\x92 (too long to be shown)\n"
+		      "- t-2 [pending] at=now \xe2\x86\x92 Water");
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, tool_teardown)
 
 int main(void)
@@ -313,6 +326,7 @@ int main(void)
 		CASE(test_update_wrongly),
 		CASE(test_list),
 		CASE(test_long_list),
+		CASE(test_list_of_long_prompts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
