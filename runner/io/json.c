@@ -85,6 +85,14 @@ const char *json_member_string(const json_t *value, const char *name)
 	return json_string_value(json_member(value, name));
 }
 
+const char *json_member_name(const json_t *value, const char *name)
+{
+	const json_t *member = json_member(value, name);
+	const char *text = json_string_value(member);
+
+	return text && strlen(text) == json_string_length(member) ? text : NULL;
+}
+
 int64_t json_member_int(const json_t *value, const char *name, int64_t fallback)
 {
 	const json_t *member = json_member(value, name);

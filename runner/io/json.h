@@ -45,6 +45,8 @@ json_t *json_member(const json_t *value, const char *name);
  * json_member() and json_string_length().
  */
 const char *json_member_string(const json_t *value, const char *name);
+/* The same for what is compared with names: NULL also if it holds a NUL byte. */
+const char *json_member_name(const json_t *value, const char *name);
 
 /* The member if it has that type (an integer may be written 5.0), else fallback. */
 int64_t json_member_int(const json_t *value, const char *name, int64_t fallback);

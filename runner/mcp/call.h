@@ -38,6 +38,7 @@ struct call_services {
 
 struct call_context {
 	struct loop *loop;
+	const char *server_name; /* as clients are told, and the names of tools begin with */
 	const char *workspace;
 	const char *agent_folder; /* where the agent works: its relative paths begin there */
 	const char *inbound_path;

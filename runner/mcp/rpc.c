@@ -8,11 +8,11 @@
 int rpc_read(json_t *value, struct rpc_message *ret_message, const char **ret_problem)
 {
 	struct rpc_message message = { .method = "" };
-	const char *version = json_member_string(value, "jsonrpc");
+	const char *version = json_member_name(value, "jsonrpc");
 	json_t *id = json_object_get(value, "id"), *params = json_member(value, "params");
 	const char *problem = NULL;
 
-	message.method = json_member_string(value, "method");
+	message.method = json_member_name(value, "method");
 	if (json_is_string(id) || json_is_integer(id))
 		message.id = id;
 	if (!json_is_object(value))
@@ -23,7 +23,7 @@ int rpc_read(json_t *value, struct rpc_message *ret_message, const char **ret_pr
 		problem = "\"id\" must be a string or an integer";
 	else if (!message.method && !json_object_get(value, "result") &&
 		 !json_member(value, "error"))
-		problem = "\"method\" is missing";
+		problem = "\"method\" must name a method";
 	/* Without an id it is a notification, which is never answered, whatever it holds. */
 	else if (message.method && message.id && params && !json_is_object(params))
 		problem = "\"params\" must be an object";

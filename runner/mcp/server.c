@@ -73,7 +73,7 @@ static void server_list_tools(struct server *server, struct exchange *request, c
 
 static void server_call_tool(struct server *server, struct exchange *request, const json_t *params)
 {
-	const char *name = json_member_string(params, "name");
+	const char *name = json_member_name(params, "name");
 	const json_t *arguments = json_member(params, "arguments");
 	const struct tools_row *row;
 	struct call *call;
@@ -100,8 +100,8 @@ static void server_run_ncl(struct server *server, struct exchange *request, cons
 {
 	struct call *call;
 
-	if (!json_member_string(params, "command")) {
-		exchange_fail(request, RPC_INVALID_PARAMS, "\"command\" must be a string", NULL);
+	if (!json_member_name(params, "command")) {
+		exchange_fail(request, RPC_INVALID_PARAMS, "\"command\" must name a command", NULL);
 		return;
 	}
 	call = exchange_call_raw(request, &server->context, METHODS_TIMED_OUT);
@@ -317,6 +317,7 @@ int server_new(const struct server_options *options, struct server **ret_server,
 		server->status = json_array();
 		server->context = options->context;
 		server->context.awaited = server->awaited;
+		server->context.server_name = options->name;
 	}
 	if (!server || !server->awaited || !server->exchanges || !server->status)
 		err_sys(err, r, "cannot start the MCP server");

@@ -22,7 +22,7 @@
 
 struct server;
 
-/* Everything is borrowed for the life of the server; context.awaited is set by it. */
+/* Everything is borrowed for the life of the server; context.awaited and .server_name are set by it. */
 struct server_options {
 	const char *socket_path;
 	const char *name; /* of the server, as clients are told */

@@ -15,12 +15,9 @@
 #define TOOL_HOST_PACKAGE_MAX 214
 #define TOOL_HOST_NAME_MAX    64
 
-/* The server that these tools are from (docs: `mcp__nanoclaw__<tool>`). */
-#define TOOL_HOST_OWN_SERVER "nanoclaw"
-
-#define LETTERS		     "abcdefghijklmnopqrstuvwxyz"
-#define CAPITALS	     "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-#define DIGITS		     "0123456789"
+#define LETTERS		      "abcdefghijklmnopqrstuvwxyz"
+#define CAPITALS	      "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define DIGITS		      "0123456789"
 
 /* Does a word of len bytes begin with one of first, and go on with those of rest only? */
 static bool tool_host_is_word(const char *word, size_t len, const char *first, const char *rest)
@@ -161,7 +158,7 @@ void tool_host_add_mcp_server(struct call *call, const json_t *arguments)
 			  quoted, TOOL_HOST_NAME_MAX);
 		return;
 	}
-	if (strcmp(name, TOOL_HOST_OWN_SERVER) == 0) {
+	if (strcmp(name, call_context(call)->server_name) == 0) {
 		call_fail(call,
 			  "%s is the name of the server that this tool is from. Choose "
 			  "another one.",

@@ -8,6 +8,7 @@
 
 #include "common/strbuf.h"
 #include "common/table.h"
+#include "runner/message/blank.h"
 #include "runner/message/route.h"
 #include "runner/store/inbound-lookup.h"
 
@@ -217,11 +218,20 @@ static bool tool_route_by_session(struct call *call, struct tool_route_look *loo
 bool tool_route_find(struct call *call, const char *to, struct tool_route *ret_route)
 {
 	cleanup_tool_route_look struct tool_route_look look = { .inbound = NULL };
+	cleanup_free char *name = NULL;
+	size_t len = to ? strlen(to) : 0;
 
+	/* As in <message to="…">, blanks around a name do not count. */
+	blank_trim(&to, &len);
+	name = strndup(len > 0 ? to : "", len);
+	if (!name) {
+		call_answer_text(call, NULL);
+		return false;
+	}
 	if (!tool_route_open(call, &look))
 		return false;
-	if (to && to[0])
-		return tool_route_by_name(call, &look, to, ret_route);
+	if (name[0])
+		return tool_route_by_name(call, &look, name, ret_route);
 	return tool_route_by_session(call, &look, ": say in \"to\" where this goes.", ret_route);
 }
 

@@ -21,8 +21,9 @@ struct tool_route {
 void tool_route_deinit(struct tool_route *route);
 
 /*
- * The destination of this name, in the session's thread if it is the session's own place. to NULL
- * or "": the session's place, without one the only destination there is.
+ * The destination of this name, blanks around it left out, in the session's thread if it is the
+ * session's own place. to NULL or blank: the session's place, without one the only destination
+ * there is.
  */
 bool tool_route_find(struct call *call, const char *to, struct tool_route *ret_route);
 

@@ -88,6 +88,15 @@ static bool tool_task_read_time(struct call *call, const char *text, struct tool
 	return false;
 }
 
+/* Nothing but blanks, or nothing at all. */
+static bool tool_task_is_blank(const char *text)
+{
+	size_t len = strlen(text);
+
+	blank_trim(&text, &len);
+	return len == 0;
+}
+
 /* What is blank becomes JSON's null; the blanks around a recurrence go. */
 static bool tool_task_read_text(struct call *call, const char *text, bool is_recurrence,
 				json_t **ret_value)
@@ -283,7 +292,8 @@ void tool_task_update(struct call *call, const json_t *arguments)
 
 	if (!id || !tool_task_read(call, arguments, &given))
 		return;
-	if (given.prompt && json_string_length(given.prompt) == 0) {
+	/* As schema.h refuses it of a task that is scheduled. */
+	if (given.prompt && tool_task_is_blank(json_string_value(given.prompt))) {
 		call_fail(call, "The argument `prompt` must not be empty: a task cannot do without "
 				"it. Leave it out if it is to stay as it is.");
 		return;
@@ -325,7 +335,7 @@ static void tool_task_append_column(struct strbuf *out, const char *text)
 }
 
 /* Appends what the row's content says that is to be done. */
-static int tool_task_append_prompt(struct strbuf *out, const struct inbound_row *row)
+static int tool_task_append_content(struct strbuf *out, const struct inbound_row *row)
 {
 	static const char *const names[] = { "prompt", "text", NULL };
 	cleanup_strbuf struct strbuf prompt = STRBUF_EMPTY;
@@ -336,17 +346,31 @@ static int tool_task_append_prompt(struct strbuf *out, const struct inbound_row 
 		r = content_append_first(&prompt, content, names);
 	if (r == 0)
 		tool_task_append_line(out, prompt.data, prompt.len, TOOL_TASK_PROMPT_MAX);
-	return r;
+	return r < 0 ? r : out->error;
+}
+
+/* The same; the loop does not stand still for megabytes of which hardly anything is shown. */
+static int tool_task_append_prompt(struct strbuf *out, struct inbound *inbound,
+				   const struct inbound_task *task, struct err *err)
+{
+	struct inbound_row row;
+	int r;
+
+	if (task->is_long) {
+		strbuf_puts(out, "(too long to be shown)");
+		return 0;
+	}
+	r = inbound_read_row(inbound, task->rowid, &row, err);
+	if (r < 0)
+		return r;
+	r = tool_task_append_content(out, &row);
+	inbound_row_deinit(&row);
+	return r < 0 ? err_sys(err, r, "cannot read tasks") : 0;
 }
 
 static int tool_task_append(struct strbuf *out, struct inbound *inbound,
 			    const struct inbound_task *task, struct err *err)
 {
-	struct inbound_row row;
-	int r = inbound_read_row(inbound, task->rowid, &row, err);
-
-	if (r < 0)
-		return r;
 	strbuf_puts(out, out->len ? "\n- " : "- ");
 	tool_task_append_column(out, task->id);
 	strbuf_printf(out, " [%s] at=", task->status);
@@ -356,9 +380,7 @@ static int tool_task_append(struct strbuf *out, struct inbound *inbound,
 		tool_task_append_column(out, task->recurrence);
 	}
 	strbuf_puts(out, " \xe2\x86\x92 ");
-	r = tool_task_append_prompt(out, &row);
-	inbound_row_deinit(&row);
-	return r < 0 || out->error ? err_sys(err, -ENOMEM, "cannot read tasks") : 0;
+	return tool_task_append_prompt(out, inbound, task, err);
 }
 
 /* status NULL: all of them. */

@@ -52,13 +52,18 @@ static const char *const inbound_sql_texts[] = {
 	[INBOUND_SQL_FAILURES] = "SELECT rid, message_out_id FROM @delivered"
 				 " WHERE status = 'failed' AND message_out_id IS NOT NULL"
 				 " ORDER BY rid DESC LIMIT :max",
+	/*
+	 * A window function copies its rows, all columns of them, and @table is not flattened into
+	 * one: the subquery between the two keeps the contents out of it.
+	 */
 	[INBOUND_SQL_TASKS] =
 		"SELECT rid, series, status, process_after, recurrence, count(*) OVER ()"
-		" FROM (SELECT *, coalesce(nullif(series_id, ''), id) AS series,"
-		" row_number() OVER (PARTITION BY coalesce(nullif(series_id, ''), id)"
+		" FROM (SELECT *, row_number() OVER (PARTITION BY series"
 		" ORDER BY seq DESC, rid DESC) AS place"
+		" FROM (SELECT rid, seq, status, process_after, recurrence,"
+		" coalesce(nullif(series_id, ''), id) AS series"
 		" FROM @messages_in WHERE kind = 'task' AND id IS NOT NULL"
-		" AND status IN ('pending', 'paused') AND (:status IS NULL OR status = :status))"
+		" AND status IN ('pending', 'paused') AND (:status IS NULL OR status = :status)))"
 		" WHERE place = 1 ORDER BY datetime(process_after), seq, rid LIMIT :limit",
 };
 TABLE_COVERS(inbound_sql_texts, INBOUND_SQL_QUERIES);

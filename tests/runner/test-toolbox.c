@@ -269,6 +269,18 @@ static void test_a_message(void **state)
 	assert_log(w, "");
 }
 
+/* By this name the host would take ours for the one that is asked for. */
+static void test_our_name_is_taken(void **state)
+{
+	struct world *w = *state;
+
+	open_toolbox(w, "{\"mcpServerName\": \"ours\"}");
+	assert_string_equal(ask(w, CALL("add_mcp_server", "{'name':'ours','command':'x'}")),
+			    ANSWER("\\'ours\\' is the name of the server that this tool is from. "
+				   "Choose another one.",
+				   ",'isError':true"));
+}
+
 /* The host reads all of one moment at once. */
 static void test_the_client_goes_before_the_row_is_on_disk(void **state)
 {
@@ -302,6 +314,21 @@ static void test_the_end_with_a_row_under_way(void **state)
 	assert_true(outbox_flush(w->x.outbox));
 	rpc_settle(w->x.loop);
 	assert_string_equal(rpc_hear(&w->client), "EOF");
+}
+
+static void test_what_a_killed_one_left(void **state)
+{
+	struct world *w = *state;
+
+	folder_mkdir(&w->x.folder, "outbox");
+	folder_mkdir(&w->x.folder, "outbox/msg-1");
+	folder_write(&w->x.folder, "outbox/msg-1/.copy-0123456789abcdef", "x");
+	capture_start(&capture, STDERR_FILENO);
+	toolbox_sweep(w->toolbox);
+	toolbox_sweep(w->toolbox);
+	assert_string_equal(capture_stop(&capture), "agent-runner: removed from the outbox: 1 "
+						    "unfinished copy of an earlier run\n");
+	assert_int_equal(access(folder_file(&w->x.folder, "outbox/msg-1"), F_OK), -1);
 }
 
 /* Answers of the host */
@@ -502,8 +529,10 @@ int main(void)
 		CASE(test_no_place_for_the_socket),
 		CASE(test_two_of_one_workspace),
 		CASE(test_a_message),
+		CASE(test_our_name_is_taken),
 		CASE(test_the_client_goes_before_the_row_is_on_disk),
 		CASE(test_the_end_with_a_row_under_way),
+		CASE(test_what_a_killed_one_left),
 		CASE(test_an_answer_in_time),
 		CASE(test_an_answer_that_comes_late),
 		CASE(test_what_answers_nothing),

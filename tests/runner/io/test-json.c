@@ -165,7 +165,8 @@ static void test_limits(void **state)
 static void test_members(void **state)
 {
 	cleanup_json json_t *value = parse("{\"s\":\"x\",\"n\":null,\"i\":-7,\"r\":5.0,\"h\":5.5,"
-					   "\"big\":9e18,\"huge\":9.3e18,\"t\":true,\"f\":false}");
+					   "\"big\":9e18,\"huge\":9.3e18,\"t\":true,\"f\":false,"
+					   "\"nul\":\"x\\u0000y\"}");
 	cleanup_json json_t *list = parse("[1]");
 
 	(void)state;
@@ -176,6 +177,9 @@ static void test_members(void **state)
 	assert_non_null(json_member(value, "f"));
 	assert_string_equal(json_member_string(value, "s"), "x");
 	assert_null(json_member_string(value, "i"));
+	assert_string_equal(json_member_name(value, "s"), "x");
+	assert_null(json_member_name(value, "i"));
+	assert_null(json_member_name(value, "nul"));
 	assert_int_equal(json_member_int(value, "i", 1), -7);
 	assert_int_equal(json_member_int(value, "r", 1), 5);
 	assert_int_equal(json_member_int(value, "h", 1), 1);

@@ -378,6 +378,10 @@ static void test_calls(void **state)
 	assert_exchange(REQUEST("4", "tools/call", "'name':7"),
 			"{'jsonrpc':'2.0','id':4,'error':{'code':-32602,'message':"
 			"'\\'name\\' must name a tool'}}");
+	/* Not the name that stands before the NUL. */
+	assert_exchange(CALL("4", "echo\\u0000x", "{'text':'hi'}"),
+			"{'jsonrpc':'2.0','id':4,'error':{'code':-32602,'message':"
+			"'\\'name\\' must name a tool'}}");
 	assert_exchange("{'jsonrpc':'2.0','id':5,'method':'tools/call'}",
 			"{'jsonrpc':'2.0','id':5,'error':{'code':-32602,'message':"
 			"'\\'name\\' must name a tool'}}");
@@ -390,6 +394,7 @@ static void test_a_call_that_waits_holds_nothing_up(void **state)
 	(void)state;
 	assert_exchange(CALL("1", "wait", "{}"), NULL);
 	assert_exchange(CALL("2", "wait", "{}"), NULL);
+	assert_string_equal(call_context(w.calls[0])->server_name, "nanoclaw");
 	assert_exchange(PING("3"), ANSWER("3", "{}"));
 	assert_exchange(CALL("4", "echo", "{'text':'hi'}"), ANSWER("4", "{" TEXT("hi") "}"));
 	call_answer(w.calls[1], "second");
@@ -747,7 +752,10 @@ static void test_odd_ncl(void **state)
 	(void)state;
 	assert_exchange(REQUEST("1", METHODS_NCL, "'args':{}"),
 			"{'jsonrpc':'2.0','id':1,'error':{'code':-32602,'message':"
-			"'\\'command\\' must be a string'}}");
+			"'\\'command\\' must name a command'}}");
+	assert_exchange(REQUEST("1", METHODS_NCL, "'command':'help\\u0000x'"),
+			"{'jsonrpc':'2.0','id':1,'error':{'code':-32602,'message':"
+			"'\\'command\\' must name a command'}}");
 	assert_exchange(REQUEST("2", METHODS_NCL, "'command':'help'"), NULL);
 	/* Whoever asked is gone: what the host says to it is for nobody. */
 	rpc_close(&w.ann);

@@ -176,6 +176,13 @@ static void test_names_of_servers(void **state)
 		"error: \"nanoclaw\" is the name of the server that this tool is from. Choose "
 		"another one.");
 	assert_row_count(0);
+	/* It bears the name that container.json gives it. */
+	tool.context.server_name = "ours";
+	tool_run(tool_host_add_mcp_server, "{'name':'ours','command':'b'}");
+	assert_answer("error: \"ours\" is the name of the server that this tool is from. Choose "
+		      "another one.");
+	tool_run(tool_host_add_mcp_server, "{'name':'nanoclaw','command':'b'}");
+	assert_row_count(1);
 }
 
 int main(void)

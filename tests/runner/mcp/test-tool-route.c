@@ -64,6 +64,8 @@ static void test_by_name(void **state)
 	assert_find("Work", "Work|m-1|telegram|42|null");
 	assert_find("work", "Work|m-1|telegram|42|null");
 	assert_find("helper", "helper|m-1|agent|ag-2|null");
+	assert_find(" casa\n", "casa|m-1|slack|C1|T1");
+	assert_find("\xc2\xa0work", "Work|m-1|telegram|42|null");
 }
 
 /* The same id on another platform is another place. */
@@ -83,6 +85,7 @@ static void test_without_a_name(void **state)
 	(void)state;
 	assert_find(NULL, "casa|m-1|slack|C1|T1");
 	assert_find("", "casa|m-1|slack|C1|T1");
+	assert_find(" \t", "casa|m-1|slack|C1|T1");
 	assert_own("casa|m-1|slack|C1|T1");
 	assert_session("casa|m-1|slack|C1|T1");
 	/* The session's place need not be a destination. */

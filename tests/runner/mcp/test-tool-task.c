@@ -103,6 +103,9 @@ static void test_schedule_in_the_past(void **state)
 	"error: The argument `processAfter` must be a date and a time in ISO 8601, not " quoted \
 	". 2026-03-01T08:00:00 is read as the clock in America/New_York; with Z or an offset "  \
 	"behind it, as in 2026-03-01T08:00:00+01:00, it is that moment."
+#define NO_PROMPT                                                                             \
+	"error: The argument `prompt` must not be empty: a task cannot do without it. Leave " \
+	"it out if it is to stay as it is."
 #define NO_CRON(quoted, problem)                                                               \
 	"error: The argument `recurrence` must be a cron expression, such as \"0 9 * * 1-5\" " \
 	"for 9:00 from Monday to Friday; " quoted " is none: " problem "."
@@ -230,8 +233,9 @@ static void test_update_wrongly(void **state)
 	assert_answer("error: Nothing is to be changed: give at least one of `prompt`, "
 		      "`processAfter`, `recurrence` and `script`.");
 	tool_run(tool_task_update, "{'taskId':'t','prompt':''}");
-	assert_answer("error: The argument `prompt` must not be empty: a task cannot do without "
-		      "it. Leave it out if it is to stay as it is.");
+	assert_answer(NO_PROMPT);
+	tool_run(tool_task_update, "{'taskId':'t','prompt':' \\n\\u00a0'}");
+	assert_answer(NO_PROMPT);
 	tool_run(tool_task_update, "{'taskId':'t','prompt':'p','processAfter':'now'}");
 	assert_answer(NO_TIME("\"now\""));
 	tool_run(tool_task_update, "{'taskId':'t','prompt':'p','recurrence':'@often'}");
@@ -291,6 +295,19 @@ static void test_long_list(void **state)
 			    "2 more tasks, due later, are not listed.");
 }
 
+/* The prompts are neither read nor parsed: the loop would stand still meanwhile. */
+static void test_list_of_long_prompts(void **state)
+{
+	(void)state;
+	tool_host("INSERT INTO messages_in (id, seq, kind, timestamp, content) VALUES"
+		  " ('t-1', 2, 'task', '', '{\"prompt\":\"' || hex(zeroblob(40000)) || '\"}'),"
+		  " ('t-2', 4, 'task', '', '{\"prompt\":\"Water\",\"script\":\"'"
+		  " || hex(zeroblob(30000)) || '\"}')");
+	tool_run(tool_task_list, "{}");
+	assert_answer("ok: - t-1 [pending] at=now \xe2\x86\x92 (too long to be shown)\n"
+		      "- t-2 [pending] at=now \xe2\x86\x92 Water");
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, tool_teardown)
 
 int main(void)
@@ -309,6 +326,7 @@ int main(void)
 		CASE(test_update_wrongly),
 		CASE(test_list),
 		CASE(test_long_list),
+		CASE(test_list_of_long_prompts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

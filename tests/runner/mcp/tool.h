@@ -184,6 +184,7 @@ static inline int tool_setup(void **state)
 	strcpy(tool.inbound, folder_file(&tool.folder, "inbound.db"));
 	strcpy(tool.outbound_path, folder_file(&tool.folder, "outbound.db"));
 	tool.context = (struct call_context){
+		.server_name = "nanoclaw",
 		.workspace = tool.folder.path,
 		.agent_folder = tool.folder.path,
 		.inbound_path = tool.inbound,

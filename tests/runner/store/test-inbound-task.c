@@ -2,6 +2,7 @@
 #include "runner/store/inbound-task.h"
 
 #include "common/strbuf.h"
+#include "common/table.h"
 #include "tests/runner/store/inbound.h"
 
 /* The tasks as "rowid id status process_after recurrence\n" each, and the total. */
@@ -68,6 +69,30 @@ static void test_limit(void **state)
 	assert_tasks(NULL, 2, "4 t-3 pending - \n3 t-2 paused 2026-01-02 09:00:00 -\n3");
 }
 
+/* The bytes of UTF-8 count; what is no text has none that would be read. */
+static void test_long_contents(void **state)
+{
+	static const bool expected[] = { false, true, true, false, true, false };
+	struct inbound *inbound;
+	struct inbound_tasks tasks;
+
+	(void)state;
+	run("INSERT INTO messages_in (rowid, id, seq, kind, timestamp, content) VALUES"
+	    " (1, 'a', 2, 'task', '', substr(hex(zeroblob(65536)), 1, 65536)),"
+	    " (2, 'b', 4, 'task', '', substr(hex(zeroblob(65536)), 1, 65537)),"
+	    " (3, 'c', 6, 'task', '', replace(hex(zeroblob(20000)), '00', '\xc3\xa9\xc3\xa9')),"
+	    " (4, 'd', 8, 'task', '', ''),"
+	    " (5, 'e', 10, 'task', '', zeroblob(20000000)),"
+	    " (6, 'f', 12, 'task', '', 7)");
+	inbound = look();
+	assert_int_equal(inbound_tasks(inbound, NULL, 10, &tasks, NULL), 0);
+	assert_int_equal(tasks.count, ARRAY_LEN(expected));
+	for (size_t i = 0; i < tasks.count; i++)
+		assert_int_equal(tasks.rows[i].is_long, expected[i]);
+	inbound_tasks_deinit(&tasks);
+	inbound_close(inbound);
+}
+
 /* One line for each series, whatever lives of it. */
 static void test_series(void **state)
 {
@@ -101,6 +126,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_tasks, setup_schema, teardown),
 		cmocka_unit_test_setup_teardown(test_status, setup_schema, teardown),
 		cmocka_unit_test_setup_teardown(test_limit, setup_schema, teardown),
+		cmocka_unit_test_setup_teardown(test_long_contents, setup_schema, teardown),
 		cmocka_unit_test_setup_teardown(test_series, setup_schema, teardown),
 		cmocka_unit_test_setup_teardown(test_older_host, setup, teardown),
 	};
