@@ -15,6 +15,14 @@
 #include "common/strbuf.h"
 #include "runner/io/ndjson.h"
 
+/* Why a client is not let in. */
+enum socket_refusal {
+	SOCKET_CROWD,
+	SOCKET_STRANGER,
+	SOCKET_NO_DESCRIPTOR,
+	SOCKET_REFUSALS,
+};
+
 struct socket {
 	struct loop *loop;
 	int fd;
@@ -26,6 +34,8 @@ struct socket {
 	char *path; /* NULL: not bound */
 	struct socket_peer *first;
 	size_t count;
+	/* Said once, until it is over: else anybody who connects again and again fills the log. */
+	bool said[SOCKET_REFUSALS];
 };
 
 struct socket_peer {
@@ -65,6 +75,9 @@ static void socket_peer_detach(struct socket_peer *peer)
 			socket->count--;
 			break;
 		}
+	/* Not as soon as one leaves: who comes and goes at the limit would be told of each time. */
+	if (socket->count <= SOCKET_PEERS_MAX / 2)
+		socket->said[SOCKET_CROWD] = false;
 }
 
 void socket_peer_close(struct socket_peer *peer)
@@ -263,7 +276,16 @@ void socket_peer_finish(struct socket_peer *peer)
 
 /* The listening end */
 
-static bool socket_is_allowed(int fd)
+/* Is this the first of its kind, which is told of? */
+static bool socket_is_news(struct socket *socket, enum socket_refusal refusal)
+{
+	bool was_said = socket->said[refusal];
+
+	socket->said[refusal] = true;
+	return !was_said;
+}
+
+static bool socket_is_allowed(struct socket *socket, int fd)
 {
 	struct ucred who;
 	socklen_t size = sizeof(who);
@@ -272,7 +294,17 @@ static bool socket_is_allowed(int fd)
 		return false;
 	if (who.uid == geteuid() || who.uid == 0)
 		return true;
-	log_warning("a client of user %u is refused", who.uid);
+	if (socket_is_news(socket, SOCKET_STRANGER))
+		log_warning("a client of user %u is refused", who.uid);
+	return false;
+}
+
+static bool socket_has_room(struct socket *socket)
+{
+	if (socket->count < SOCKET_PEERS_MAX)
+		return true;
+	if (socket_is_news(socket, SOCKET_CROWD))
+		log_warning("more than %d clients at once: one is refused", SOCKET_PEERS_MAX);
 	return false;
 }
 
@@ -286,9 +318,33 @@ static void socket_on_pause_over(void *userdata)
 /* A client who cannot be let in stays in the queue, and would wake us all the time. */
 static void socket_pause(struct socket *socket)
 {
-	log_warning("no descriptor for a client: trying again in %d ms", SOCKET_PAUSE_MS);
+	if (socket_is_news(socket, SOCKET_NO_DESCRIPTOR))
+		log_warning("no descriptor for a client: trying again every %d ms",
+			    SOCKET_PAUSE_MS);
 	(void)loop_source_set_events(socket->source, 0);
 	loop_timer_arm(socket->pause, SOCKET_PAUSE_MS);
+}
+
+/* Lets it in; fd is the peer's then. NULL out of memory. */
+static struct socket_peer *socket_add_peer(struct socket *socket, int fd)
+{
+	struct socket_peer *peer = calloc(1, sizeof(*peer));
+
+	if (!peer)
+		return NULL;
+	ndjson_init(&peer->lines, socket->line_max);
+	if (loop_timer_new(socket->loop, socket_peer_on_turn, peer, &peer->later) < 0 ||
+	    loop_add_fd(socket->loop, fd, EPOLLIN, socket_peer_on_ready, peer, &peer->source) < 0) {
+		loop_timer_free(peer->later);
+		socket_peer_release(peer);
+		return NULL;
+	}
+	peer->fd = fd;
+	peer->socket = socket;
+	peer->next = socket->first;
+	socket->first = peer;
+	socket->count++;
+	return peer;
 }
 
 static void socket_on_client(void *userdata, uint32_t events)
@@ -300,27 +356,14 @@ static void socket_on_client(void *userdata, uint32_t events)
 	(void)events;
 	if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
 		socket_pause(socket);
-	if (fd < 0 || !socket_is_allowed(fd))
+	if (fd < 0 || !socket_is_allowed(socket, fd) || !socket_has_room(socket))
 		return;
-	if (socket->count >= SOCKET_PEERS_MAX) {
-		log_warning("more than %d clients at once: one is refused", SOCKET_PEERS_MAX);
-		return;
-	}
-	peer = calloc(1, sizeof(*peer));
+	peer = socket_add_peer(socket, fd);
 	if (!peer)
 		return;
-	ndjson_init(&peer->lines, socket->line_max);
-	if (loop_timer_new(socket->loop, socket_peer_on_turn, peer, &peer->later) < 0 ||
-	    loop_add_fd(socket->loop, fd, EPOLLIN, socket_peer_on_ready, peer, &peer->source) < 0) {
-		loop_timer_free(peer->later);
-		socket_peer_release(peer);
-		return;
-	}
-	peer->fd = steal_fd(&fd);
-	peer->socket = socket;
-	peer->next = socket->first;
-	socket->first = peer;
-	socket->count++;
+	(void)steal_fd(&fd);
+	/* How many there are says when it is no crowd any more. */
+	socket->said[SOCKET_STRANGER] = socket->said[SOCKET_NO_DESCRIPTOR] = false;
 	socket_peer_enter(peer);
 	socket->events.opened(socket->userdata, peer);
 	socket_peer_leave(peer);

@@ -3,6 +3,7 @@
 /*
  * A Unix stream socket that local clients send lines to and get lines from. Owns the listening end
  * and every connection. Only clients of our own user, and root, are let in (SO_PEERCRED, unix(7)).
+ * Others are refused, which is logged once, until somebody is let in.
  *
  * A client that does not read its answers is not read from either once SOCKET_BACKLOG_MAX bytes
  * wait for it: what it asks for is bounded by what it takes.
@@ -16,7 +17,7 @@
 #include "common/err.h"
 #include "runner/io/loop.h"
 
-/* More clients than this at once are refused. */
+/* More clients than this at once are refused; which is logged once, until half of them have gone. */
 #define SOCKET_PEERS_MAX   128
 #define SOCKET_BACKLOG_MAX (1024 * 1024)
 /* Lines of a client are handed out for this long, and always one of them. */

@@ -532,30 +532,49 @@ static void test_who_does_not_read_is_not_answered_either(void **state)
 	assert_log(w, ":b :c . ");
 }
 
-static void test_too_many_clients(void **state)
+/* One client more than there is room for, and what is logged of it. */
+static void assert_refused(struct world *w, const char *logged)
 {
-	struct world *w = *state;
-	int fds[SOCKET_PEERS_MAX + 1];
 	static struct capture capture;
+	cleanup_close int fd = client_new();
 
-	for (size_t i = 0; i < SOCKET_PEERS_MAX; i++)
-		fds[i] = client(w);
-	fds[SOCKET_PEERS_MAX] = client_new();
-	assert_int_equal(client_connect(w, fds[SOCKET_PEERS_MAX]), 0);
+	assert_int_equal(client_connect(w, fd), 0);
 	capture_start(&capture, STDERR_FILENO);
 	turn(w);
-	assert_string_equal(capture_stop(&capture),
-			    "agent-runner: warning: more than 128 clients at once: one is "
-			    "refused\n");
+	assert_string_equal(capture_stop(&capture), logged);
 	assert_log(w, "");
-	assert_string_equal(client_hear(fds[SOCKET_PEERS_MAX]), "EOF");
-	close(fds[SOCKET_PEERS_MAX]);
-	/* One leaves: another finds its place. */
-	close(fds[7]);
+	assert_string_equal(client_hear(fd), "EOF");
+}
+
+static void leave(struct world *w, int fd)
+{
+	close(fd);
 	turn(w);
 	turn(w);
 	assert_log(w, ". - ");
+}
+
+static void test_too_many_clients(void **state)
+{
+	static const char text[] =
+		"agent-runner: warning: more than 128 clients at once: one is refused\n";
+	struct world *w = *state;
+	int fds[SOCKET_PEERS_MAX];
+
+	for (size_t i = 0; i < SOCKET_PEERS_MAX; i++)
+		fds[i] = client(w);
+	assert_refused(w, text);
+	assert_refused(w, "");
+	/* One leaves: another finds its place, and the rest is no news. */
+	leave(w, fds[7]);
 	fds[7] = client(w);
+	assert_refused(w, "");
+	/* Half of them leave, and there is a crowd anew. */
+	for (size_t i = 0; i < SOCKET_PEERS_MAX / 2; i++)
+		leave(w, fds[i]);
+	for (size_t i = 0; i < SOCKET_PEERS_MAX / 2; i++)
+		fds[i] = client(w);
+	assert_refused(w, text);
 	for (size_t i = 0; i < SOCKET_PEERS_MAX; i++)
 		close(fds[i]);
 }
@@ -578,7 +597,7 @@ static void test_no_descriptor_is_left(void **state)
 	turn(w);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	assert_string_equal(capture_stop(&capture),
-			    "agent-runner: warning: no descriptor for a client: trying again in "
+			    "agent-runner: warning: no descriptor for a client: trying again every "
 			    "100 ms\n");
 	assert_log(w, "");
 	w->when = '+';
@@ -589,26 +608,37 @@ static void test_no_descriptor_is_left(void **state)
 	assert_log(w, "+ ");
 }
 
-/* Only root can be somebody else. */
-static void test_other_users_are_refused(void **state)
+/* A client of another user, and what is logged of it. Only root can be somebody else. */
+static void assert_stranger(struct world *w, const char *logged)
 {
-	struct world *w = *state;
-	cleanup_close int fd = client_new();
 	static struct capture capture;
+	cleanup_close int fd = client_new();
 
-	if (geteuid() != 0)
-		skip();
-	assert_int_equal(chmod(w->folder.path, 0755), 0);
-	assert_int_equal(chmod(w->path, 0777), 0);
 	assert_int_equal(seteuid(65534), 0);
 	assert_int_equal(client_connect(w, fd), 0);
 	assert_int_equal(seteuid(0), 0);
 	capture_start(&capture, STDERR_FILENO);
 	turn(w);
-	assert_string_equal(capture_stop(&capture),
-			    "agent-runner: warning: a client of user 65534 is refused\n");
+	assert_string_equal(capture_stop(&capture), logged);
 	assert_log(w, "");
 	assert_string_equal(client_hear(fd), "EOF");
+}
+
+static void test_other_users_are_refused(void **state)
+{
+	static const char text[] = "agent-runner: warning: a client of user 65534 is refused\n";
+	struct world *w = *state;
+
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(chmod(w->folder.path, 0755), 0);
+	assert_int_equal(chmod(w->path, 0777), 0);
+	assert_stranger(w, text);
+	assert_stranger(w, "");
+	close(client(w));
+	turns(w);
+	assert_log(w, ". - ");
+	assert_stranger(w, text);
 }
 
 /* From within callbacks */
