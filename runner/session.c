@@ -113,9 +113,12 @@ static bool session_is_busy(const struct session *s)
 /* From now on a row that is for the start of a container is left to the next one. */
 static void session_catch_up(struct session *s)
 {
-	if (!s->caught_up)
-		log_debug("all that was due at the start is taken");
+	if (s->caught_up)
+		return;
 	s->caught_up = true;
+	log_debug("all that was due at the start is taken");
+	/* Not earlier: a message that waits does not wait for a walk through the outbox. */
+	toolbox_sweep(s->toolbox);
 }
 
 static void session_look(void *userdata, bool changed)

@@ -12,6 +12,7 @@
 #include "runner/io/json.h"
 #include "runner/io/rundir.h"
 #include "runner/mcp/awaited.h"
+#include "runner/mcp/file-outbox.h"
 #include "runner/mcp/server.h"
 #include "runner/message/content.h"
 #include "runner/message/note.h"
@@ -180,6 +181,15 @@ void toolbox_free(struct toolbox *toolbox)
 	free(toolbox->agent_folder);
 	free(toolbox->tool_name);
 	free(toolbox);
+}
+
+void toolbox_sweep(const struct toolbox *toolbox)
+{
+	size_t removed = file_outbox_sweep(toolbox->options.workspace);
+
+	if (removed > 0)
+		log_info("removed from the outbox: %zu unfinished cop%s of an earlier run", removed,
+			 removed == 1 ? "y" : "ies");
 }
 
 /* For the agent */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "runner/io/copy.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +17,13 @@
 #include "common/cleanup.h"
 #include "common/fd.h"
 #include "common/table.h"
+
+/* A copy that is under way is called this, and a random number of so many digits. */
+#define COPY_PREFIX ".copy-"
+#define COPY_DIGITS (2 * sizeof(uint64_t))
+
+/* A folder of ours holds nothing besides the copy: in one that is full of files nobody searches. */
+#define COPY_SWEEP_MAX 16
 
 /* Where the kernel cannot copy by itself. */
 #define COPY_BUFFER (128 * 1024)
@@ -43,7 +52,7 @@ struct copy {
 	bool no_range;	 /* sync_file_range(2) does not work here */
 	enum copy_step step;
 	char *name;
-	char temporary[sizeof(".copy-") + 2 * sizeof(uint64_t)]; /* "": there is none */
+	char temporary[sizeof(COPY_PREFIX) + COPY_DIGITS]; /* "": there is none */
 };
 
 /* What copy_file_range(2) says where it does not work, by kernel and file system. */
@@ -260,11 +269,13 @@ static int copy_create(struct copy *copy, mode_t mode, struct err *err)
 
 	if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
 		random = (uintptr_t)copy;
-	(void)snprintf(name, sizeof(name), ".copy-%016" PRIx64, random);
+	(void)snprintf(name, sizeof(name), COPY_PREFIX "%016" PRIx64, random);
 	copy->file = openat(copy->folder, name,
 			    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, mode);
 	if (copy->file < 0)
 		return err_sys(err, -errno, "cannot make the copy");
+	/* For copy_sweep(). The kernel lets go of it with us, however we end. */
+	(void)flock(copy->file, LOCK_EX | LOCK_NB);
 	(void)strcpy(copy->temporary, name);
 	return 0;
 }
@@ -296,4 +307,44 @@ int copy_start(struct loop *loop, const struct copy_job *job, const struct copy_
 	loop_timer_arm(copy->timer, 0);
 	*ret_copy = steal_ptr(copy);
 	return 0;
+}
+
+bool copy_is_temporary(const char *name)
+{
+	if (strncmp(name, COPY_PREFIX, strlen(COPY_PREFIX)) != 0)
+		return false;
+	name += strlen(COPY_PREFIX);
+	return strspn(name, "0123456789abcdef") == COPY_DIGITS && !name[COPY_DIGITS];
+}
+
+/* Nobody holds it any more: the one who made it was killed. */
+static bool copy_is_left_behind(int folder, const char *name)
+{
+	cleanup_close int file = -1;
+	struct stat st;
+
+	if (!copy_is_temporary(name) || fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    !S_ISREG(st.st_mode))
+		return false;
+	/* For writing: NFS has no exclusive lock for those who only read. */
+	file = openat(folder, name, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	return file >= 0 && flock(file, LOCK_EX | LOCK_NB) == 0;
+}
+
+size_t copy_sweep(int folder)
+{
+	cleanup_closedir DIR *entries = NULL;
+	cleanup_close int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const struct dirent *entry;
+	size_t removed = 0;
+
+	entries = fd >= 0 ? fdopendir(fd) : NULL;
+	if (!entries)
+		return 0;
+	(void)steal_fd(&fd);
+	for (int i = 0; i < COPY_SWEEP_MAX && (entry = readdir(entries)); i++)
+		if (copy_is_left_behind(folder, entry->d_name) &&
+		    unlinkat(folder, entry->d_name, 0) == 0)
+			removed++;
+	return removed;
 }

@@ -3,8 +3,11 @@
 /*
  * A copy of a regular file, made by the loop a chunk at a time, so that a large one keeps nothing
  * else waiting. It has its name only once all of it is on disk; a failed or cancelled one leaves
- * nothing behind. A source that changes while it is copied is an error.
+ * nothing behind, and what a killed one leaves can be swept. A source that changes while it is
+ * copied is an error.
  */
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -40,3 +43,12 @@ int copy_start(struct loop *loop, const struct copy_job *job, const struct copy_
 
 /* Cancels what is not done. Accepts NULL. */
 void copy_free(struct copy *copy);
+
+/* Is it what a copy is called before it has its name? No other file may be. */
+bool copy_is_temporary(const char *name);
+
+/*
+ * Removes from a folder what copies have left there whose process was killed: how many. One that is
+ * under way, in this process or in another one, stays. So does a file that is among many.
+ */
+size_t copy_sweep(int folder);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "runner/mcp/file-outbox.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -11,6 +12,7 @@
 #include "common/cleanup.h"
 #include "common/quote.h"
 #include "common/utf8.h"
+#include "runner/io/copy.h"
 
 #define FILE_OUTBOX_NAME_MAX (FILE_OUTBOX_NAME_SIZE - 1)
 
@@ -36,6 +38,8 @@ static const char *file_outbox_fault(const char *name)
 		return "it contains / or \\";
 	if (file_outbox_has_control(name))
 		return "it contains control characters";
+	if (copy_is_temporary(name))
+		return "unfinished copies are called so";
 	if (!utf8_is_valid(name, strlen(name)))
 		return "it is not UTF-8";
 	return NULL;
@@ -125,4 +129,37 @@ void file_outbox_close(struct file_outbox *outbox)
 	if (outbox->outbox >= 0)
 		close(outbox->outbox);
 	*outbox = FILE_OUTBOX_NONE;
+}
+
+/* What was left in this folder, and then the folder: how many copies that were. */
+static size_t file_outbox_sweep_folder(int outbox, const char *id)
+{
+	cleanup_close int folder =
+		openat(outbox, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	size_t removed = folder >= 0 ? copy_sweep(folder) : 0;
+
+	/* If it is not empty it stays. */
+	if (removed > 0)
+		(void)unlinkat(outbox, id, AT_REMOVEDIR);
+	return removed;
+}
+
+size_t file_outbox_sweep(const char *workspace)
+{
+	cleanup_close int base = open(workspace, O_RDONLY | O_DIRECTORY | O_CLOEXEC), outbox = -1;
+	cleanup_closedir DIR *folders = NULL;
+	const struct dirent *entry;
+	size_t removed = 0;
+
+	if (base >= 0)
+		outbox = openat(base, "outbox", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	folders = outbox >= 0 ? fdopendir(outbox) : NULL;
+	if (!folders)
+		return 0;
+	(void)steal_fd(&outbox);
+	for (int i = 0; i < FILE_OUTBOX_SWEEP_MAX && (entry = readdir(folders)); i++)
+		/* No id of ours begins so; above all "." and ".." do. */
+		if (entry->d_name[0] != '.')
+			removed += file_outbox_sweep_folder(dirfd(folders), entry->d_name);
+	return removed;
 }

@@ -4,6 +4,8 @@
  * The folder in the outbox that a row's file lies in, outbox/<id of the row>/, and what a file may
  * be called there. Nothing is made or removed anywhere else: no symbolic link is followed.
  */
+#include <stddef.h>
+
 #include "common/err.h"
 
 /* The longest name in bytes that file systems know, and its NUL. */
@@ -35,3 +37,12 @@ int file_outbox_make(const char *workspace, const char *id, struct file_outbox *
 void file_outbox_remove(const struct file_outbox *outbox, const char *name);
 
 void file_outbox_close(struct file_outbox *outbox);
+
+/* So many folders are looked at, in no order; the loop waits meanwhile. */
+#define FILE_OUTBOX_SWEEP_MAX 1000
+
+/*
+ * Removes from the outbox what copies have left there that a kill cut off, with their folders where
+ * nothing else lies in them; what is under way stays (copy_sweep()). How many copies that were.
+ */
+size_t file_outbox_sweep(const char *workspace);

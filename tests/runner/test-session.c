@@ -171,8 +171,13 @@ static void test_leftovers_of_a_killed_container(void **state)
 		      "INSERT INTO processing_ack VALUES ('m1', 'processing', ''),"
 		      " ('m2', 'completed', '');"
 		      "INSERT OR REPLACE INTO container_state VALUES (1, 'Bash', 600000, '', '')");
+	folder_mkdir(&w->folder, "outbox");
+	folder_mkdir(&w->folder, "outbox/msg-1");
+	folder_write(&w->folder, "outbox/msg-1/.copy-0123456789abcdef", "half a fi");
 	start(w);
 	assert_true(wait_for(w, "agent mock started"));
+	assert_true(wait_for(w, "removed from the outbox: 1 unfinished copy of an earlier run"));
+	assert_int_equal(access(folder_file(&w->folder, "outbox/msg-1"), F_OK), -1);
 	assert_string_equal(database_query(folder_file(&w->folder, "outbound.db"),
 					   "SELECT message_id FROM processing_ack UNION ALL"
 					   " SELECT current_tool FROM container_state"

@@ -288,6 +288,21 @@ static void test_the_end_with_a_row_under_way(void **state)
 	assert_string_equal(rpc_hear(&w->client), "EOF");
 }
 
+static void test_what_a_killed_one_left(void **state)
+{
+	struct world *w = *state;
+
+	folder_mkdir(&w->x.folder, "outbox");
+	folder_mkdir(&w->x.folder, "outbox/msg-1");
+	folder_write(&w->x.folder, "outbox/msg-1/.copy-0123456789abcdef", "x");
+	capture_start(&capture, STDERR_FILENO);
+	toolbox_sweep(w->toolbox);
+	toolbox_sweep(w->toolbox);
+	assert_string_equal(capture_stop(&capture), "agent-runner: removed from the outbox: 1 "
+						    "unfinished copy of an earlier run\n");
+	assert_int_equal(access(folder_file(&w->x.folder, "outbox/msg-1"), F_OK), -1);
+}
+
 /* Answers of the host */
 
 static struct inbound_row row_of(const char *content)
@@ -488,6 +503,7 @@ int main(void)
 		CASE(test_our_name_is_taken),
 		CASE(test_the_client_goes_before_the_row_is_on_disk),
 		CASE(test_the_end_with_a_row_under_way),
+		CASE(test_what_a_killed_one_left),
 		CASE(test_an_answer_in_time),
 		CASE(test_an_answer_that_comes_late),
 		CASE(test_what_answers_nothing),

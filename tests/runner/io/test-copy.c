@@ -426,6 +426,67 @@ static void test_cannot_start(void **state)
 	assert_null(w->copy);
 }
 
+/* What a copy is called while it is under way. */
+#define LEFT(digit) "to/.copy-000000000000000" digit
+
+static void test_names_of_unfinished_copies(void **state)
+{
+	(void)state;
+	assert_true(copy_is_temporary(".copy-0123456789abcdef"));
+	assert_false(copy_is_temporary(".copy-0123456789abcde"));
+	assert_false(copy_is_temporary(".copy-0123456789abcdef0"));
+	assert_false(copy_is_temporary(".copy-0123456789abcdeg"));
+	assert_false(copy_is_temporary("copy-0123456789abcdef"));
+	assert_false(copy_is_temporary(".copy-"));
+	assert_false(copy_is_temporary(""));
+}
+
+static void assert_there(struct world *w, const char *name, bool is_there)
+{
+	struct stat st;
+
+	assert_int_equal(lstat(folder_file(&w->folder, name), &st) == 0, is_there);
+}
+
+static void test_sweep(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(copy_sweep(w->target), 0);
+	folder_write(&w->folder, LEFT("1"), "x");
+	folder_write(&w->folder, LEFT("2"), "");
+	folder_write(&w->folder, "to/.copy-of-a-letter", "x");
+	folder_write(&w->folder, "to/a", "x");
+	folder_mkdir(&w->folder, LEFT("3"));
+	assert_int_equal(symlink("a", folder_file(&w->folder, LEFT("4"))), 0);
+	assert_int_equal(mkfifo(folder_file(&w->folder, LEFT("5")), 0600), 0);
+	assert_int_equal(copy_sweep(w->target), 2);
+	assert_there(w, LEFT("1"), false);
+	assert_there(w, LEFT("2"), false);
+	assert_there(w, "to/.copy-of-a-letter", true);
+	assert_there(w, "to/a", true);
+	assert_there(w, LEFT("3"), true);
+	assert_there(w, LEFT("4"), true);
+	assert_there(w, LEFT("5"), true);
+	assert_int_equal(copy_sweep(w->target), 0);
+	assert_int_equal(copy_sweep(-1), 0);
+}
+
+static void sweep_meanwhile(struct world *w)
+{
+	folder_write(&w->folder, LEFT("1"), "x");
+	assert_int_equal(copy_sweep(w->target), 1);
+}
+
+static void test_a_copy_under_way_is_not_swept(void **state)
+{
+	struct world *w = *state;
+
+	make_source(w, 3 * MIB);
+	w->at_first_chunk = sweep_meanwhile;
+	assert_copied(w);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -448,6 +509,9 @@ int main(void)
 		CASE(test_no_room_through_memory),
 		CASE(test_folder_vanishes),
 		CASE(test_cannot_start),
+		CASE(test_names_of_unfinished_copies),
+		CASE(test_sweep),
+		CASE(test_a_copy_under_way_is_not_swept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

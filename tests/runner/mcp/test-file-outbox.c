@@ -67,6 +67,9 @@ static void test_no_names(void **state)
 		{ "\xc2\x85",
 		  "\"\\xc2\\x85\" cannot be the name of a file that is sent: it contains control "
 		  "characters." },
+		{ ".copy-0123456789abcdef",
+		  "\".copy-0123456789abcdef\" cannot be the name of a file that is sent: "
+		  "unfinished copies are called so." },
 		{ "a\xff",
 		  "\"a\\xff\" cannot be the name of a file that is sent: it is not UTF-8." },
 	};
@@ -160,6 +163,62 @@ static void test_links_are_not_followed(void **state)
 			    "cannot use the folder /nonexistent: No such file or directory");
 }
 
+#define LEFT "/.copy-0123456789abcdef"
+
+static void test_sweep(void **state)
+{
+	static const char *const folders[] = { "elsewhere", "outbox", "outbox/msg-1",
+					       "outbox/msg-2", "outbox/msg-3" };
+
+	(void)state;
+	assert_int_equal(file_outbox_sweep("/nonexistent"), 0);
+	assert_int_equal(file_outbox_sweep(folder.path), 0);
+	for (size_t i = 0; i < ARRAY_LEN(folders); i++)
+		folder_mkdir(&folder, folders[i]);
+	folder_write(&folder, "outbox/msg-1" LEFT, "x");
+	folder_write(&folder, "outbox/msg-2" LEFT, "x");
+	folder_write(&folder, "outbox/msg-2/report.pdf", "x");
+	folder_write(&folder, "outbox" LEFT, "x");
+	folder_write(&folder, "elsewhere" LEFT, "x");
+	assert_int_equal(symlink("../elsewhere", folder_file(&folder, "outbox/msg-4")), 0);
+	assert_int_equal(file_outbox_sweep(folder.path), 2);
+	assert_there("outbox/msg-1", false);
+	assert_there("outbox/msg-2" LEFT, false);
+	assert_there("outbox/msg-2/report.pdf", true);
+	/* An empty folder may be one in which a copy begins, and what lies elsewhere is not ours. */
+	assert_there("outbox/msg-3", true);
+	assert_there("outbox" LEFT, true);
+	assert_there("elsewhere" LEFT, true);
+	assert_int_equal(file_outbox_sweep(folder.path), 0);
+}
+
+static void test_sweep_follows_no_link(void **state)
+{
+	(void)state;
+	folder_mkdir(&folder, "elsewhere");
+	folder_mkdir(&folder, "elsewhere/msg-1");
+	folder_write(&folder, "elsewhere/msg-1" LEFT, "x");
+	assert_int_equal(symlink("elsewhere", folder_file(&folder, "outbox")), 0);
+	assert_int_equal(file_outbox_sweep(folder.path), 0);
+	assert_there("elsewhere/msg-1" LEFT, true);
+}
+
+static void test_sweep_ends(void **state)
+{
+	char name[64];
+
+	(void)state;
+	folder_mkdir(&folder, "outbox");
+	for (int i = 0; i < FILE_OUTBOX_SWEEP_MAX + 10; i++) {
+		(void)snprintf(name, sizeof(name), "outbox/msg-%d", i);
+		folder_mkdir(&folder, name);
+		strcat(name, LEFT);
+		folder_write(&folder, name, "");
+	}
+	assert_in_range(file_outbox_sweep(folder.path), FILE_OUTBOX_SWEEP_MAX - 2,
+			FILE_OUTBOX_SWEEP_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -168,6 +227,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_make_and_remove, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_another_of_this_name, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_links_are_not_followed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sweep, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sweep_follows_no_link, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sweep_ends, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
