@@ -205,7 +205,7 @@ static void test_sweep_follows_no_link(void **state)
 
 static void test_sweep_ends(void **state)
 {
-	char name[32];
+	char name[64];
 
 	(void)state;
 	folder_mkdir(&folder, "outbox");
