@@ -166,11 +166,11 @@ static void intake_stop_turn(struct intake *intake, const struct inbound_batch *
 
 /* The batch */
 
-static void intake_on_note(void *userdata, const char *text)
+static void intake_on_note(void *userdata, const char *text, const struct outbound_state *mark)
 {
 	const struct intake *intake = userdata;
 
-	conversation_note(intake->options.conversation, text);
+	conversation_note(intake->options.conversation, text, mark);
 }
 
 /* Hands the batch on. <0: it could not be claimed, and is still due. */
@@ -269,7 +269,7 @@ int intake_new(const struct intake_options *options, struct intake **ret_intake,
 	if (r < 0)
 		err_sys(err, r, "cannot start the session");
 	else
-		r = undelivered_new(options->outbound, options->outbox, &intake->undelivered, err);
+		r = undelivered_new(options->outbound, &intake->undelivered, err);
 	if (r < 0) {
 		intake_free(intake);
 		return r;

@@ -1019,6 +1019,23 @@ def test_the_next_container_does_not_tell_it_again(make_session, connect):
     assert "words that got lost" not in session.prompts()[0]
 
 
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_the_next_container_tells_it_again_if_the_turn_was_cut_off(make_session, connect, end):
+    session = make_session(env={**DEBUG, "AGENT_MOCK_DELAY_MS": "60000"})
+    client = connect(session.start())
+    lost, _ = written(session, client, "send_message", {"text": "words that got lost"})
+    delivered(session, lost.id, status="failed")
+    message = session.add_chat("next")
+    session.wait_turn(message)
+    session.wait_stderr(f"could not deliver the message {lost.id}")
+    getattr(session, end)()
+    session.env["AGENT_MOCK_DELAY_MS"] = "0"
+    session.start().wait_ack(message)
+    session.wait_ack(session.add_chat("after that"))
+    first, second = session.prompts()
+    assert "words that got lost" in first and "words that got lost" not in second
+
+
 def test_an_answer_that_could_not_be_delivered_is_told_too(make_session):
     session = make_session(env=DEBUG)
     session.start().wait_ack(session.add_chat("hello"))
