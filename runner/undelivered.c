@@ -74,6 +74,28 @@ static int undelivered_compose(const struct undelivered *undelivered, const char
 	return r < 0 ? err_sys(err, r, "cannot tell of what was not delivered") : 0;
 }
 
+/* 0; <0: nothing may be told. */
+static int undelivered_compose_all(const struct undelivered *undelivered,
+				   const struct inbound_failures *failures,
+				   const struct inbound_destinations *destinations,
+				   struct strbuf *out, struct err *err)
+{
+	for (size_t i = failures->count; i > 0; i--) {
+		int r = undelivered_compose(undelivered, failures->ids[i - 1], destinations, out,
+					    err);
+
+		if (r < 0)
+			return r;
+	}
+	/* Where none of these is ours, of an outbound.db that is no more, the others are not either. */
+	if (!failures->more || out->len == 0)
+		return 0;
+	strbuf_putc(out, '\n');
+	if (note_more_undelivered(out) < 0)
+		return err_sys(err, -ENOMEM, "cannot tell of what was not delivered");
+	return 0;
+}
+
 int undelivered_tell(struct undelivered *undelivered, const struct inbound_failures *failures,
 		     const struct inbound_destinations *destinations, undelivered_note_fn *note,
 		     void *userdata, struct err *err)
@@ -81,19 +103,18 @@ int undelivered_tell(struct undelivered *undelivered, const struct inbound_failu
 	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
 	char number[24];
 	const struct outbound_state mark = { UNDELIVERED_STATE, number };
+	int r;
 
 	if (failures->count == 0)
 		return 0;
-	for (size_t i = failures->count; i > 0; i--) {
-		int r = undelivered_compose(undelivered, failures->ids[i - 1], destinations, &text,
-					    err);
-
-		if (r < 0)
-			return r;
-	}
+	r = undelivered_compose_all(undelivered, failures, destinations, &text, err);
+	if (r < 0)
+		return r;
 	/* Nothing can fail from here on: what is told is told once. */
 	for (size_t i = failures->count; i > 0; i--)
 		log_warning("the host could not deliver the message %s", failures->ids[i - 1]);
+	if (failures->more)
+		log_warning("the host could not deliver messages before these either");
 	undelivered->seen = failures->newest;
 	(void)snprintf(number, sizeof(number), "%" PRId64, failures->newest);
 	note(userdata, text.len > 0 ? text.data : NULL, &mark);

@@ -32,7 +32,8 @@ typedef void undelivered_note_fn(void *userdata, const char *text,
 				 const struct outbound_state *mark);
 
 /*
- * Hands note() a text with a line for each failure, oldest first, and does not tell them again.
+ * Hands note() a text with a line for each failure, oldest first, and a last one if there were
+ * more; does not tell them again.
  * 0; <0 as outbound_read(), and nothing was told.
  */
 int undelivered_tell(struct undelivered *undelivered, const struct inbound_failures *failures,

@@ -68,3 +68,9 @@ int note_undelivered(int64_t seq, const char *to, const json_t *content, struct 
 	}
 	return strbuf_puts(out, ". Nobody has seen it.</system>");
 }
+
+int note_more_undelivered(struct strbuf *out)
+{
+	return strbuf_puts(out, "<system>More that you sent before these could not be delivered or "
+				"carried out either.</system>");
+}

@@ -66,13 +66,13 @@ static void wrote(struct world *w, const char *rows)
 }
 
 /* These failed, newest first; notes and what was logged are compared. */
-static void tell(struct world *w, char **ids, size_t count, int64_t newest, const char *notes,
-		 const char *logged)
+static void tell_of(struct world *w, char **ids, const struct inbound_failures *what,
+		    const char *notes, const char *logged)
 {
-	struct inbound_failures failures = { .count = count, .newest = newest };
+	struct inbound_failures failures = *what;
 	struct err err = { "" };
 
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < failures.count; i++)
 		failures.ids[i] = ids[i];
 	strbuf_reset(&w->notes);
 	strbuf_puts(&w->notes, "");
@@ -81,6 +81,14 @@ static void tell(struct world *w, char **ids, size_t count, int64_t newest, cons
 		fail_msg("%s", err.text);
 	assert_string_equal(capture_stop(&capture), logged);
 	assert_string_equal(w->notes.data, notes);
+}
+
+static void tell(struct world *w, char **ids, size_t count, int64_t newest, const char *notes,
+		 const char *logged)
+{
+	const struct inbound_failures failures = { .count = count, .newest = newest };
+
+	tell_of(w, ids, &failures, notes, logged);
 }
 
 static void test_nothing_failed(void **state)
@@ -115,6 +123,26 @@ static void test_failures_are_told_oldest_first(void **state)
 	assert_true(outbox_commit(w->x.outbox));
 	open_undelivered(w);
 	assert_int_equal(undelivered_seen(w->undelivered), 9);
+}
+
+static void test_too_many_failures(void **state)
+{
+	char *ids[] = { (char[]){ "m-1" } };
+	const struct inbound_failures failures = { .count = 1, .more = true, .newest = 9 };
+	struct world *w = *state;
+
+	/* Of nothing that is ours there is no more, either. */
+	tell_of(w, ids, &failures, "- 9|",
+		"agent-runner: warning: the host could not deliver the message m-1\n"
+		"agent-runner: warning: the host could not deliver messages before these either\n");
+	wrote(w, "('m-1', 1, '', 'chat', '{\"text\":\"one\"}', NULL, NULL)");
+	tell_of(w, ids, &failures,
+		"<system>Your message 1 could not be delivered: \"one\". Nobody has seen "
+		"it.</system>"
+		"\n<system>More that you sent before these could not be delivered or carried out "
+		"either.</system> 9|",
+		"agent-runner: warning: the host could not deliver the message m-1\n"
+		"agent-runner: warning: the host could not deliver messages before these either\n");
 }
 
 /* A row of an outbound.db that is no more, or of somebody else. */
@@ -188,11 +216,9 @@ static void test_odd_state(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_nothing_failed),
-		CASE(test_failures_are_told_oldest_first),
-		CASE(test_what_is_not_ours_is_logged_only),
-		CASE(test_rows_that_cannot_be_read),
-		CASE(test_odd_state),
+		CASE(test_nothing_failed),	     CASE(test_failures_are_told_oldest_first),
+		CASE(test_too_many_failures),	     CASE(test_what_is_not_ours_is_logged_only),
+		CASE(test_rows_that_cannot_be_read), CASE(test_odd_state),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

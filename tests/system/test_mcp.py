@@ -1007,6 +1007,20 @@ def test_the_agent_is_told_once_what_could_not_be_delivered(make_session, connec
     assert "<system" not in second and "words that got lost" not in second
 
 
+def test_more_than_is_told_one_by_one(make_session, connect):
+    session = make_session(env=DEBUG)
+    client = connect(session.start())
+    for number in range(12):
+        lost, _ = written(session, client, "send_message", {"text": f"lost words {number}."})
+        delivered(session, lost.id, status="failed")
+    for words in ("next", "after that"):
+        session.wait_ack(session.add_chat(words))
+    first, second = session.prompts()
+    assert [n for n in range(12) if f"lost words {n}." in first] == list(range(2, 12))
+    assert first.count("<system>") == 11 and "More that you sent" in first
+    assert "<system>" not in second
+
+
 def test_the_next_container_does_not_tell_it_again(make_session, connect):
     session = make_session(env=DEBUG)
     client = connect(session.start())

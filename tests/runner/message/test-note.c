@@ -107,6 +107,16 @@ static void test_an_action_that_failed(void **state)
 		"for.</system>");
 }
 
+static void test_too_many_to_be_told_one_by_one(void **state)
+{
+	cleanup_strbuf struct strbuf out = STRBUF_EMPTY;
+
+	(void)state;
+	assert_int_equal(note_more_undelivered(&out), 0);
+	assert_string_equal(out.data, "<system>More that you sent before these could not be "
+				      "delivered or carried out either.</system>");
+}
+
 static void test_words_are_cut(void **state)
 {
 	cleanup_strbuf struct strbuf out = STRBUF_EMPTY;
@@ -139,6 +149,7 @@ static void test_notes_are_appended(void **state)
 	out.error = -ENOMEM;
 	assert_int_equal(note_undelivered(1, NULL, content, &out), -ENOMEM);
 	assert_int_equal(note_late_answer(content, content, &out), -ENOMEM);
+	assert_int_equal(note_more_undelivered(&out), -ENOMEM);
 	assert_int_equal(note_server_failed("a", "failed", &out), -ENOMEM);
 }
 
@@ -149,6 +160,7 @@ int main(void)
 		cmocka_unit_test(test_a_late_answer),
 		cmocka_unit_test(test_an_undelivered_message),
 		cmocka_unit_test(test_an_action_that_failed),
+		cmocka_unit_test(test_too_many_to_be_told_one_by_one),
 		cmocka_unit_test(test_words_are_cut),
 		cmocka_unit_test(test_notes_are_appended),
 	};
