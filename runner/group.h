@@ -26,7 +26,11 @@ struct group {
 	struct group *next;
 	struct inbound_row *rows;
 	size_t count;
-	char **passed_over; /* ids of context rows that found no room */
+	/*
+	 * Ids that are claimed and acknowledged with the rows, but not told: context that found no
+	 * room, the question that a row answers.
+	 */
+	char **passed_over;
 	size_t passed_over_count;
 	char *text;
 	size_t len;

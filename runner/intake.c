@@ -79,8 +79,9 @@ static int intake_take_system(struct intake *intake, struct inbound_row *row, bo
 			      struct err *err)
 {
 	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
+	cleanup_free char *question = NULL;
 	struct turn_input input = { .count = 1 };
-	int verdict = toolbox_take(intake->options.toolbox, row, &text, err);
+	int verdict = toolbox_take(intake->options.toolbox, row, &question, &text, err);
 
 	if (verdict < 0)
 		return verdict;
@@ -88,13 +89,20 @@ static int intake_take_system(struct intake *intake, struct inbound_row *row, bo
 		/* What comes with a /stop would end with it, unread; it stays due, as in a flood. */
 		if (stops || conversation_is_full(intake->options.conversation))
 			return 0;
-		/* A question was answered when its time was up: the agent is told now. */
+		/*
+		 * A question was answered when nobody waited any more: the agent is told now. The
+		 * question is claimed with its answer, and given back with it, too.
+		 */
 		input.text = text.data;
+		input.passed_over = &question;
+		input.passed_over_count = 1;
 		return intake_hand_on(intake, row, &input, err);
 	}
 	if (verdict == TOOLBOX_STRAY)
 		log_info("message %s of kind system answers nothing: acknowledged", row->id);
 	outbox_add_completed(intake->options.outbox, row->id);
+	if (question)
+		outbox_add_completed(intake->options.outbox, question);
 	return 0;
 }
 

@@ -49,7 +49,7 @@ bool turn_is_full(const struct turn *turn);
 struct turn_input {
 	struct inbound_row *rows; /* taken over by turn_add(), also when it fails */
 	size_t count;
-	char *const *passed_over; /* context rows that found no room, acknowledged with the rest */
+	char *const *passed_over; /* see struct group */
 	size_t passed_over_count;
 	const json_t *script_output; /* of the only row; NULL: none */
 	const char *command;	     /* the only row is this slash command; NULL: none */

@@ -15,7 +15,8 @@
 int note_server_failed(const char *name, const char *status, struct strbuf *out);
 
 /*
- * A question was answered when nobody waited any more. asked: content of the row that asked; answer:
+ * A question was answered when nobody waited any more: it timed out, its call was cancelled, or the
+ * container ended. asked: content of the row that asked; answer:
  * content of the row that answers.
  */
 int note_late_answer(const json_t *asked, const json_t *answer, struct strbuf *out);

@@ -55,16 +55,21 @@ static void test_a_late_answer(void **state)
 	(void)state;
 	assert_late("{'type':'ask_question','title':'Cake','question':'Which cake?'}",
 		    "{'questionId':'q','selectedOption':'Plum'}",
-		    "<system>Your question \"Which cake?\" (\"Cake\") was answered after its time "
-		    "was up: \"Plum\". Go on from there if it still matters; say so to the person "
+		    "<system>Your question \"Which cake?\" (\"Cake\") was answered when nobody "
+		    "waited for the answer any more: \"Plum\". Go on from there if it still "
+		    "matters; say "
+		    "so to the person "
 		    "who answered.</system>");
 	/* What the host writes there is its own affair. */
-	assert_late("{'question':'a<b>','title':{'x':1}}", "{'selectedOption':7}",
-		    "<system>Your question \"a&lt;b&gt;\" (\"{&quot;x&quot;:1}\") was answered "
-		    "after its time was up: \"7\". Go on from there if it still matters; say so to "
-		    "the person who answered.</system>");
+	assert_late(
+		"{'question':'a<b>','title':{'x':1}}", "{'selectedOption':7}",
+		"<system>Your question \"a&lt;b&gt;\" (\"{&quot;x&quot;:1}\") was answered "
+		"when nobody waited for the answer any more: \"7\". Go on from there if it still "
+		"matters; say so to "
+		"the person who answered.</system>");
 	assert_late("{}", "{}",
-		    "<system>Your question \"\" (\"\") was answered after its time was up: \"\". "
+		    "<system>Your question \"\" (\"\") was answered when nobody waited for the "
+		    "answer any more: \"\". "
 		    "Go on from there if it still matters; say so to the person who "
 		    "answered.</system>");
 }
