@@ -334,9 +334,9 @@ int conversation_take(struct conversation *c, struct turn_input *input, struct e
 	return 0;
 }
 
-void conversation_note(struct conversation *c, const char *text)
+void conversation_note(struct conversation *c, const char *text, const struct outbound_state *mark)
 {
-	turn_note(c->turn, text);
+	turn_note(c->turn, text, mark);
 }
 
 void conversation_send_held(struct conversation *c)

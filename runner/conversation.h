@@ -66,8 +66,8 @@ void conversation_clear(struct conversation *c, const struct inbound_row *row);
 /* /stop: interrupts the turn, answers and acknowledges the row. */
 void conversation_interrupt(struct conversation *c, const struct inbound_row *row);
 
-/* A line for the agent, put before the next messages that it is given. */
-void conversation_note(struct conversation *c, const char *text);
+/* See turn_note(). */
+void conversation_note(struct conversation *c, const char *text, const struct outbound_state *mark);
 
 /* One of its tools is about to write: what it said before is sent first. */
 void conversation_send_held(struct conversation *c);

@@ -4,6 +4,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/cleanup.h"
+
+void group_mark_deinit(struct group_mark *mark)
+{
+	free(mark->value);
+	*mark = (struct group_mark){ .key = NULL };
+}
+
+void group_mark_move(struct group_mark *to, struct group_mark *from)
+{
+	if (!from->key)
+		return;
+	group_mark_deinit(to);
+	*to = (struct group_mark){ from->key, steal_ptr(from->value) };
+	from->key = NULL;
+}
+
 void group_free(struct group *group)
 {
 	if (!group)
@@ -15,6 +32,7 @@ void group_free(struct group *group)
 	free(group->rows);
 	free(group->passed_over);
 	free(group->text);
+	group_mark_deinit(&group->mark);
 	free(group);
 }
 

@@ -13,16 +13,30 @@
 /* Of a push in the eyes of a result that answers everything. */
 #define GROUP_EVERY_PUSH INT64_MAX
 
+/*
+ * A key of session_state, to be set when messages are acknowledged and not before: what they told
+ * the agent is told again where they are taken up again. key NULL: there is none.
+ */
+struct group_mark {
+	const char *key; /* a constant of whoever made the mark */
+	char *value;
+};
+
 struct group {
 	struct group *next;
 	struct inbound_row *rows;
 	size_t count;
-	char **passed_over; /* ids of context rows that found no room */
+	/*
+	 * Ids that are claimed and acknowledged with the rows, but not told: context that found no
+	 * room, the question that a row answers.
+	 */
+	char **passed_over;
 	size_t passed_over_count;
 	char *text;
 	size_t len;
 	bool is_command;
-	int64_t push_id; /* 0: not given to the agent */
+	struct group_mark mark; /* of what the text tells besides */
+	int64_t push_id;	/* 0: not given to the agent */
 };
 
 /* A list, in order; { NULL, 0 } is an empty one. Owns its groups. */
@@ -40,6 +54,10 @@ void groups_deinit(struct groups *groups);
 struct group *group_new(struct inbound_row *rows, size_t count, char *const *passed_over,
 			size_t passed_over_count);
 void group_free(struct group *group);
+
+/* *from takes the place of *to, if there is one. */
+void group_mark_move(struct group_mark *to, struct group_mark *from);
+void group_mark_deinit(struct group_mark *mark);
 
 void groups_append(struct groups *groups, struct group *group);
 /* Takes the group at link (&groups->first, or a group's &next) out, and frees it. */

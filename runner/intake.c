@@ -79,8 +79,9 @@ static int intake_take_system(struct intake *intake, struct inbound_row *row, bo
 			      struct err *err)
 {
 	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
+	cleanup_free char *question = NULL;
 	struct turn_input input = { .count = 1 };
-	int verdict = toolbox_take(intake->options.toolbox, row, &text, err);
+	int verdict = toolbox_take(intake->options.toolbox, row, &question, &text, err);
 
 	if (verdict < 0)
 		return verdict;
@@ -88,13 +89,20 @@ static int intake_take_system(struct intake *intake, struct inbound_row *row, bo
 		/* What comes with a /stop would end with it, unread; it stays due, as in a flood. */
 		if (stops || conversation_is_full(intake->options.conversation))
 			return 0;
-		/* A question was answered when its time was up: the agent is told now. */
+		/*
+		 * A question was answered when nobody waited any more: the agent is told now. The
+		 * question is claimed with its answer, and given back with it, too.
+		 */
 		input.text = text.data;
+		input.passed_over = &question;
+		input.passed_over_count = 1;
 		return intake_hand_on(intake, row, &input, err);
 	}
 	if (verdict == TOOLBOX_STRAY)
 		log_info("message %s of kind system answers nothing: acknowledged", row->id);
 	outbox_add_completed(intake->options.outbox, row->id);
+	if (question)
+		outbox_add_completed(intake->options.outbox, question);
 	return 0;
 }
 
@@ -166,11 +174,11 @@ static void intake_stop_turn(struct intake *intake, const struct inbound_batch *
 
 /* The batch */
 
-static void intake_on_note(void *userdata, const char *text)
+static void intake_on_note(void *userdata, const char *text, const struct outbound_state *mark)
 {
 	const struct intake *intake = userdata;
 
-	conversation_note(intake->options.conversation, text);
+	conversation_note(intake->options.conversation, text, mark);
 }
 
 /* Hands the batch on. <0: it could not be claimed, and is still due. */
@@ -269,7 +277,7 @@ int intake_new(const struct intake_options *options, struct intake **ret_intake,
 	if (r < 0)
 		err_sys(err, r, "cannot start the session");
 	else
-		r = undelivered_new(options->outbound, options->outbox, &intake->undelivered, err);
+		r = undelivered_new(options->outbound, &intake->undelivered, err);
 	if (r < 0) {
 		intake_free(intake);
 		return r;

@@ -287,6 +287,16 @@ void outbox_add_failed(struct outbox *outbox, const char *id)
 	outbox_add_id(outbox, &outbox->batch.failed, id);
 }
 
+bool outbox_has_completed(const struct outbox *outbox, const char *id)
+{
+	const struct outbox_ids *list = &outbox->batch.completed;
+
+	for (size_t i = 0; i < list->count; i++)
+		if (strcmp(list->ids[i], id) == 0)
+			return true;
+	return false;
+}
+
 /* The place of this key, a new one if it has none. NULL out of memory. */
 static struct outbound_state *outbox_find_state(struct outbox_batch *batch, const char *key)
 {

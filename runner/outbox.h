@@ -44,6 +44,8 @@ void outbox_add_message(struct outbox *outbox, const struct outbound_message *me
 void outbox_forget(struct outbox *outbox, const void *userdata);
 void outbox_add_completed(struct outbox *outbox, const char *id);
 void outbox_add_failed(struct outbox *outbox, const char *id);
+/* It was added as completed, and waits to be written. */
+bool outbox_has_completed(const struct outbox *outbox, const char *id);
 /* Of one key the last value counts; NULL deletes it. */
 void outbox_set_state(struct outbox *outbox, const char *key, const char *value);
 

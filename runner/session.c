@@ -93,7 +93,7 @@ static void session_on_note(void *userdata, const char *text)
 {
 	struct session *s = userdata;
 
-	conversation_note(s->conversation, text);
+	conversation_note(s->conversation, text, NULL);
 }
 
 static void session_on_server(void *userdata, const char *name, const char *status)

@@ -290,16 +290,26 @@ static bool toolbox_is_question(const json_t *content)
 	return type && strcmp(type, "ask_question") == 0;
 }
 
-/* Is it the answer to a question of ours? TOOLBOX_LATE, TOOLBOX_STRAY, or <0. */
-static int toolbox_take_late(const struct toolbox *toolbox, const json_t *content,
+/* 1: its answer was acknowledged, or is about to be; 0; <0. */
+static int toolbox_has_answer(const struct toolbox *toolbox, const char *question, struct err *err)
+{
+	/* The other answer may be of the same look, which is not written yet. */
+	return outbox_has_completed(toolbox->options.outbox, question)
+		       ? 1
+		       : outbound_has_ack(toolbox->options.outbound, question, err);
+}
+
+/* Is it the first answer to this question of ours? TOOLBOX_LATE, TOOLBOX_STRAY, or <0. */
+static int toolbox_take_late(const struct toolbox *toolbox, const char *id, const json_t *content,
 			     struct strbuf *ret_text, struct err *err)
 {
-	const char *id = awaited_id(AWAITED_QUESTION, content);
 	cleanup_json json_t *asked = NULL;
 	struct outbound_row question;
-	int r;
+	int r = toolbox_has_answer(toolbox, id, err);
 
-	r = id ? outbound_read(toolbox->options.outbound, id, &question, err) : 0;
+	if (r != 0)
+		return r < 0 ? r : TOOLBOX_STRAY;
+	r = outbound_read(toolbox->options.outbound, id, &question, err);
 	if (r <= 0)
 		return r < 0 ? r : TOOLBOX_STRAY;
 	r = content_parse(question.content, strlen(question.content), &asked);
@@ -311,15 +321,25 @@ static int toolbox_take_late(const struct toolbox *toolbox, const json_t *conten
 	return r < 0 ? err_sys(err, r, "cannot tell of an answer") : TOOLBOX_LATE;
 }
 
-int toolbox_take(struct toolbox *toolbox, const struct inbound_row *row, struct strbuf *ret_text,
-		 struct err *err)
+int toolbox_take(struct toolbox *toolbox, const struct inbound_row *row, char **ret_question,
+		 struct strbuf *ret_text, struct err *err)
 {
 	cleanup_json json_t *content = NULL;
+	cleanup_free char *question = NULL;
+	const char *id = NULL;
 	int r = content_parse(row->content, row->content_len, &content);
 
+	if (r == 0)
+		id = awaited_id(AWAITED_QUESTION, content);
+	if (id && !(question = strdup(id)))
+		r = -ENOMEM;
 	if (r < 0)
 		return err_sys(err, r, "cannot read an answer");
 	if (toolbox->server && server_offer(toolbox->server, content))
-		return TOOLBOX_ANSWERED;
-	return toolbox_take_late(toolbox, content, ret_text, err);
+		r = TOOLBOX_ANSWERED;
+	else
+		r = id ? toolbox_take_late(toolbox, id, content, ret_text, err) : TOOLBOX_STRAY;
+	if (r >= 0)
+		*ret_question = r == TOOLBOX_STRAY ? NULL : steal_ptr(question);
+	return r;
 }

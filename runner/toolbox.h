@@ -67,13 +67,16 @@ bool toolbox_awaits_person(const struct toolbox *toolbox);
 
 enum toolbox_verdict {
 	TOOLBOX_ANSWERED, /* a call was answered with it */
-	TOOLBOX_LATE,	  /* it answers a question of ours whose time is up: *ret_text says so */
-	TOOLBOX_STRAY,	  /* nobody ever asked */
+	TOOLBOX_LATE,	  /* it answers a question for which nobody waits: *ret_text says so */
+	TOOLBOX_STRAY,	  /* nobody ever asked, or the question had its answer before */
 };
 
 /*
  * Deals with a row of kind system: a verdict, with ret_text appended to; <0: what it answers cannot
  * be found out now, as outbound_read(), or -ENOMEM.
+ *
+ * *ret_question, a heap string of the caller's, is the id of the question that was answered, to be
+ * acknowledged together with the row: what else answers it is stray from then on. NULL: none was.
  */
-int toolbox_take(struct toolbox *toolbox, const struct inbound_row *row, struct strbuf *ret_text,
-		 struct err *err);
+int toolbox_take(struct toolbox *toolbox, const struct inbound_row *row, char **ret_question,
+		 struct strbuf *ret_text, struct err *err);

@@ -19,7 +19,8 @@ struct turn {
 	struct turn_options options;
 	struct groups groups; /* unanswered, in order */
 	struct reply *reply;
-	struct strbuf notes; /* lines for the next prompt */
+	struct strbuf notes;	/* lines for the next prompt */
+	struct group_mark mark; /* of those lines */
 	int retries;
 	bool tried_fresh;
 };
@@ -71,6 +72,7 @@ void turn_free(struct turn *turn)
 		return;
 	groups_deinit(&turn->groups);
 	strbuf_deinit(&turn->notes);
+	group_mark_deinit(&turn->mark);
 	reply_free(turn->reply);
 	free(turn);
 }
@@ -153,8 +155,10 @@ static int turn_format(struct turn *turn, struct group *group, const json_t *scr
 	group->text = strbuf_steal(&text);
 	if (!group->text)
 		return -ENOMEM;
-	if (kept > 0)
+	if (kept > 0) {
 		strbuf_reset(&turn->notes);
+		group_mark_move(&group->mark, &turn->mark);
+	}
 	return 0;
 }
 
@@ -202,11 +206,23 @@ int turn_add(struct turn *turn, struct turn_input *input, struct err *err)
 	return 0;
 }
 
-void turn_note(struct turn *turn, const char *text)
+void turn_note(struct turn *turn, const char *text, const struct outbound_state *mark)
 {
-	strbuf_puts(&turn->notes, text);
-	if (strbuf_putc(&turn->notes, '\n') < 0)
-		strbuf_reset(&turn->notes);
+	if (text) {
+		strbuf_puts(&turn->notes, text);
+		if (strbuf_putc(&turn->notes, '\n') < 0) {
+			strbuf_reset(&turn->notes);
+			group_mark_deinit(&turn->mark);
+			return;
+		}
+	}
+	if (mark) {
+		struct group_mark copy = { mark->key, strdup(mark->value) };
+
+		/* Out of memory: the next container tells it again, which is better than never. */
+		if (copy.value)
+			group_mark_move(&turn->mark, &copy);
+	}
 }
 
 /* Push */
@@ -261,29 +277,43 @@ void turn_note_sent(struct turn *turn, const char *to, const char *thread, const
 
 /* Commit */
 
+static void turn_acknowledge(struct turn *turn, const struct group *group, bool failed)
+{
+	void (*add)(struct outbox *, const char *) =
+		failed ? outbox_add_failed : outbox_add_completed;
+
+	for (size_t i = 0; i < group->count; i++)
+		add(turn->options.outbox, group->rows[i].id);
+	for (size_t i = 0; i < group->passed_over_count; i++)
+		outbox_add_completed(turn->options.outbox, group->passed_over[i]);
+}
+
 /*
  * Acknowledges every group pushed up to this id, and commits it together with all that the outbox
  * holds: the answers among it.
  */
 static enum turn_verdict turn_finish(struct turn *turn, int64_t up_to, bool failed)
 {
-	void (*add)(struct outbox *, const char *) =
-		failed ? outbox_add_failed : outbox_add_completed;
 	struct group **link = &turn->groups.first;
+	struct group_mark *earlier = NULL; /* of a group that stays */
 	/* Words about background work answer nothing: what the turn has sent still counts. */
 	bool answered = !turn_is_active(turn);
 
 	while (*link) {
-		const struct group *group = *link;
+		struct group *group = *link;
 
 		if (group->push_id == 0 || group->push_id > up_to) {
-			link = &(*link)->next;
+			if (!earlier && group->mark.key)
+				earlier = &group->mark;
+			link = &group->next;
 			continue;
 		}
-		for (size_t i = 0; i < group->count; i++)
-			add(turn->options.outbox, group->rows[i].id);
-		for (size_t i = 0; i < group->passed_over_count; i++)
-			outbox_add_completed(turn->options.outbox, group->passed_over[i]);
+		turn_acknowledge(turn, group, failed);
+		/* A mark stands for what was told before it, too. */
+		if (earlier)
+			group_mark_move(earlier, &group->mark);
+		else if (group->mark.key)
+			outbox_set_state(turn->options.outbox, group->mark.key, group->mark.value);
 		groups_drop(&turn->groups, link);
 		answered = true;
 	}

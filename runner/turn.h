@@ -49,7 +49,7 @@ bool turn_is_full(const struct turn *turn);
 struct turn_input {
 	struct inbound_row *rows; /* taken over by turn_add(), also when it fails */
 	size_t count;
-	char *const *passed_over; /* context rows that found no room, acknowledged with the rest */
+	char *const *passed_over; /* see struct group */
 	size_t passed_over_count;
 	const json_t *script_output; /* of the only row; NULL: none */
 	const char *command;	     /* the only row is this slash command; NULL: none */
@@ -63,8 +63,12 @@ struct turn_input {
  */
 int turn_add(struct turn *turn, struct turn_input *input, struct err *err);
 
-/* A line for the agent, put before the next messages that it is given. */
-void turn_note(struct turn *turn, const char *text);
+/*
+ * A line for the agent, put before the next messages that it is given. mark: what session_state has
+ * to say once they are acknowledged, of a constant key; NULL: nothing. Of several marks the last one
+ * counts, so there is one key for all. text may be NULL: there is a mark alone.
+ */
+void turn_note(struct turn *turn, const char *text, const struct outbound_state *mark);
 
 struct turn_push {
 	const char *text;

@@ -17,12 +17,11 @@
 
 struct undelivered {
 	struct outbound *outbound;
-	struct outbox *outbox;
 	int64_t seen;
 };
 
-int undelivered_new(struct outbound *outbound, struct outbox *outbox,
-		    struct undelivered **ret_undelivered, struct err *err)
+int undelivered_new(struct outbound *outbound, struct undelivered **ret_undelivered,
+		    struct err *err)
 {
 	struct undelivered *undelivered = calloc(1, sizeof(*undelivered));
 	cleanup_free char *text = NULL;
@@ -31,7 +30,6 @@ int undelivered_new(struct outbound *outbound, struct outbox *outbox,
 	if (!undelivered)
 		return err_sys(err, -ENOMEM, "cannot start the session");
 	undelivered->outbound = outbound;
-	undelivered->outbox = outbox;
 	r = outbound_get_state(outbound, UNDELIVERED_STATE, &text, err);
 	if (r < 0) {
 		free(undelivered);
@@ -76,30 +74,49 @@ static int undelivered_compose(const struct undelivered *undelivered, const char
 	return r < 0 ? err_sys(err, r, "cannot tell of what was not delivered") : 0;
 }
 
-int undelivered_tell(struct undelivered *undelivered, const struct inbound_failures *failures,
-		     const struct inbound_destinations *destinations,
-		     void (*note)(void *userdata, const char *text), void *userdata,
-		     struct err *err)
+/* 0; <0: nothing may be told. */
+static int undelivered_compose_all(const struct undelivered *undelivered,
+				   const struct inbound_failures *failures,
+				   const struct inbound_destinations *destinations,
+				   struct strbuf *out, struct err *err)
 {
-	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
-	char number[24];
-
-	if (failures->count == 0)
-		return 0;
 	for (size_t i = failures->count; i > 0; i--) {
-		int r = undelivered_compose(undelivered, failures->ids[i - 1], destinations, &text,
+		int r = undelivered_compose(undelivered, failures->ids[i - 1], destinations, out,
 					    err);
 
 		if (r < 0)
 			return r;
 	}
+	/* Where none of these is ours, of an outbound.db that is no more, the others are not either. */
+	if (!failures->more || out->len == 0)
+		return 0;
+	strbuf_putc(out, '\n');
+	if (note_more_undelivered(out) < 0)
+		return err_sys(err, -ENOMEM, "cannot tell of what was not delivered");
+	return 0;
+}
+
+int undelivered_tell(struct undelivered *undelivered, const struct inbound_failures *failures,
+		     const struct inbound_destinations *destinations, undelivered_note_fn *note,
+		     void *userdata, struct err *err)
+{
+	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
+	char number[24];
+	const struct outbound_state mark = { UNDELIVERED_STATE, number };
+	int r;
+
+	if (failures->count == 0)
+		return 0;
+	r = undelivered_compose_all(undelivered, failures, destinations, &text, err);
+	if (r < 0)
+		return r;
 	/* Nothing can fail from here on: what is told is told once. */
 	for (size_t i = failures->count; i > 0; i--)
 		log_warning("the host could not deliver the message %s", failures->ids[i - 1]);
-	if (text.len > 0)
-		note(userdata, text.data);
+	if (failures->more)
+		log_warning("the host could not deliver messages before these either");
 	undelivered->seen = failures->newest;
 	(void)snprintf(number, sizeof(number), "%" PRId64, failures->newest);
-	outbox_set_state(undelivered->outbox, UNDELIVERED_STATE, number);
+	note(userdata, text.len > 0 ? text.data : NULL, &mark);
 	return 0;
 }

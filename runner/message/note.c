@@ -38,7 +38,7 @@ int note_late_answer(const json_t *asked, const json_t *answer, struct strbuf *o
 	note_words(asked, (const char *const[]){ "question", NULL }, out);
 	strbuf_puts(out, " (");
 	note_words(asked, (const char *const[]){ "title", NULL }, out);
-	strbuf_puts(out, ") was answered after its time was up: ");
+	strbuf_puts(out, ") was answered when nobody waited for the answer any more: ");
 	note_words(answer, (const char *const[]){ "selectedOption", NULL }, out);
 	return strbuf_puts(out, ". Go on from there if it still matters; say so to the person who "
 				"answered.</system>");
@@ -67,4 +67,10 @@ int note_undelivered(int64_t seq, const char *to, const json_t *content, struct 
 		note_words(content, words, out);
 	}
 	return strbuf_puts(out, ". Nobody has seen it.</system>");
+}
+
+int note_more_undelivered(struct strbuf *out)
+{
+	return strbuf_puts(out, "<system>More that you sent before these could not be delivered or "
+				"carried out either.</system>");
 }

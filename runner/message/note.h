@@ -9,13 +9,14 @@
 
 #include "common/strbuf.h"
 
-/* All three append one note without a newline. 0 or -ENOMEM. */
+/* All append one note without a newline. 0 or -ENOMEM. */
 
 /* An MCP server did not start. status: in the agent CLI's words. */
 int note_server_failed(const char *name, const char *status, struct strbuf *out);
 
 /*
- * A question was answered when nobody waited any more. asked: content of the row that asked; answer:
+ * A question was answered when nobody waited any more: it timed out, its call was cancelled, or the
+ * container ended. asked: content of the row that asked; answer:
  * content of the row that answers.
  */
 int note_late_answer(const json_t *asked, const json_t *answer, struct strbuf *out);
@@ -25,3 +26,6 @@ int note_late_answer(const json_t *asked, const json_t *answer, struct strbuf *o
  * destination's name, NULL if it has none; content: of its row.
  */
 int note_undelivered(int64_t seq, const char *to, const json_t *content, struct strbuf *out);
+
+/* Behind those: there were more of them before, too many to be told one by one. */
+int note_more_undelivered(struct strbuf *out);

@@ -64,15 +64,18 @@ int inbound_failures(struct inbound *inbound, int64_t seen, struct inbound_failu
 	r = inbound_statement(inbound, INBOUND_SQL_FAILURES, &s, err);
 	if (r < 0)
 		return r;
-	db_bind_int(s, ":max", INBOUND_FAILURES_MAX);
-	while (list.count < INBOUND_FAILURES_MAX &&
-	       (r = db_step(inbound_db(inbound), s, err)) > 0) {
+	/* One more than there is room for: is it all? */
+	db_bind_int(s, ":max", INBOUND_FAILURES_MAX + 1);
+	while ((r = db_step(inbound_db(inbound), s, err)) > 0) {
 		int64_t number = sqlite3_column_int64(s, 0);
 
 		if (list.newest == 0)
 			list.newest = number;
 		/* A newest one that is older than what was seen: the host began anew. */
 		if (number == seen || (number < seen && list.newest > seen))
+			break;
+		list.more = list.count == INBOUND_FAILURES_MAX;
+		if (list.more)
 			break;
 		r = db_column_dup(s, 1, &list.ids[list.count], NULL);
 		if (r < 0) {

@@ -4,6 +4,7 @@
  * Single rows of inbound.db, by the number or the id that somebody names. Fails as the functions of
  * inbound.h do.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,13 +21,14 @@ int inbound_find(struct inbound *inbound, int64_t seq, char **ret_id,
 int inbound_delivered_id(struct inbound *inbound, const char *message_out_id, char **ret_id,
 			 struct err *err);
 
-/* More failures than this at once are not told one by one. */
+/* Of more failures than this at once only the newest are told one by one. */
 #define INBOUND_FAILURES_MAX 10
 
 /* What the host could not deliver, newest first; ids are of messages_out. */
 struct inbound_failures {
 	char *ids[INBOUND_FAILURES_MAX];
 	size_t count;
+	bool more;	/* there are older ones, for which is no room */
 	int64_t newest; /* to be handed in the next time; 0: there is none at all */
 };
 

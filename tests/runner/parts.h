@@ -51,7 +51,7 @@ static inline void parts_on_note(void *userdata, const char *text)
 {
 	struct parts *p = userdata;
 
-	conversation_note(p->c, text);
+	conversation_note(p->c, text, NULL);
 }
 
 static inline void parts_open_toolbox(struct parts *p)

@@ -276,7 +276,7 @@ static void test_tools_of_the_agent(void **state)
 		    "\"mcp_servers\":[{\"name\":\"nanoclaw\",\"status\":\"connected\"}]}'\n"
 		    "echo '{\"type\":\"result\",\"is_error\":false,\"result\":\"\"}'\n"
 		    "take\n");
-	conversation_note(w->p.c, "<system>note</system>");
+	conversation_note(w->p.c, "<system>note</system>", NULL);
 	conversation_send_held(w->p.c);
 	receive(w, "m1", "a", NULL);
 	run_until(w, "m1|completed\n");

@@ -133,6 +133,28 @@ static void test_rewind(void **state)
 	groups_deinit(&groups);
 }
 
+static void test_marks(void **state)
+{
+	struct group_mark from = { "key", strdup("1") }, to = { .key = NULL };
+	struct group *group = make("a");
+
+	(void)state;
+	group_mark_move(&to, &from);
+	assert_null(from.key);
+	assert_null(from.value);
+	assert_string_equal(to.value, "1");
+	/* No mark takes no place. */
+	group_mark_move(&to, &from);
+	assert_string_equal(to.value, "1");
+	from = (struct group_mark){ "key", strdup("2") };
+	group_mark_move(&to, &from);
+	assert_string_equal(to.key, "key");
+	assert_string_equal(to.value, "2");
+	group_mark_move(&group->mark, &to);
+	group_free(group);
+	group_mark_deinit(&to);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -141,6 +163,7 @@ int main(void)
 		cmocka_unit_test(test_rows_up_to_a_push),
 		cmocka_unit_test(test_unpushed),
 		cmocka_unit_test(test_rewind),
+		cmocka_unit_test(test_marks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

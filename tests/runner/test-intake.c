@@ -183,9 +183,9 @@ static void make_question(struct world *w)
 #define QUESTION "NULL|NULL|NULL|NULL\n"
 #define LATE	 "{\"questionId\":\"q\",\"selectedOption\":\"Plum\"}"
 #define LATE_PROMPT                                                                   \
-	"<system>Your question \"Which?\" (\"Cake\") was answered after its time was" \
-	" up: \"Plum\". Go on from there if it still matters; say so to the person"   \
-	" who answered.</system>\n"
+	"<system>Your question \"Which?\" (\"Cake\") was answered when nobody waited" \
+	" for the answer any more: \"Plum\". Go on from there if it still matters;"   \
+	" say so to the person who answered.</system>\n"
 
 static void make_failure(struct world *w)
 {
@@ -483,6 +483,32 @@ static void ask_question(struct world *w)
 static void test_an_answer(void **state)
 {
 	struct world *w = *state;
+	char content[128], expected[128], id[64];
+
+	warm(w);
+	ask_question(w);
+	(void)snprintf(id, sizeof(id), "%s",
+		       database_query(w->p.x.outbound_path, "SELECT id FROM messages_out"));
+	id[strcspn(id, "\n")] = '\0';
+	(void)snprintf(content, sizeof(content),
+		       "{\"questionId\":\"%s\",\"selectedOption\":\"Plum\"}", id);
+	receive_kind(w, "s", "system", content);
+	look(w);
+	assert_string_equal(rpc_hear(&w->client),
+			    "{'jsonrpc':'2.0','id':1,'result':{'content':[{'type':'text','text':"
+			    "'Plum'}]}}");
+	(void)snprintf(expected, sizeof(expected), "%s|completed\ns|completed\n", id);
+	assert_string_equal(acks(w), expected);
+	assert_false(conversation_is_active(w->p.c));
+	assert_string_equal(said(), "");
+}
+
+/* The first one counts, also of those that come together. */
+static void test_a_second_answer(void **state)
+{
+	static const char logged[] =
+		"agent-runner: message t of kind system answers nothing: acknowledged\n";
+	struct world *w = *state;
 	char content[128];
 	const char *id;
 
@@ -493,13 +519,40 @@ static void test_an_answer(void **state)
 		       "{\"questionId\":\"%.*s\",\"selectedOption\":\"Plum\"}",
 		       (int)strcspn(id, "\n"), id);
 	receive_kind(w, "s", "system", content);
+	receive_kind(w, "t", "system", content);
 	look(w);
 	assert_string_equal(rpc_hear(&w->client),
 			    "{'jsonrpc':'2.0','id':1,'result':{'content':[{'type':'text','text':"
 			    "'Plum'}]}}");
-	assert_string_equal(acks(w), "s|completed\n");
+	assert_string_equal(said(), logged);
+	receive_kind(w, "u", "system", content);
+	look(w);
+	assert_string_equal(
+		said(), "agent-runner: message u of kind system answers nothing: acknowledged\n");
+	assert_non_null(strstr(acks(w), "\ns|completed\nt|completed\nu|completed\n"));
 	assert_false(conversation_is_active(w->p.c));
-	assert_string_equal(said(), "");
+}
+
+static void test_a_second_late_answer(void **state)
+{
+	struct world *w = *state;
+
+	make_question(w);
+	warm(w);
+	receive_kind(w, "s", "system", LATE);
+	receive_kind(w, "t", "system", LATE);
+	look(w);
+	assert_string_equal(
+		said(), "agent-runner: message t of kind system answers nothing: acknowledged\n");
+	assert_string_equal(acks(w), "q|processing\ns|processing\nt|completed\n");
+	/* A turn that is cut off gives the question back with its answer. */
+	assert_int_equal(outbound_release(w->p.x.outbound, NULL), 0);
+	assert_string_equal(acks(w), "t|completed\n");
+	run_until(w, "q|completed\ns|completed\nt|completed\n");
+	receive_kind(w, "u", "system", LATE);
+	look(w);
+	assert_string_equal(acks(w), "q|completed\ns|completed\nt|completed\nu|completed\n");
+	assert_false(conversation_is_active(w->p.c));
 }
 
 static void test_what_answers_nothing(void **state)
@@ -530,10 +583,10 @@ static void test_an_answer_that_comes_late(void **state)
 	log_set_level(LOG_LEVEL_DEBUG);
 	receive_kind(w, "s", "system", LATE);
 	look(w);
-	assert_string_equal(acks(w), "s|processing\n");
+	assert_string_equal(acks(w), "q|processing\ns|processing\n");
 	assert_string_equal(in_reply_to(w), "s\n");
 	assert_true(heart_beats(w));
-	run_until(w, "s|completed\n");
+	run_until(w, "q|completed\ns|completed\n");
 	assert_prompt(LATE_PROMPT);
 	assert_string_equal(exchange_sent(&w->p.x), QUESTION "s|a|NULL|thanks\n");
 }
@@ -555,7 +608,7 @@ static void test_an_answer_to_what_cannot_be_read(void **state)
 	assert_string_equal(acks(w), "s|completed\n");
 	database_exec(w->p.x.outbound_path, "ALTER TABLE hidden RENAME TO messages_out");
 	look(w);
-	assert_string_equal(acks(w), "a|processing\ns|completed\nt|processing\n");
+	assert_string_equal(acks(w), "a|processing\nq|processing\ns|completed\nt|processing\n");
 }
 
 /* The host writes it before or behind the command: it is told first, and the command waits. */
@@ -569,10 +622,10 @@ static void test_a_command_waits_for_a_late_answer(void **state)
 	receive(w, "a", "/clear");
 	receive_kind(w, "s", "system", LATE);
 	look(w);
-	assert_string_equal(acks(w), "s|processing\n");
-	run_until(w, "s|completed\n");
+	assert_string_equal(acks(w), "q|processing\ns|processing\n");
+	run_until(w, "q|completed\ns|completed\n");
 	look(w);
-	assert_string_equal(acks(w), "a|completed\ns|completed\n");
+	assert_string_equal(acks(w), "a|completed\nq|completed\ns|completed\n");
 	assert_string_equal(exchange_sent(&w->p.x),
 			    QUESTION "s|a|NULL|thanks\na|a|NULL|Session cleared.\n");
 }
@@ -580,15 +633,21 @@ static void test_a_command_waits_for_a_late_answer(void **state)
 /* More of them than a turn takes wait in the inbox. */
 static void test_a_flood_of_late_answers(void **state)
 {
-	static const char query[] = "SELECT status, count(*) FROM processing_ack GROUP BY status";
+	static const char query[] = "SELECT status, count(*) FROM processing_ack"
+				    " WHERE message_id NOT LIKE 'q%' GROUP BY status";
 	struct world *w = *state;
-	char id[] = "s0";
+	char id[] = "s0", content[32];
 
 	make_question(w);
+	database_exec(w->p.x.outbound_path,
+		      "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 9)"
+		      " INSERT INTO messages_out (id, seq, timestamp, kind, content)"
+		      " SELECT 'q' || i, 2 * i + 3, '', kind, content FROM n, messages_out");
 	warm(w);
 	for (int i = 0; i < TURN_GROUPS_MAX + 2; i++) {
 		id[1] = (char)('0' + i);
-		receive_kind(w, id, "system", LATE);
+		(void)snprintf(content, sizeof(content), "{\"questionId\":\"q%d\"}", i);
+		receive_kind(w, id, "system", content);
 	}
 	receive_kind(w, "t", "system", "{}");
 	look(w);
@@ -675,7 +734,7 @@ static void test_stop(void **state)
 	assert_false(conversation_is_active(w->p.c));
 	look(w);
 	assert_string_equal(acks(w), "a|completed\nb|completed\nc|completed\nd|processing\n"
-				     "e|completed\nf|processing\n");
+				     "e|completed\nf|processing\nq|processing\n");
 }
 
 /* What the host could not deliver */
@@ -696,10 +755,11 @@ static void test_failures_are_told_once(void **state)
 	log_set_level(LOG_LEVEL_DEBUG);
 	receive(w, "a", "hello");
 	look(w);
-	assert_string_equal(told(w), "1\n");
+	assert_string_equal(told(w), "");
 	assert_int_equal(view_of(w).failures_seen, 1);
 	assert_string_equal(said(), FAILURE);
 	run_until(w, "a|completed\n");
+	assert_string_equal(told(w), "1\n");
 	assert_prompt(FAILURE_PROMPT "?<context ");
 	receive(w, "b", "hello");
 	look(w);
@@ -746,8 +806,9 @@ static void test_failures_that_cannot_be_read(void **state)
 	database_exec(w->p.x.outbound_path, "ALTER TABLE hidden RENAME TO messages_out");
 	look(w);
 	assert_string_equal(acks(w), "a|processing\n");
-	assert_string_equal(told(w), "1\n");
 	assert_string_equal(said(), FAILURE);
+	run_until(w, "a|completed\n");
+	assert_string_equal(told(w), "1\n");
 }
 
 /* Files that cannot be written */
@@ -811,7 +872,7 @@ static void test_a_late_answer_that_cannot_be_claimed(void **state)
 	make_question(w);
 	warm(w);
 	receive_kind(w, "s", "system", LATE);
-	refuse(w, LOCKED, "", "s|processing\n");
+	refuse(w, LOCKED, "", "q|processing\ns|processing\n");
 }
 
 static void test_an_acknowledgement_that_cannot_be_written(void **state)
@@ -928,6 +989,8 @@ int main(void)
 		CASE(test_a_script_lets_the_agent_sleep),
 		CASE(test_a_message_beside_a_script),
 		CASE(test_an_answer),
+		CASE(test_a_second_answer),
+		CASE(test_a_second_late_answer),
 		CASE(test_what_answers_nothing),
 		CASE(test_an_answer_that_comes_late),
 		CASE(test_an_answer_to_what_cannot_be_read),

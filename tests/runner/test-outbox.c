@@ -150,8 +150,12 @@ static void test_each_part_is_something(void **state)
 
 	outbox_add_completed(w->outbox, "a");
 	assert_false(outbox_is_empty(w->outbox));
+	assert_true(outbox_has_completed(w->outbox, "a"));
+	assert_false(outbox_has_completed(w->outbox, "b"));
 	assert_true(outbox_commit(w->outbox));
+	assert_false(outbox_has_completed(w->outbox, "a"));
 	outbox_add_failed(w->outbox, "b");
+	assert_false(outbox_has_completed(w->outbox, "b"));
 	assert_false(outbox_is_empty(w->outbox));
 	assert_true(outbox_commit(w->outbox));
 	outbox_set_state(w->outbox, "k", "v");

@@ -17,6 +17,7 @@ struct world {
 	struct toolbox *toolbox;
 	struct rpc_client client;
 	struct strbuf log; /* what the session was told, each followed by | */
+	char *question;	   /* that was answered last */
 };
 
 static void on_writing(void *userdata)
@@ -99,6 +100,7 @@ static int teardown(void **state)
 	toolbox_free(w->toolbox);
 	config_free(w->config);
 	strbuf_deinit(&w->log);
+	free(w->question);
 	inbound_destinations_deinit(&w->destinations);
 	exchange_teardown(&w->x);
 	folder_remove(&w->runtime);
@@ -347,10 +349,14 @@ static int take(struct world *w, const char *content, struct strbuf *text)
 {
 	const struct inbound_row row = row_of(content);
 	struct err err = { "" };
-	int r = toolbox_take(w->toolbox, &row, text, &err);
+	int r;
+
+	free(steal_ptr(w->question));
+	r = toolbox_take(w->toolbox, &row, &w->question, text, &err);
 
 	if (r < 0)
 		fail_msg("%s", err.text);
+	assert_int_equal(w->question != NULL, r != TOOLBOX_STRAY);
 	return r;
 }
 
@@ -381,39 +387,56 @@ static void test_an_answer_in_time(void **state)
 {
 	struct strbuf text = STRBUF_EMPTY;
 	struct world *w = *state;
+	const char *id = ask_question(w);
 	char content[256];
 
-	assert_false(toolbox_awaits_person(w->toolbox));
 	(void)snprintf(content, sizeof(content),
-		       "{\"questionId\":\"%s\",\"selectedOption\":\"Plum\"}", ask_question(w));
+		       "{\"questionId\":\"%s\",\"selectedOption\":\"Plum\"}", id);
 	assert_true(toolbox_awaits_person(w->toolbox));
 	assert_false(is_awaited(w, "{\"questionId\":\"q\"}"));
 	assert_false(is_awaited(w, "not JSON"));
 	assert_true(is_awaited(w, content));
 	assert_int_equal(take(w, content, &text), TOOLBOX_ANSWERED);
+	assert_string_equal(w->question, id);
 	assert_int_equal(text.len, 0);
 	assert_string_equal(rpc_hear(&w->client), ANSWER("Plum", ""));
 	assert_false(toolbox_awaits_person(w->toolbox));
 	assert_false(is_awaited(w, content));
+	/* Once it is acknowledged, and before that is written, it has had its answer. */
+	outbox_add_completed(w->x.outbox, id);
+	assert_int_equal(take(w, content, &text), TOOLBOX_STRAY);
+	assert_true(outbox_commit(w->x.outbox));
+	assert_int_equal(take(w, content, &text), TOOLBOX_STRAY);
+	assert_int_equal(text.len, 0);
 }
 
 static void test_an_answer_that_comes_late(void **state)
 {
 	struct strbuf text = STRBUF_EMPTY;
 	struct world *w = *state;
+	const char *id = ask_question(w);
 	char content[256];
 
 	(void)snprintf(content, sizeof(content),
-		       "{\"questionId\":\"%s\",\"selectedOption\":\"Plum\"}", ask_question(w));
+		       "{\"questionId\":\"%s\",\"selectedOption\":\"Plum\"}", id);
 	/* Whoever asked is gone. */
 	rpc_close(&w->client);
 	rpc_settle(w->x.loop);
 	assert_false(toolbox_awaits_person(w->toolbox));
 	assert_int_equal(take(w, content, &text), TOOLBOX_LATE);
+	assert_string_equal(w->question, id);
 	assert_string_equal(
-		text.data, "<system>Your question \"Which?\" (\"Cake\") was answered after its "
-			   "time was up: \"Plum\". Go on from there if it still matters; say so to "
-			   "the person who answered.</system>");
+		text.data, "<system>Your question \"Which?\" (\"Cake\") was answered when nobody "
+			   "waited for the answer any more: \"Plum\". Go on from there if it still "
+			   "matters; say so to the person who answered.</system>");
+	strbuf_reset(&text);
+	/* The turn that tells of it has claimed the question. */
+	assert_int_equal(outbound_claim(w->x.outbound,
+					&(const struct outbound_ids){ (const char *[]){ id }, 1 },
+					NULL, NULL),
+			 0);
+	assert_int_equal(take(w, content, &text), TOOLBOX_STRAY);
+	assert_int_equal(text.len, 0);
 	strbuf_deinit(&text);
 }
 
@@ -456,8 +479,13 @@ static void test_a_question_that_cannot_be_read(void **state)
 	struct err err;
 
 	database_exec(w->x.outbound_path, "ALTER TABLE messages_out RENAME TO hidden");
-	assert_int_equal(toolbox_take(w->toolbox, &row, &text, &err), -EIO);
+	assert_int_equal(toolbox_take(w->toolbox, &row, &w->question, &text, &err), -EIO);
 	assert_string_equal(err.text, "no such table: messages_out (SQLite 1)");
+	assert_null(w->question);
+	database_exec(w->x.outbound_path, "ALTER TABLE processing_ack RENAME TO hidden_too");
+	assert_int_equal(toolbox_take(w->toolbox, &row, &w->question, &text, &err), -EIO);
+	assert_string_equal(err.text, "no such table: processing_ack (SQLite 1)");
+	assert_null(w->question);
 	assert_int_equal(text.len, 0);
 }
 

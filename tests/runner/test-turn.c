@@ -654,8 +654,8 @@ static void test_notes_come_with_the_next_messages(void **state)
 {
 	struct world *w = *state;
 
-	turn_note(w->turn, "<system>one</system>");
-	turn_note(w->turn, "<system>two</system>");
+	turn_note(w->turn, "<system>one</system>", NULL);
+	turn_note(w->turn, "<system>two</system>", NULL);
 	assert_false(turn_is_active(w->turn));
 	assert_int_equal(push(w), 0);
 	receive(w, "m1", "a");
@@ -679,7 +679,7 @@ static void test_notes_wait_for_messages(void **state)
 	struct turn_input odd = { .count = 1 };
 	struct world *w = *state;
 
-	turn_note(w->turn, "<system>one</system>");
+	turn_note(w->turn, "<system>one</system>", NULL);
 	receive_rows(w, &(struct turn_input){ .command = "/compact" }, "m1", "a");
 	push(w);
 	assert_string_equal(w->pushed, "/compact");
@@ -693,6 +693,87 @@ static void test_notes_wait_for_messages(void **state)
 	receive(w, "m3", "a");
 	push(w);
 	assert_memory_equal(w->pushed, "<system>one</system>\n", 21);
+}
+
+/* What notes of this mark told is told for good. */
+static void note_marked(struct world *w, const char *text, const char *value)
+{
+	turn_note(w->turn, text, &(const struct outbound_state){ "told", value });
+}
+
+static const char *told(struct world *w)
+{
+	return database_query(w->x.outbound_path,
+			      "SELECT value FROM session_state WHERE key = 'told'");
+}
+
+static void test_a_note_is_marked_when_its_messages_are_acknowledged(void **state)
+{
+	struct world *w = *state;
+
+	note_marked(w, "<system>one</system>", "1");
+	receive(w, "m1", "a");
+	push(w);
+	assert_int_equal(fail_with(w, PROVIDER_TRANSIENT), TURN_RETRY);
+	push(w);
+	assert_memory_equal(w->pushed, "<system>one</system>\n", 21);
+	/* Nothing is said of it by what else is written meanwhile. */
+	outbox_set_state(w->x.outbox, "other", "x");
+	assert_true(outbox_commit(w->x.outbox));
+	assert_string_equal(told(w), "");
+	assert_int_equal(answer(w, "<message to=\"ann\">hi</message>"), TURN_DONE);
+	assert_string_equal(told(w), "1\n");
+	/* Also by a failure, and by what is stopped. */
+	note_marked(w, "<system>two</system>", "2");
+	receive(w, "m2", "a");
+	push(w);
+	assert_int_equal(fail_with(w, PROVIDER_AUTH), TURN_DONE);
+	assert_string_equal(told(w), "2\n");
+	note_marked(w, "<system>three</system>", "3");
+	receive(w, "m3", "a");
+	push(w);
+	turn_stop(w->turn);
+	assert_int_equal(turn_stopped(w->turn), TURN_DONE);
+	assert_string_equal(told(w), "3\n");
+}
+
+static void test_a_turn_that_is_cut_off_marks_nothing(void **state)
+{
+	struct world *w = *state;
+
+	note_marked(w, "<system>one</system>", "1");
+	receive(w, "m1", "a");
+	push(w);
+	turn_end(w->turn);
+	assert_true(outbox_commit(w->x.outbox));
+	assert_string_equal(told(w), "");
+}
+
+/* A mark alone has no words, but says what was told before it, too. */
+static void test_a_mark_waits_for_earlier_ones(void **state)
+{
+	struct world *w = *state;
+
+	note_marked(w, "<system>one</system>", "1");
+	receive(w, "m1", "a");
+	push(w);
+	note_marked(w, "<system>two</system>", "2");
+	note_marked(w, NULL, "3");
+	receive(w, "m2", "a");
+	push(w);
+	assert_memory_equal(w->pushed, "<system>two</system>\n<context ", 30);
+	/* The first one is given again, and the second answered before it. */
+	w->last_push = 1;
+	assert_int_equal(fail_with(w, PROVIDER_TRANSIENT), TURN_RETRY);
+	w->last_push = 2;
+	assert_int_equal(push(w), 1);
+	w->last_push = 2;
+	assert_int_equal(answer(w, "<message to=\"ann\">hi</message>"), TURN_GOES_ON);
+	assert_string_equal(exchange_acks(&w->x), "m1|processing\nm2|completed\n");
+	assert_string_equal(told(w), "");
+	w->last_push = 3;
+	assert_int_equal(answer(w, "<message to=\"ann\">hi</message>"), TURN_DONE);
+	assert_string_equal(told(w), "3\n");
 }
 
 /* A late answer: the row is claimed and answered, the agent is told of it in our words. */
@@ -756,6 +837,9 @@ int main(void)
 		TURN_TEST(test_between_turns_nobody_keeps_count),
 		TURN_TEST(test_notes_come_with_the_next_messages),
 		TURN_TEST(test_notes_wait_for_messages),
+		TURN_TEST(test_a_note_is_marked_when_its_messages_are_acknowledged),
+		TURN_TEST(test_a_turn_that_is_cut_off_marks_nothing),
+		TURN_TEST(test_a_mark_waits_for_earlier_ones),
 		TURN_TEST(test_words_of_ours_for_a_row),
 	};
 

@@ -11,21 +11,22 @@ struct world {
 	struct exchange x;
 	struct inbound_destinations destinations;
 	struct undelivered *undelivered;
-	struct strbuf notes; /* each followed by | */
+	struct strbuf notes; /* each with its mark, followed by | */
 };
 
-static void on_note(void *userdata, const char *text)
+static void on_note(void *userdata, const char *text, const struct outbound_state *mark)
 {
 	struct world *w = userdata;
 
-	strbuf_printf(&w->notes, "%s|", text);
+	assert_string_equal(mark->key, UNDELIVERED_STATE);
+	strbuf_printf(&w->notes, "%s %s|", text ? text : "-", mark->value);
 }
 
 static void open_undelivered(struct world *w)
 {
 	undelivered_free(w->undelivered);
 	w->undelivered = NULL;
-	assert_int_equal(undelivered_new(w->x.outbound, w->x.outbox, &w->undelivered, NULL), 0);
+	assert_int_equal(undelivered_new(w->x.outbound, &w->undelivered, NULL), 0);
 }
 
 static int setup(void **state)
@@ -65,13 +66,13 @@ static void wrote(struct world *w, const char *rows)
 }
 
 /* These failed, newest first; notes and what was logged are compared. */
-static void tell(struct world *w, char **ids, size_t count, int64_t newest, const char *notes,
-		 const char *logged)
+static void tell_of(struct world *w, char **ids, const struct inbound_failures *what,
+		    const char *notes, const char *logged)
 {
-	struct inbound_failures failures = { .count = count, .newest = newest };
+	struct inbound_failures failures = *what;
 	struct err err = { "" };
 
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < failures.count; i++)
 		failures.ids[i] = ids[i];
 	strbuf_reset(&w->notes);
 	strbuf_puts(&w->notes, "");
@@ -82,9 +83,12 @@ static void tell(struct world *w, char **ids, size_t count, int64_t newest, cons
 	assert_string_equal(w->notes.data, notes);
 }
 
-static const char *told(struct world *w)
+static void tell(struct world *w, char **ids, size_t count, int64_t newest, const char *notes,
+		 const char *logged)
 {
-	return database_query(w->x.outbound_path, "SELECT key, value FROM session_state");
+	const struct inbound_failures failures = { .count = count, .newest = newest };
+
+	tell_of(w, ids, &failures, notes, logged);
 }
 
 static void test_nothing_failed(void **state)
@@ -107,16 +111,38 @@ static void test_failures_are_told_oldest_first(void **state)
 	tell(w, ids, 2, 9,
 	     "<system>Your message 1 to \"bob\" could not be delivered: \"one\". Nobody has seen "
 	     "it.</system>\n<system>Your message 3 could not be delivered: \"two\". Nobody has "
-	     "seen it.</system>|",
+	     "seen it.</system> 9|",
 	     "agent-runner: warning: the host could not deliver the message m-1\n"
 	     "agent-runner: warning: the host could not deliver the message m-2\n");
 	assert_int_equal(undelivered_seen(w->undelivered), 9);
-	/* With the next commit, whoever makes it; the next container knows it then. */
-	assert_string_equal(told(w), "");
+	/* The next container knows only what was acknowledged. */
+	assert_true(outbox_is_empty(w->x.outbox));
+	open_undelivered(w);
+	assert_int_equal(undelivered_seen(w->undelivered), 0);
+	outbox_set_state(w->x.outbox, UNDELIVERED_STATE, "9");
 	assert_true(outbox_commit(w->x.outbox));
-	assert_string_equal(told(w), "delivery_failures_told|9\n");
 	open_undelivered(w);
 	assert_int_equal(undelivered_seen(w->undelivered), 9);
+}
+
+static void test_too_many_failures(void **state)
+{
+	char *ids[] = { (char[]){ "m-1" } };
+	const struct inbound_failures failures = { .count = 1, .more = true, .newest = 9 };
+	struct world *w = *state;
+
+	/* Of nothing that is ours there is no more, either. */
+	tell_of(w, ids, &failures, "- 9|",
+		"agent-runner: warning: the host could not deliver the message m-1\n"
+		"agent-runner: warning: the host could not deliver messages before these either\n");
+	wrote(w, "('m-1', 1, '', 'chat', '{\"text\":\"one\"}', NULL, NULL)");
+	tell_of(w, ids, &failures,
+		"<system>Your message 1 could not be delivered: \"one\". Nobody has seen "
+		"it.</system>"
+		"\n<system>More that you sent before these could not be delivered or carried out "
+		"either.</system> 9|",
+		"agent-runner: warning: the host could not deliver the message m-1\n"
+		"agent-runner: warning: the host could not deliver messages before these either\n");
 }
 
 /* A row of an outbound.db that is no more, or of somebody else. */
@@ -125,18 +151,16 @@ static void test_what_is_not_ours_is_logged_only(void **state)
 	char *ids[] = { (char[]){ "gone" }, (char[]){ "m-1" }, (char[]){ "gone too" } };
 	struct world *w = *state;
 
-	tell(w, ids, 1, 4, "",
+	tell(w, ids, 1, 4, "- 4|",
 	     "agent-runner: warning: the host could not deliver the message gone\n");
 	assert_int_equal(undelivered_seen(w->undelivered), 4);
 	wrote(w, "('m-1', 1, '', 'system', '{\"action\":\"schedule_task\"}', NULL, NULL)");
 	tell(w, ids, 3, 6,
 	     "<system>The host could not carry out \"schedule_task\", which you asked "
-	     "for.</system>|",
+	     "for.</system> 6|",
 	     "agent-runner: warning: the host could not deliver the message gone too\n"
 	     "agent-runner: warning: the host could not deliver the message m-1\n"
 	     "agent-runner: warning: the host could not deliver the message gone\n");
-	assert_true(outbox_commit(w->x.outbox));
-	assert_string_equal(told(w), "delivery_failures_told|6\n");
 }
 
 /* Nothing is told by halves: it is told when the file can be read again. */
@@ -159,10 +183,8 @@ static void test_rows_that_cannot_be_read(void **state)
 	database_exec(w->x.outbound_path, "ALTER TABLE hidden RENAME TO messages_out");
 	tell(w, ids, 1, 9,
 	     "<system>Your message 1 could not be delivered: \"plain\". Nobody has seen "
-	     "it.</system>|",
+	     "it.</system> 9|",
 	     "agent-runner: warning: the host could not deliver the message m-1\n");
-	outbox_set_state(w->x.outbox, UNDELIVERED_STATE, NULL);
-	assert_true(outbox_commit(w->x.outbox));
 }
 
 static void test_odd_state(void **state)
@@ -183,7 +205,7 @@ static void test_odd_state(void **state)
 		assert_int_equal(undelivered_seen(w->undelivered), 0);
 	}
 	database_exec(w->x.outbound_path, "DROP TABLE session_state");
-	assert_int_equal(undelivered_new(w->x.outbound, w->x.outbox, &none, &err), -EIO);
+	assert_int_equal(undelivered_new(w->x.outbound, &none, &err), -EIO);
 	assert_null(none);
 	assert_string_equal(err.text, "no such table: session_state (SQLite 1)");
 	undelivered_free(NULL);
@@ -194,11 +216,9 @@ static void test_odd_state(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_nothing_failed),
-		CASE(test_failures_are_told_oldest_first),
-		CASE(test_what_is_not_ours_is_logged_only),
-		CASE(test_rows_that_cannot_be_read),
-		CASE(test_odd_state),
+		CASE(test_nothing_failed),	     CASE(test_failures_are_told_oldest_first),
+		CASE(test_too_many_failures),	     CASE(test_what_is_not_ours_is_logged_only),
+		CASE(test_rows_that_cannot_be_read), CASE(test_odd_state),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

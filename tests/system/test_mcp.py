@@ -673,6 +673,7 @@ def late_answer_reaches_agent(session, question_id):
         session.wait_ack(session.add_chat(words))
     notes = [p for p in session.prompts() if "salad-of-the-test" in p]
     assert len(notes) == 1 and "<system" in notes[0]
+    assert session.acks()[question_id] == "completed"
 
 
 def test_a_question_times_out_and_its_late_answer_is_not_lost(make_session, connect):
@@ -719,6 +720,49 @@ def test_an_answer_that_came_while_nothing_ran_is_not_lost(make_session, connect
     session.start().wait_ack(reply)
     session.wait_ack(session.add_chat("next"))
     assert [p for p in session.prompts() if "salad-of-the-test" in p and "<system" in p]
+
+
+def press_twice(session, question_id):
+    """Two answers that the host writes at once."""
+    return session.add_rows([
+        {"content": {"type": "question_response", "questionId": question_id,
+                     "selectedOption": option}, "kind": "system",
+         "channel_type": None, "platform_id": None} for option in ("soup", "salad")])
+
+
+def test_a_second_answer_is_none(make_session, connect):
+    session = make_session(env=DEBUG)
+    client = connect(session.start())
+    call = client.start_call("ask_user_question", QUESTION)
+    asked = wait_question(session)["questionId"]
+    replies = press_twice(session, asked)
+    assert call.wait_text() == ("soup", False)
+    session.wait_ack(replies)
+    session.wait_ack(answer_question(session, asked, "soup"))
+    assert session.stop() == 0
+    # Nor is it one for the next container.
+    session.start().wait_ack(answer_question(session, asked, "soup"))
+    session.wait_ack(session.add_chat("next"))
+    assert len(session.prompts()) == 1 and "soup" not in session.prompts()[0]
+
+
+def test_a_second_late_answer_is_none(make_session, connect):
+    session = make_session(env={**DEBUG, "AGENT_MOCK_DELAY_MS": "60000"})
+    client = connect(session.start())
+    client.start_call("ask_user_question", QUESTION)
+    asked = wait_question(session)["questionId"]
+    client.kill()
+    assert connect(session).request("ping") == {}
+    first, second = press_twice(session, asked)
+    session.wait_turn(first)
+    session.wait_ack(second)
+    # The turn that tells of it is cut off: the next container tells it.
+    session.kill()
+    session.env["AGENT_MOCK_DELAY_MS"] = "0"
+    session.start().wait_ack([first, asked])
+    session.wait_ack(answer_question(session, asked, "salad"))
+    note, = session.prompts()
+    assert "soup" in note and "salad" not in note
 
 
 def test_who_waits_is_told_that_it_goes_on(session, client):
@@ -1067,6 +1111,20 @@ def test_the_agent_is_told_once_what_could_not_be_delivered(make_session, connec
     assert "<system" not in second and "words that got lost" not in second
 
 
+def test_more_than_is_told_one_by_one(make_session, connect):
+    session = make_session(env=DEBUG)
+    client = connect(session.start())
+    for number in range(12):
+        lost, _ = written(session, client, "send_message", {"text": f"lost words {number}."})
+        delivered(session, lost.id, status="failed")
+    for words in ("next", "after that"):
+        session.wait_ack(session.add_chat(words))
+    first, second = session.prompts()
+    assert [n for n in range(12) if f"lost words {n}." in first] == list(range(2, 12))
+    assert first.count("<system>") == 11 and "More that you sent" in first
+    assert "<system>" not in second
+
+
 def test_the_next_container_does_not_tell_it_again(make_session, connect):
     session = make_session(env=DEBUG)
     client = connect(session.start())
@@ -1077,6 +1135,23 @@ def test_the_next_container_does_not_tell_it_again(make_session, connect):
     assert session.stop() == 0
     session.start().wait_ack(session.add_chat("after that"))
     assert "words that got lost" not in session.prompts()[0]
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_the_next_container_tells_it_again_if_the_turn_was_cut_off(make_session, connect, end):
+    session = make_session(env={**DEBUG, "AGENT_MOCK_DELAY_MS": "60000"})
+    client = connect(session.start())
+    lost, _ = written(session, client, "send_message", {"text": "words that got lost"})
+    delivered(session, lost.id, status="failed")
+    message = session.add_chat("next")
+    session.wait_turn(message)
+    session.wait_stderr(f"could not deliver the message {lost.id}")
+    getattr(session, end)()
+    session.env["AGENT_MOCK_DELAY_MS"] = "0"
+    session.start().wait_ack(message)
+    session.wait_ack(session.add_chat("after that"))
+    first, second = session.prompts()
+    assert "words that got lost" in first and "words that got lost" not in second
 
 
 def test_an_answer_that_could_not_be_delivered_is_told_too(make_session):

@@ -55,16 +55,21 @@ static void test_a_late_answer(void **state)
 	(void)state;
 	assert_late("{'type':'ask_question','title':'Cake','question':'Which cake?'}",
 		    "{'questionId':'q','selectedOption':'Plum'}",
-		    "<system>Your question \"Which cake?\" (\"Cake\") was answered after its time "
-		    "was up: \"Plum\". Go on from there if it still matters; say so to the person "
+		    "<system>Your question \"Which cake?\" (\"Cake\") was answered when nobody "
+		    "waited for the answer any more: \"Plum\". Go on from there if it still "
+		    "matters; say "
+		    "so to the person "
 		    "who answered.</system>");
 	/* What the host writes there is its own affair. */
-	assert_late("{'question':'a<b>','title':{'x':1}}", "{'selectedOption':7}",
-		    "<system>Your question \"a&lt;b&gt;\" (\"{&quot;x&quot;:1}\") was answered "
-		    "after its time was up: \"7\". Go on from there if it still matters; say so to "
-		    "the person who answered.</system>");
+	assert_late(
+		"{'question':'a<b>','title':{'x':1}}", "{'selectedOption':7}",
+		"<system>Your question \"a&lt;b&gt;\" (\"{&quot;x&quot;:1}\") was answered "
+		"when nobody waited for the answer any more: \"7\". Go on from there if it still "
+		"matters; say so to "
+		"the person who answered.</system>");
 	assert_late("{}", "{}",
-		    "<system>Your question \"\" (\"\") was answered after its time was up: \"\". "
+		    "<system>Your question \"\" (\"\") was answered when nobody waited for the "
+		    "answer any more: \"\". "
 		    "Go on from there if it still matters; say so to the person who "
 		    "answered.</system>");
 }
@@ -107,6 +112,16 @@ static void test_an_action_that_failed(void **state)
 		"for.</system>");
 }
 
+static void test_too_many_to_be_told_one_by_one(void **state)
+{
+	cleanup_strbuf struct strbuf out = STRBUF_EMPTY;
+
+	(void)state;
+	assert_int_equal(note_more_undelivered(&out), 0);
+	assert_string_equal(out.data, "<system>More that you sent before these could not be "
+				      "delivered or carried out either.</system>");
+}
+
 static void test_words_are_cut(void **state)
 {
 	cleanup_strbuf struct strbuf out = STRBUF_EMPTY;
@@ -139,6 +154,7 @@ static void test_notes_are_appended(void **state)
 	out.error = -ENOMEM;
 	assert_int_equal(note_undelivered(1, NULL, content, &out), -ENOMEM);
 	assert_int_equal(note_late_answer(content, content, &out), -ENOMEM);
+	assert_int_equal(note_more_undelivered(&out), -ENOMEM);
 	assert_int_equal(note_server_failed("a", "failed", &out), -ENOMEM);
 }
 
@@ -149,6 +165,7 @@ int main(void)
 		cmocka_unit_test(test_a_late_answer),
 		cmocka_unit_test(test_an_undelivered_message),
 		cmocka_unit_test(test_an_action_that_failed),
+		cmocka_unit_test(test_too_many_to_be_told_one_by_one),
 		cmocka_unit_test(test_words_are_cut),
 		cmocka_unit_test(test_notes_are_appended),
 	};

@@ -66,7 +66,7 @@ static void test_delivered_id(void **state)
 }
 
 /* The failures after the one that was seen, newest first, and what is to be seen the next time. */
-static void assert_failures(int64_t seen, const char *expected, int64_t newest)
+static void assert_some_failures(int64_t seen, const char *expected, int64_t newest, bool more)
 {
 	struct inbound *inbound = look();
 	struct inbound_failures failures;
@@ -79,10 +79,16 @@ static void assert_failures(int64_t seen, const char *expected, int64_t newest)
 					 failures.ids[i]);
 	assert_string_equal(text, expected);
 	assert_int_equal(failures.newest, newest);
+	assert_int_equal(failures.more, more);
 	inbound_failures_deinit(&failures);
 	assert_int_equal(failures.count, 0);
 	inbound_failures_deinit(&failures);
 	inbound_close(inbound);
+}
+
+static void assert_failures(int64_t seen, const char *expected, int64_t newest)
+{
+	assert_some_failures(seen, expected, newest, false);
 }
 
 static void test_failures(void **state)
@@ -118,11 +124,11 @@ static void test_many_failures(void **state)
 	run("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30)"
 	    " INSERT INTO delivered (rowid, message_out_id, status, delivered_at)"
 	    " SELECT i, 'm' || i, 'failed', '' FROM n");
-	assert_failures(0, "m30 m29 m28 m27 m26 m25 m24 m23 m22 m21", 30);
-	assert_failures(5, "m30 m29 m28 m27 m26 m25 m24 m23 m22 m21", 30);
+	assert_some_failures(0, "m30 m29 m28 m27 m26 m25 m24 m23 m22 m21", 30, true);
+	assert_some_failures(19, "m30 m29 m28 m27 m26 m25 m24 m23 m22 m21", 30, true);
 	assert_failures(20, "m30 m29 m28 m27 m26 m25 m24 m23 m22 m21", 30);
 	assert_failures(21, "m30 m29 m28 m27 m26 m25 m24 m23 m22", 30);
-	assert_failures(99, "m30 m29 m28 m27 m26 m25 m24 m23 m22 m21", 30);
+	assert_some_failures(99, "m30 m29 m28 m27 m26 m25 m24 m23 m22 m21", 30, true);
 }
 
 static void test_older_host(void **state)
