@@ -75,9 +75,10 @@ void delivered_add_sent(struct delivered *delivered, const char *to, const char 
 	delivered_append(delivered, to, thread, body, true);
 }
 
+/* NULL and "" are no thread. */
 static bool delivered_same_thread(const char *a, const char *b)
 {
-	return a && b ? strcmp(a, b) == 0 : a == b;
+	return strcmp(a ? a : "", b ? b : "") == 0;
 }
 
 bool delivered_was_sent(const struct delivered *delivered, const char *to, const char *thread,

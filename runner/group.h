@@ -34,8 +34,9 @@ struct group {
 	size_t passed_over_count;
 	char *text;
 	size_t len;
+	size_t note_len; /* of what the text tells besides: its beginning */
 	bool is_command;
-	struct group_mark mark; /* of what the text tells besides */
+	struct group_mark mark; /* of that beginning */
 	int64_t push_id;	/* 0: not given to the agent */
 };
 

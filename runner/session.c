@@ -208,6 +208,7 @@ static void session_on_terminate(void *userdata, const struct signalfd_siginfo *
 	outbound_hurry(s->outbound);
 	(void)outbox_flush(s->outbox);
 	s->stopping = true;
+	toolbox_stop_listening(s->toolbox);
 	if (session_is_busy(s) && outbound_release(s->outbound, &err) < 0)
 		log_warning("%s; the next start gives the claims back", err.text);
 	if (conversation_end(s->conversation, SESSION_STOP_MS))

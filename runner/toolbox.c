@@ -22,6 +22,7 @@ struct toolbox {
 	struct toolbox_events events;
 	void *userdata;
 	char *folder; /* NULL: there is none, and no server */
+	bool is_left; /* the folder is removed, and whoever comes next may have it */
 	char *socket_path;
 	char *variable; /* "AGENT_SOCKET=…" */
 	const char *env[2];
@@ -174,7 +175,7 @@ void toolbox_free(struct toolbox *toolbox)
 	if (!toolbox)
 		return;
 	server_free(toolbox->server);
-	if (toolbox->folder)
+	if (!toolbox->is_left)
 		rundir_remove(toolbox->folder);
 	json_decref(toolbox->servers);
 	json_decref(toolbox->status);
@@ -193,6 +194,16 @@ void toolbox_sweep(const struct toolbox *toolbox)
 	if (removed > 0)
 		log_info("removed from the outbox: %zu unfinished cop%s of an earlier run", removed,
 			 removed == 1 ? "y" : "ies");
+}
+
+void toolbox_stop_listening(struct toolbox *toolbox)
+{
+	if (!toolbox->server || toolbox->is_left)
+		return;
+	server_stop_listening(toolbox->server);
+	/* Now: later it may be the next one's. */
+	rundir_remove(toolbox->folder);
+	toolbox->is_left = true;
 }
 
 /* For the agent */

@@ -48,6 +48,9 @@ void toolbox_free(struct toolbox *toolbox);
 /* Removes what tools that were killed have left; once, as soon as nothing else is to be done. */
 void toolbox_sweep(const struct toolbox *toolbox);
 
+/* The process ends: the next one may take the socket's place at once. */
+void toolbox_stop_listening(struct toolbox *toolbox);
+
 /* The MCP servers for the agent: an object of {command, args, env} by name. Borrowed. */
 const json_t *toolbox_servers(const struct toolbox *toolbox);
 /* The runtime directory, NULL if there is none. */

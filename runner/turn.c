@@ -156,6 +156,7 @@ static int turn_format(struct turn *turn, struct group *group, const json_t *scr
 	if (!group->text)
 		return -ENOMEM;
 	if (kept > 0) {
+		group->note_len = turn->notes.len;
 		strbuf_reset(&turn->notes);
 		group_mark_move(&group->mark, &turn->mark);
 	}
@@ -288,6 +289,20 @@ static void turn_acknowledge(struct turn *turn, const struct group *group, bool 
 		outbox_add_completed(turn->options.outbox, group->passed_over[i]);
 }
 
+/* What the agent was to be told besides, and was not: the next prompt says it, before the newer. */
+static void turn_take_back_notes(struct turn *turn, struct strbuf *untold, struct group_mark *mark)
+{
+	struct strbuf newer = turn->notes;
+
+	if (untold->len == 0 || strbuf_append(untold, newer.data, newer.len) < 0)
+		return;
+	turn->notes = *untold;
+	*untold = newer;
+	/* That of the newer ones stands for these, too. */
+	if (!turn->mark.key)
+		group_mark_move(&turn->mark, mark);
+}
+
 /*
  * Acknowledges every group pushed up to this id, and commits it together with all that the outbox
  * holds: the answers among it.
@@ -296,6 +311,8 @@ static enum turn_verdict turn_finish(struct turn *turn, int64_t up_to, bool fail
 {
 	struct group **link = &turn->groups.first;
 	struct group_mark *earlier = NULL; /* of a group that stays */
+	cleanup_strbuf struct strbuf untold = STRBUF_EMPTY;
+	struct group_mark untold_mark = { NULL, NULL };
 	/* Words about background work answer nothing: what the turn has sent still counts. */
 	bool answered = !turn_is_active(turn);
 
@@ -309,6 +326,10 @@ static enum turn_verdict turn_finish(struct turn *turn, int64_t up_to, bool fail
 			continue;
 		}
 		turn_acknowledge(turn, group, failed);
+		if (failed && group->note_len > 0) {
+			strbuf_append(&untold, group->text, group->note_len);
+			group_mark_move(&untold_mark, &group->mark);
+		}
 		/* A mark stands for what was told before it, too. */
 		if (earlier)
 			group_mark_move(earlier, &group->mark);
@@ -317,6 +338,8 @@ static enum turn_verdict turn_finish(struct turn *turn, int64_t up_to, bool fail
 		groups_drop(&turn->groups, link);
 		answered = true;
 	}
+	turn_take_back_notes(turn, &untold, &untold_mark);
+	group_mark_deinit(&untold_mark);
 	(void)outbox_commit(turn->options.outbox);
 	if (answered) {
 		reply_reset(turn->reply);

@@ -43,6 +43,13 @@ static size_t json_count(const char *text, size_t len)
 
 int json_parse(const char *text, size_t len, json_t **ret_value, struct err *err)
 {
+	if (len <= JSON_SIZE_MAX && json_count(text, len) > JSON_VALUES_MAX)
+		return err_set(err, -EFBIG, "JSON of more than %d values", JSON_VALUES_MAX);
+	return json_parse_trusted(text, len, ret_value, err);
+}
+
+int json_parse_trusted(const char *text, size_t len, json_t **ret_value, struct err *err)
+{
 	cleanup_strbuf struct strbuf mended = STRBUF_EMPTY;
 	json_error_t error;
 	json_t *value;
@@ -51,8 +58,6 @@ int json_parse(const char *text, size_t len, json_t **ret_value, struct err *err
 	if (len > JSON_SIZE_MAX)
 		return err_set(err, -EFBIG, "JSON of %zu bytes is longer than %d", len,
 			       JSON_SIZE_MAX);
-	if (json_count(text, len) > JSON_VALUES_MAX)
-		return err_set(err, -EFBIG, "JSON of more than %d values", JSON_VALUES_MAX);
 	r = json_mend(text, len, &mended);
 	if (r < 0)
 		return err_set(err, r, "no memory for JSON of %zu bytes", len);

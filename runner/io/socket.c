@@ -453,18 +453,23 @@ int socket_listen(struct loop *loop, const char *path, size_t line_max,
 	return 0;
 }
 
+void socket_stop_listening(struct socket *socket)
+{
+	loop_timer_free(steal_ptr(socket->pause));
+	loop_source_free(steal_ptr(socket->source));
+	if (socket->fd >= 0)
+		close(steal_fd(&socket->fd));
+	if (socket->path)
+		(void)unlink(socket->path);
+	free(steal_ptr(socket->path));
+}
+
 void socket_free(struct socket *socket)
 {
 	if (!socket)
 		return;
 	while (socket->first)
 		socket_peer_close(socket->first);
-	loop_timer_free(socket->pause);
-	loop_source_free(socket->source);
-	if (socket->fd >= 0)
-		close(socket->fd);
-	if (socket->path)
-		(void)unlink(socket->path);
-	free(socket->path);
+	socket_stop_listening(socket);
 	free(socket);
 }

@@ -50,6 +50,9 @@ int socket_listen(struct loop *loop, const char *path, size_t line_max,
 /* Closes every connection without an event. Accepts NULL. */
 void socket_free(struct socket *socket);
 
+/* Lets nobody in any more, and leaves the path to whoever comes next. Clients stay. */
+void socket_stop_listening(struct socket *socket);
+
 /* Something of the caller's, kept with the connection. */
 void socket_peer_set_data(struct socket_peer *peer, void *data);
 void *socket_peer_data(const struct socket_peer *peer);

@@ -21,12 +21,19 @@ struct call {
 	call_written_fn *written; /* of the row that waits for the disk; NULL: none does */
 	call_run_fn *run;	  /* the handler, that may be run again; NULL: there is none */
 	json_t *arguments;
-	struct loop_timer *later;
-	int64_t since_ms; /* monotonic: when it was run first */
+	struct call *next; /* in line */
+	bool is_in_line;
+	bool is_put_off;  /* by the run that goes on */
+	int64_t since_ms; /* monotonic: when it came */
 	size_t refs;
 	bool is_writing; /* services->write runs */
 	bool ended;	 /* nothing is to be done any more */
 	bool cancelled;	 /* nothing is to be answered any more */
+};
+
+struct call_line {
+	struct loop_timer *timer;
+	struct call *first;
 };
 
 struct call *call_new(const struct call_context *context, const struct call_owner *owner)
@@ -59,6 +66,29 @@ const struct call_context *call_context(const struct call *call)
 	return call->context;
 }
 
+static void call_join_line(struct call *call)
+{
+	struct call **link = &call->context->line->first;
+
+	while (*link)
+		link = &(*link)->next;
+	*link = call;
+	call->next = NULL;
+	call->is_in_line = true;
+}
+
+static void call_leave_line(struct call *call)
+{
+	struct call **link;
+
+	if (!call->is_in_line)
+		return;
+	for (link = &call->context->line->first; *link != call;)
+		link = &(*link)->next;
+	*link = call->next;
+	call->is_in_line = false;
+}
+
 /* Lets go of all that the call has. The services and the handler may cancel it meanwhile. */
 static void call_let_go(struct call *call)
 {
@@ -66,7 +96,7 @@ static void call_let_go(struct call *call)
 	void *state = steal_ptr(call->state);
 
 	call->ended = true;
-	loop_timer_free(steal_ptr(call->later));
+	call_leave_line(call);
 	/* While write() runs the row may not be queued yet: call_write() forgets it afterwards. */
 	if (!call->is_writing && steal_ptr(call->written))
 		call->context->services->forget(call->context->userdata, call);
@@ -133,22 +163,31 @@ void call_answer_text(struct call *call, char *text)
 	call_end(call, text, false);
 }
 
-static void call_on_later(void *userdata)
+/* Runs the handler. Nothing of its arguments stays behind, unless it is to be run again. */
+static void call_try(struct call *call)
 {
-	struct call *call = userdata;
-
 	call_ref(call);
+	call->is_put_off = false;
 	call->run(call, call->arguments);
+	if (!call->is_put_off) {
+		call_leave_line(call);
+		json_decref(steal_ptr(call->arguments));
+	}
 	call_unref(call);
 }
 
 void call_run(struct call *call, call_run_fn *run, const json_t *arguments)
 {
+	const struct call_line *line = call->context->line;
+
 	call->run = run;
 	/* Only counted: nobody changes them. */
 	call->arguments = json_incref((json_t *)(uintptr_t)arguments);
 	call->since_ms = clock_monotonic_ms();
-	call_on_later(call);
+	if (line->first)
+		call_join_line(call);
+	else
+		call_try(call);
 }
 
 bool call_later(struct call *call, int error)
@@ -157,11 +196,49 @@ bool call_later(struct call *call, int error)
 	if ((error != -EAGAIN && error != -EBADMSG) || !call->run || call->ended ||
 	    clock_monotonic_ms() - call->since_ms >= CALL_PATIENCE_MS)
 		return false;
-	if (!call->later &&
-	    loop_timer_new(call->context->loop, call_on_later, call, &call->later) < 0)
-		return false;
-	loop_timer_arm(call->later, CALL_LATER_MS);
+	call->is_put_off = true;
+	if (!call->is_in_line)
+		call_join_line(call);
+	loop_timer_arm(call->context->line->timer, CALL_LATER_MS);
 	return true;
+}
+
+/* The first in line is run; if it was not in vain, the next one's turn comes at once. */
+static void call_line_on_timer(void *userdata)
+{
+	struct call_line *line = userdata;
+	struct call *call = line->first;
+
+	if (!call)
+		return;
+	call_try(call);
+	if (line->first && !loop_timer_is_armed(line->timer))
+		loop_timer_arm(line->timer, 0);
+}
+
+int call_line_new(struct loop *loop, struct call_line **ret_line)
+{
+	struct call_line *line = calloc(1, sizeof(*line));
+	int r;
+
+	if (!line)
+		return -ENOMEM;
+	r = loop_timer_new(loop, call_line_on_timer, line, &line->timer);
+	if (r < 0) {
+		free(line);
+		return r;
+	}
+	*ret_line = line;
+	return 0;
+}
+
+void call_line_free(struct call_line *line)
+{
+	if (!line)
+		return;
+	assert(!line->first);
+	loop_timer_free(line->timer);
+	free(line);
 }
 
 void call_write(struct call *call, const struct outbound_message *message, call_written_fn *written)

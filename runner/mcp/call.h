@@ -16,6 +16,15 @@
 #include "runner/store/outbound.h"
 
 struct call;
+/*
+ * Calls that were put off because somebody holds the session's files, in their order. What comes
+ * while there is one goes behind it, so that a lock reorders nothing that a client sends.
+ */
+struct call_line;
+
+/* 0 or -errno. Free it after its calls. */
+int call_line_new(struct loop *loop, struct call_line **ret_line);
+void call_line_free(struct call_line *line);
 
 /* What tools need of the session that they belong to. */
 struct call_services {
@@ -45,6 +54,7 @@ struct call_context {
 	const char *agent_group_id; /* "" if it is not known */
 	struct outbound *outbound;  /* for reading */
 	struct awaited *awaited;
+	struct call_line *line;
 	const struct call_services *services;
 	void *userdata; /* of services */
 };
@@ -75,16 +85,16 @@ void call_cancel(struct call *call);
 #define CALL_PATIENCE_MS 5000
 
 /*
- * Runs the handler with these arguments, which are kept for another time. It ends the call, holds
- * it, or asks for that time by call_later().
+ * Runs the handler with these arguments, behind the calls that wait in line. It ends the call, holds
+ * it, or asks by call_later() to be run another time.
  */
 typedef void call_run_fn(struct call *call, const json_t *arguments);
 void call_run(struct call *call, call_run_fn *run, const json_t *arguments);
 
 /*
  * For a handler that could not read the session's files, before it did anything else. error: of the
- * store. True: it is run again soon, and has to return; false: it is no passing failure, or one that
- * has lasted for CALL_PATIENCE_MS.
+ * store. True: it is run again soon, before those that came after it, and has to return; false: it
+ * is no passing failure, or one that has lasted for CALL_PATIENCE_MS.
  */
 bool call_later(struct call *call, int error);
 

@@ -297,6 +297,23 @@ static void server_on_closed(void *userdata, struct socket_peer *peer)
 
 /* Its life */
 
+/* What the calls of its clients need. 0 or -ENOMEM. */
+static int server_make_parts(struct server *server, const struct server_options *options)
+{
+	server->options = *options;
+	server->identity.name = options->name;
+	server->awaited = awaited_new();
+	server->exchanges = exchanges_new(&server->identity);
+	server->status = json_array();
+	server->context = options->context;
+	server->context.awaited = server->awaited;
+	server->context.server_name = options->name;
+	server->context.line = NULL;
+	if (!server->awaited || !server->exchanges || !server->status)
+		return -ENOMEM;
+	return call_line_new(options->context.loop, &server->context.line);
+}
+
 int server_new(const struct server_options *options, struct server **ret_server, struct err *err)
 {
 	static const struct socket_events events = {
@@ -307,19 +324,9 @@ int server_new(const struct server_options *options, struct server **ret_server,
 		.closed = server_on_closed,
 	};
 	struct server *server = calloc(1, sizeof(*server));
-	int r = -ENOMEM;
+	int r = server ? server_make_parts(server, options) : -ENOMEM;
 
-	if (server) {
-		server->options = *options;
-		server->identity.name = options->name;
-		server->awaited = awaited_new();
-		server->exchanges = exchanges_new(&server->identity);
-		server->status = json_array();
-		server->context = options->context;
-		server->context.awaited = server->awaited;
-		server->context.server_name = options->name;
-	}
-	if (!server || !server->awaited || !server->exchanges || !server->status)
+	if (r < 0)
 		err_sys(err, r, "cannot start the MCP server");
 	else
 		r = socket_listen(options->context.loop, options->socket_path, SERVER_LINE_MAX,
@@ -339,8 +346,14 @@ void server_free(struct server *server)
 	exchanges_free(server->exchanges);
 	socket_free(server->socket);
 	awaited_free(server->awaited);
+	call_line_free(server->context.line);
 	json_decref(server->status);
 	free(server);
+}
+
+void server_stop_listening(struct server *server)
+{
+	socket_stop_listening(server->socket);
 }
 
 bool server_offer(struct server *server, const json_t *content)

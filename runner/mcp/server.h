@@ -18,7 +18,7 @@
 /* The longest request in bytes: the arguments of a tool are no longer either. */
 #define SERVER_LINE_MAX (16 * 1024 * 1024)
 /* A batch of more messages is refused: their answers are one line. */
-#define SERVER_BATCH_MAX 256
+#define SERVER_BATCH_MAX 16
 
 struct server;
 
@@ -34,6 +34,9 @@ struct server_options {
 int server_new(const struct server_options *options, struct server **ret_server, struct err *err);
 /* Ends every connection and call. Accepts NULL. */
 void server_free(struct server *server);
+
+/* The process ends: its place at the socket is left to whoever comes next. */
+void server_stop_listening(struct server *server);
 
 /* Hands the content of a system row to the call that waits for it. False: none does. */
 bool server_offer(struct server *server, const json_t *content);

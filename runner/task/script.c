@@ -229,7 +229,7 @@ int script_text(const char *content, size_t len, char **ret_text)
 	const char *text;
 	int r;
 
-	r = json_parse(content, len, &value, NULL);
+	r = json_parse_trusted(content, len, &value, NULL);
 	if (r == -ENOMEM)
 		return r;
 	text = r < 0 ? NULL : json_member_string(value, "script");

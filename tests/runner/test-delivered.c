@@ -82,7 +82,7 @@ static void test_what_a_tool_sent(void **state)
 	delivered_add_sent(d, "casa", NULL, "ping");
 	delivered_add_sent(d, "office", "t1", "ping");
 	assert_true(delivered_was_sent(d, "casa", NULL, "ping"));
-	assert_true(delivered_was_sent(d, "casa", NULL, "ping"));
+	assert_true(delivered_was_sent(d, "casa", "", "ping"));
 	assert_false(delivered_was_sent(d, "casa", "t1", "ping"));
 	assert_true(delivered_was_sent(d, "office", "t1", "ping"));
 	assert_false(delivered_was_sent(d, "office", "t2", "ping"));

@@ -723,12 +723,19 @@ static void test_a_note_is_marked_when_its_messages_are_acknowledged(void **stat
 	assert_string_equal(told(w), "");
 	assert_int_equal(answer(w, "<message to=\"ann\">hi</message>"), TURN_DONE);
 	assert_string_equal(told(w), "1\n");
-	/* Also by a failure, and by what is stopped. */
+	/* Not by a failure: the agent has not heard it. */
 	note_marked(w, "<system>two</system>", "2");
 	receive(w, "m2", "a");
 	push(w);
 	assert_int_equal(fail_with(w, PROVIDER_AUTH), TURN_DONE);
-	assert_string_equal(told(w), "2\n");
+	assert_string_equal(told(w), "1\n");
+	note_marked(w, "<system>more</system>", "2b");
+	receive(w, "m2b", "a");
+	push(w);
+	assert_memory_equal(w->pushed, "<system>two</system>\n<system>more</system>\n", 42);
+	assert_int_equal(answer(w, "<message to=\"ann\">hi</message>"), TURN_DONE);
+	assert_string_equal(told(w), "2b\n");
+	/* Also by what is stopped. */
 	note_marked(w, "<system>three</system>", "3");
 	receive(w, "m3", "a");
 	push(w);

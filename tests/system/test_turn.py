@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """From a claim to an answer: what is written when, where an answer goes, what becomes of failures."""
+import json
 import random
 import sqlite3
 import time
@@ -107,10 +108,11 @@ def snapshot(session):
                          isolation_level=None) as db:
         db.execute("BEGIN")
         acks = dict(db.execute("SELECT message_id, status FROM processing_ack"))
-        replies = [row[0] for row in db.execute("SELECT in_reply_to FROM messages_out")]
+        texts = [json.loads(row[0])["text"]
+                 for row in db.execute("SELECT content FROM messages_out")]
         state = dict(db.execute("SELECT key, value FROM session_state"))
     db.close()
-    return acks, replies, state
+    return acks, texts, state
 
 
 def test_answers_acks_and_conversation_are_one_transaction(make_session):
@@ -120,11 +122,11 @@ def test_answers_acks_and_conversation_are_one_transaction(make_session):
     seen = set()
     while len(seen) < len(ids):
         try:
-            acks, replies, state = snapshot(session)
+            acks, texts, state = snapshot(session)
         except sqlite3.OperationalError:
             continue
         done = {i for i, status in acks.items() if status == "completed"}
-        assert sorted(replies) == sorted(done)
+        assert sorted(texts) == sorted(f"echo: {ids.index(i)}" for i in done)
         assert not done or state["continuation:mock"]
         assert session.process.poll() is None, session.explain()
         seen |= done

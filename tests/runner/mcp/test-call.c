@@ -343,11 +343,13 @@ static void start(int times, int error)
 	put_off_for = times;
 	put_off_with = error;
 	assert_int_equal(loop_new(&context.loop, NULL), 0);
+	assert_int_equal(call_line_new(context.loop, &context.line), 0);
 	call_run(world.call, run, arguments);
 }
 
 static void stop(void)
 {
+	call_line_free(context.line);
 	loop_free(context.loop);
 	context.loop = NULL;
 }
@@ -386,6 +388,40 @@ static void test_what_does_not_pass_is_not_tried_again(void **state)
 	stop();
 }
 
+static void on_other_ended(void *userdata, struct call *call, const char *text, bool is_error)
+{
+	(void)call;
+	note("%s %s%s\n", (const char *)userdata, is_error ? "error " : "", text);
+}
+
+/* What comes while one waits goes behind it, whatever it would find itself. */
+static void test_in_line(void **state)
+{
+	static char second_name[] = "second", third_name[] = "third";
+	static const struct call_owner second_owner = { .ended = on_other_ended,
+							.userdata = second_name };
+	static const struct call_owner third_owner = { .ended = on_other_ended,
+						       .userdata = third_name };
+	cleanup_json json_t *second_arguments = json_string("two");
+	cleanup_json json_t *third_arguments = json_string("three");
+	struct call *second = call_new(&context, &second_owner);
+	struct call *third = call_new(&context, &third_owner);
+
+	(void)state;
+	start(2, -EAGAIN);
+	call_run(second, run, second_arguments);
+	call_run(third, run, third_arguments);
+	assert_log("run with these\n");
+	call_cancel(second);
+	pass(CALL_LATER_MS + 1);
+	assert_log("run with these\nrun with these\n");
+	pass(CALL_LATER_MS + 1);
+	pass(1);
+	assert_log("run with these\nrun with these\nrun with these\nrelease it\nended done\n"
+		   "run with three\nthird done\n");
+	stop();
+}
+
 static void test_cancelled_while_put_off(void **state)
 {
 	(void)state;
@@ -414,6 +450,7 @@ int main(void)
 		cmocka_unit_test_setup(test_later, setup),
 		cmocka_unit_test_setup(test_later_but_not_for_ever, setup),
 		cmocka_unit_test_setup(test_what_does_not_pass_is_not_tried_again, setup),
+		cmocka_unit_test_setup(test_in_line, setup),
 		cmocka_unit_test_setup(test_cancelled_while_put_off, setup),
 	};
 

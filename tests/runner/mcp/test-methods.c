@@ -22,17 +22,7 @@ int64_t clock_realtime_ms(void)
 static int setup(void **state)
 {
 	now = 1000;
-	tool_setup(state);
-	return loop_new(&tool.context.loop, NULL);
-}
-
-static int teardown(void **state)
-{
-	struct loop *loop = tool.context.loop;
-
-	tool_teardown(state);
-	loop_free(loop);
-	return 0;
+	return tool_setup(state);
 }
 
 /* JSON with ' for ". */
@@ -229,7 +219,7 @@ static void test_no_memory(void **state)
 	assert_int_equal(awaited_count(tool.context.awaited, AWAITED_REQUEST), 0);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, tool_teardown)
 
 int main(void)
 {

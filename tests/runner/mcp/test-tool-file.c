@@ -61,15 +61,6 @@ static int setup(void **state)
 	tool.context.services = &services;
 	memset(&file, 0, sizeof(file));
 	times.step = 1;
-	return loop_new(&tool.context.loop, NULL);
-}
-
-static int teardown(void **state)
-{
-	struct loop *loop = tool.context.loop;
-
-	tool_teardown(state);
-	loop_free(loop);
 	return 0;
 }
 
@@ -367,7 +358,7 @@ static void test_no_memory(void **state)
 	assert_row_count(0);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, tool_teardown)
 
 int main(void)
 {

@@ -204,6 +204,8 @@ static inline int tool_setup(void **state)
 	assert_int_equal(outbound_claim(tool.context.outbound, &(struct outbound_ids){ NULL, 0 },
 					"m-1", NULL),
 			 0);
+	assert_int_equal(loop_new(&tool.context.loop, NULL), 0);
+	assert_int_equal(call_line_new(tool.context.loop, &tool.context.line), 0);
 	tool_learn();
 	return 0;
 }
@@ -212,6 +214,8 @@ static inline int tool_teardown(void **state)
 {
 	(void)state;
 	call_cancel(tool.call);
+	call_line_free(tool.context.line);
+	loop_free(tool.context.loop);
 	awaited_free(tool.context.awaited);
 	inbound_destinations_deinit(&tool.destinations);
 	outbound_close(tool.context.outbound);
