@@ -399,6 +399,28 @@ static void test_answers(void **state)
 	assert_log(w, "");
 }
 
+/* Who is in stays, nobody else comes in, and the path is free for the next one. */
+static void test_stop_listening(void **state)
+{
+	struct world *w = *state;
+	cleanup_close int ann = client(w), late = client_new(), bob = client_new();
+	struct socket *next = NULL;
+
+	assert_int_equal(client_connect(w, late), 0);
+	socket_stop_listening(w->socket);
+	assert_int_equal(access(w->path, F_OK), -1);
+	assert_int_equal(client_connect(w, bob), -1);
+	client_say(ann, "ann\n");
+	turn(w);
+	assert_log(w, ":ann ");
+	assert_string_equal(client_hear(late), "an error");
+	assert_int_equal(socket_listen(w->loop, w->path, LINE_MAX_HERE, &events, w, &next, NULL),
+			 0);
+	socket_stop_listening(w->socket);
+	assert_int_equal(access(w->path, F_OK), 0);
+	socket_free(next);
+}
+
 /* A client that has said all that it has to say still hears the answer. */
 static void test_half_close(void **state)
 {
@@ -938,6 +960,7 @@ int main(void)
 		CASE(test_overlong_lines),
 		CASE(test_clients_are_told_apart),
 		CASE(test_answers),
+		CASE(test_stop_listening),
 		CASE(test_half_close),
 		CASE(test_the_client_vanishes),
 		CASE(test_the_client_vanishes_after_its_half_close),
