@@ -303,7 +303,7 @@ static void test_another_user_s(void **state)
 
 	(void)state;
 	if (geteuid() != 0)
-		skip();
+		test_skip("only root can be another user, too");
 	folder_mkdir(&folder, WORKSPACE_DIR);
 	assert_int_equal(chown(folder.file, 12345, 12345), 0);
 	(void)snprintf(text, sizeof(text), "%s: belongs to uid 12345, and we are uid 54321",

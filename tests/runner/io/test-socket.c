@@ -652,7 +652,7 @@ static void test_other_users_are_refused(void **state)
 	struct world *w = *state;
 
 	if (geteuid() != 0)
-		skip();
+		test_skip("only root can be another user, too");
 	assert_int_equal(chmod(w->folder.path, 0755), 0);
 	assert_int_equal(chmod(w->path, 0777), 0);
 	assert_stranger(w, text);

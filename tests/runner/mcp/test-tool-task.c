@@ -136,7 +136,7 @@ static void run_long(tools_fn *fn, const char *name, size_t n)
 	char *text = malloc(n + 1);
 
 	assert_non_null(text);
-	memset(text, 'x', n);
+	memset(text, 'a', n);
 	text[n] = '\0';
 	json_object_set_new(arguments, "taskId", json_string("t"));
 	json_object_set_new(arguments, "prompt", json_string("p"));
@@ -156,7 +156,7 @@ static void test_limits(void **state)
 	assert_answer("error: The argument `script` has 1048577 bytes; a task can hold 1048576. "
 		      "Put it into a file, and have the prompt name the file.");
 	run_long(tool_task_cancel, "taskId", 257);
-	assert_non_null(strstr(tool.answer, "xxx...\" is not the id of a task: list_tasks tells "
+	assert_non_null(strstr(tool.answer, "aaa...\" is not the id of a task: list_tasks tells "
 					    "them."));
 	run_long(tool_task_update, "taskId", 257);
 	assert_non_null(strstr(tool.answer, "is not the id of a task"));
