@@ -5,27 +5,12 @@
 #include <string.h>
 
 #include "runner/io/json.h"
+#include "tests/json.h"
 #include "tests/test.h"
-
-/* JSON with ' for ". */
-static json_t *json(const char *text)
-{
-	char *copy = strdup(text);
-	json_t *value = NULL;
-	struct err err;
-
-	for (char *c = copy; *c; c++)
-		if (*c == '\'')
-			*c = '"';
-	if (json_parse(copy, strlen(copy), &value, &err) < 0)
-		fail_msg("%s: %s", text, err.text);
-	free(copy);
-	return value;
-}
 
 static void assert_read(const char *text, const char *expected)
 {
-	cleanup_json json_t *server = json(text), *copy = NULL, *good = json(expected);
+	cleanup_json json_t *server = test_json(text), *copy = NULL, *good = test_json(expected);
 	const char *fault = "none";
 
 	if (config_server_read(server, &copy, &fault) < 0)
@@ -91,7 +76,7 @@ static void test_faults(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		cleanup_json json_t *server = json(rows[i].server), *copy = NULL;
+		cleanup_json json_t *server = test_json(rows[i].server), *copy = NULL;
 		const char *fault = "none";
 
 		assert_int_equal(config_server_read(server, &copy, &fault), -EINVAL);

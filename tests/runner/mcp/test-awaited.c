@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "runner/io/json.h"
+#include "tests/json.h"
 #include "tests/test.h"
 
 struct world {
@@ -52,12 +53,8 @@ static void on_answer_remove(void *userdata, const json_t *content)
 /* Offers a row's content, written with ' for ". */
 static bool offer(struct world *w, const char *content)
 {
-	cleanup_json json_t *value = NULL;
-	char text[256] = "";
+	cleanup_json json_t *value = test_json(content);
 
-	for (size_t i = 0; content[i]; i++)
-		text[i] = content[i] == '\'' ? '"' : content[i];
-	assert_int_equal(json_parse(text, strlen(text), &value, NULL), 0);
 	return awaited_offer(w->awaited, value);
 }
 

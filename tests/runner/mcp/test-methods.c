@@ -25,24 +25,10 @@ static int setup(void **state)
 	return tool_setup(state);
 }
 
-/* JSON with ' for ". */
-static json_t *json(const char *text)
-{
-	char copy[512];
-	json_t *value = NULL;
-
-	(void)snprintf(copy, sizeof(copy), "%s", text);
-	for (char *c = copy; *c; c++)
-		if (*c == '\'')
-			*c = '"';
-	assert_int_equal(json_parse(copy, strlen(copy), &value, NULL), 0);
-	return value;
-}
-
 /* The command, and the row that it becomes; the request's id. */
 static const char *request(const char *params, const char *content)
 {
-	cleanup_json json_t *value = json(params);
+	cleanup_json json_t *value = test_json(params);
 	static char id[64];
 	char row[1024];
 
@@ -71,7 +57,7 @@ static bool answer(const char *id, const char *rest)
 	char text[512];
 
 	(void)snprintf(text, sizeof(text), "{'requestId':'%s'%s}", id, rest);
-	content = json(text);
+	content = test_json(text);
 	return awaited_offer(tool.context.awaited, content);
 }
 
@@ -209,7 +195,7 @@ static void test_who_asked_goes(void **state)
 
 static void test_no_memory(void **state)
 {
-	cleanup_json json_t *params = json("{'command':'help'}");
+	cleanup_json json_t *params = test_json("{'command':'help'}");
 
 	(void)state;
 	tool.write_result = -ENOMEM;

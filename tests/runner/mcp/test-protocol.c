@@ -6,6 +6,7 @@
 
 #include "common/table.h"
 #include "runner/io/json.h"
+#include "tests/json.h"
 #include "tests/test.h"
 
 #define VERSION "io.modelcontextprotocol/protocolVersion"
@@ -14,24 +15,6 @@
 
 static const struct protocol_identity plain = { .name = "nanoclaw" };
 static const struct protocol_identity quoted = { .name = "a\"b", .instructions = "Say\n\"hi\"." };
-
-/* JSON with ' for "; NULL is NULL. */
-static json_t *json(const char *text)
-{
-	char *copy = text ? strdup(text) : NULL;
-	json_t *value = NULL;
-	struct err err;
-
-	if (!text)
-		return NULL;
-	for (char *c = copy; *c; c++)
-		if (*c == '\'')
-			*c = '"';
-	if (json_parse(copy, strlen(copy), &value, &err) < 0)
-		fail_msg("%s: %s", text, err.text);
-	free(copy);
-	return value;
-}
 
 /* The text is JSON, and looks like this with ' for ". */
 static void assert_text(struct strbuf *text, const char *expected)
@@ -68,7 +51,7 @@ static void test_eras(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(eras); i++) {
-		cleanup_json json_t *params = json(eras[i].params);
+		cleanup_json json_t *params = test_json(eras[i].params);
 
 		assert_int_equal(protocol_era_of(params), eras[i].era);
 	}
@@ -82,12 +65,12 @@ static void test_what_a_stateless_request_lacks(void **state)
 		"{'_meta':{'" CLIENT "':null}}",
 		"{'_meta':{'" CLIENT "':[]}}",
 	};
-	cleanup_json json_t *good = json("{'_meta':{'" CLIENT "':{}}}");
+	cleanup_json json_t *good = test_json("{'_meta':{'" CLIENT "':{}}}");
 
 	(void)state;
 	assert_null(protocol_fault(good));
 	for (size_t i = 0; i < ARRAY_LEN(odd); i++) {
-		cleanup_json json_t *params = json(odd[i]);
+		cleanup_json json_t *params = test_json(odd[i]);
 
 		assert_string_equal(protocol_fault(params),
 				    "\"_meta\" must have an object \"" CLIENT "\"");
@@ -118,7 +101,7 @@ static void test_initialize(void **state)
 		char text[256];
 
 		(void)snprintf(text, sizeof(text), "{'protocolVersion':%s}", versions[i].asked);
-		params = json(text);
+		params = test_json(text);
 		assert_int_equal(protocol_append_initialize(&plain, params, &out), 0);
 		(void)snprintf(text, sizeof(text),
 			       "{'protocolVersion':'%s','capabilities':{'tools':{}},"
@@ -182,7 +165,7 @@ static void test_results(void **state)
 static void test_unsupported(void **state)
 {
 	cleanup_strbuf struct strbuf out = STRBUF_EMPTY;
-	cleanup_json json_t *params = json("{'_meta':{'" VERSION "':'20\\'99'}}");
+	cleanup_json json_t *params = test_json("{'_meta':{'" VERSION "':'20\\'99'}}");
 
 	(void)state;
 	assert_int_equal(protocol_append_unsupported(params, &out), 0);

@@ -6,23 +6,8 @@
 
 #include "common/table.h"
 #include "runner/io/json.h"
+#include "tests/json.h"
 #include "tests/test.h"
-
-/* JSON with ' for ". */
-static json_t *json(const char *text)
-{
-	char *copy = strdup(text);
-	json_t *value = NULL;
-	struct err err;
-
-	for (char *c = copy; *c; c++)
-		if (*c == '\'')
-			*c = '"';
-	if (json_parse(copy, strlen(copy), &value, &err) < 0)
-		fail_msg("%s: %s", text, err.text);
-	free(copy);
-	return value;
-}
 
 /* value as text with ' for ", "-" for NULL. */
 static void assert_json(const json_t *value, const char *expected)
@@ -61,7 +46,7 @@ static void test_messages(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(messages); i++) {
-		cleanup_json json_t *value = json(messages[i].text);
+		cleanup_json json_t *value = test_json(messages[i].text);
 		const char *problem = "untouched";
 		struct rpc_message message;
 
@@ -107,7 +92,7 @@ static void test_what_is_no_message(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(odd); i++) {
-		cleanup_json json_t *value = json(odd[i].text);
+		cleanup_json json_t *value = test_json(odd[i].text);
 		const char *problem = NULL;
 		struct rpc_message message;
 
@@ -120,7 +105,7 @@ static void test_what_is_no_message(void **state)
 static void test_results(void **state)
 {
 	cleanup_strbuf struct strbuf out = STRBUF_EMPTY;
-	cleanup_json json_t *text = json("'1'"), *number = json("12");
+	cleanup_json json_t *text = test_json("'1'"), *number = test_json("12");
 
 	(void)state;
 	assert_int_equal(rpc_append_result(&out, number, "{}"), 0);
@@ -134,7 +119,7 @@ static void test_results(void **state)
 static void test_errors(void **state)
 {
 	cleanup_strbuf struct strbuf out = STRBUF_EMPTY;
-	cleanup_json json_t *id = json("'a\\nb'");
+	cleanup_json json_t *id = test_json("'a\\nb'");
 
 	(void)state;
 	assert_int_equal(rpc_append_error(&out, id, RPC_METHOD_NOT_FOUND, "no \"x\"\n", NULL), 0);

@@ -7,6 +7,7 @@
 
 #include "common/table.h"
 #include "runner/io/json.h"
+#include "tests/json.h"
 #include "tests/test.h"
 
 static const struct schema_field fields[] = {
@@ -20,26 +21,10 @@ static const struct schema_field fields[] = {
 	{ "options", SCHEMA_OPTIONS, false, "d" },
 };
 
-/* Parses JSON in which ' stands for ". */
-static json_t *parse(const char *text)
-{
-	json_t *value = NULL;
-	char *copy = strdup(text);
-	struct err err = { "" };
-
-	for (char *c = copy; *c; c++)
-		if (*c == '\'')
-			*c = '"';
-	if (json_parse(copy, strlen(copy), &value, &err) < 0)
-		fail_msg("%s: %s", text, err.text);
-	free(copy);
-	return value;
-}
-
 /* These arguments are refused with this; "": they are fine. */
 static void assert_check(const char *arguments, const char *expected)
 {
-	cleanup_json json_t *value = parse(arguments);
+	cleanup_json json_t *value = test_json(arguments);
 	struct err err = { "" };
 	int r = schema_check(fields, ARRAY_LEN(fields), value, &err);
 
@@ -90,14 +75,14 @@ static void assert_seq(const char *value, json_int_t expected)
 
 	assert_argument("id", value, "");
 	(void)snprintf(arguments, sizeof(arguments), "{'id':%s}", value);
-	parsed = parse(arguments);
+	parsed = test_json(arguments);
 	assert_int_equal(schema_seq(parsed, "id"), expected);
 }
 
 static void test_seq(void **state)
 {
 	static const char *const texts[] = { "", "x", "-1", " 7", "7 ", "7x", "0", "1e1" };
-	cleanup_json json_t *nothing = parse("{}");
+	cleanup_json json_t *nothing = test_json("{}");
 	const char *number = "The argument `id` must be the id of a message, a positive integer, "
 			     "not a number.";
 	char text[256];

@@ -11,6 +11,7 @@
 #include "runner/mcp/methods.h"
 #include "runner/message/compaction.h"
 #include "tests/folder.h"
+#include "tests/json.h"
 #include "tests/runner/mcp/rpc-client.h"
 
 #define VERSION	  "'_meta':{'io.modelcontextprotocol/protocolVersion':'2026-07-28',"
@@ -712,14 +713,8 @@ static void test_too_many_requests(void **state)
 
 static bool offer(const char *text)
 {
-	cleanup_json json_t *content = NULL;
-	char copy[512];
+	cleanup_json json_t *content = test_json(text);
 
-	(void)snprintf(copy, sizeof(copy), "%s", text);
-	for (char *c = copy; *c; c++)
-		if (*c == '\'')
-			*c = '"';
-	assert_int_equal(json_parse(copy, strlen(copy), &content, NULL), 0);
 	if (!server_awaits(w.server, content)) {
 		assert_false(server_offer(w.server, content));
 		return false;

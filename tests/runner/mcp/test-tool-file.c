@@ -91,18 +91,9 @@ static void start(const char *arguments)
 		.progress = on_progress,
 		.userdata = &tool,
 	};
-	cleanup_json json_t *value = NULL;
-	char text[2048];
+	cleanup_json json_t *value = test_json(arguments);
 
-	(void)snprintf(text, sizeof(text), "%s", arguments);
-	for (char *c = text; *c; c++)
-		if (*c == '\'')
-			*c = '"';
-	assert_int_equal(json_parse(text, strlen(text), &value, NULL), 0);
-	assert_null(tool.call);
-	tool.answer[0] = tool.sent[0] = '\0';
-	tool.call = call_new(&tool.context, &owner);
-	tool_file_send(tool.call, value);
+	tool_file_send(tool_call_of(&owner), value);
 }
 
 static void send_file(const char *arguments)

@@ -75,18 +75,9 @@ static void ask(const char *arguments)
 		.progress = on_progress,
 		.userdata = &tool,
 	};
-	cleanup_json json_t *value = NULL;
-	char text[4096];
+	cleanup_json json_t *value = test_json(arguments);
 
-	(void)snprintf(text, sizeof(text), "%s", arguments);
-	for (char *c = text; *c; c++)
-		if (*c == '\'')
-			*c = '"';
-	assert_int_equal(json_parse(text, strlen(text), &value, NULL), 0);
-	assert_null(tool.call);
-	tool.answer[0] = tool.sent[0] = '\0';
-	tool.call = call_new(&tool.context, &owner);
-	tool_question_ask(tool.call, value);
+	tool_question_ask(tool_call_of(&owner), value);
 }
 
 #define YES_NO "{'title':'T','question':'Go?','options':['yes','no']}"

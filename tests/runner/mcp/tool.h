@@ -12,6 +12,7 @@
 #include "runner/mcp/tools.h"
 #include "schema/inbound.h"
 #include "tests/folder.h"
+#include "tests/json.h"
 #include "tests/sqlite.h"
 #include "tests/test.h"
 
@@ -108,32 +109,29 @@ static inline void tool_learn(void)
 	inbound_close(inbound);
 }
 
-/* A new call, without an answer yet. */
+/* A new call of this owner, without an answer yet. */
+static inline struct call *tool_call_of(const struct call_owner *owner)
+{
+	assert_null(tool.call);
+	tool.answer[0] = '\0';
+	tool.sent[0] = '\0';
+	tool.call = call_new(&tool.context, owner);
+	assert_non_null(tool.call);
+	return tool.call;
+}
+
 static inline struct call *tool_call(void)
 {
 	static const struct call_owner owner = { .ended = tool_ended, .userdata = &tool };
 
-	assert_null(tool.call);
-	tool.answer[0] = '\0';
-	tool.sent[0] = '\0';
-	tool.call = call_new(&tool.context, &owner);
-	assert_non_null(tool.call);
-	return tool.call;
+	return tool_call_of(&owner);
 }
 
 /* Has the call carried out; arguments are JSON with ' for ". */
 static inline void tool_run(tools_fn *fn, const char *arguments)
 {
-	cleanup_json json_t *value = NULL;
-	char *text = strdup(arguments);
-	struct err err = { "" };
+	cleanup_json json_t *value = test_json(arguments);
 
-	for (char *c = text; *c; c++)
-		if (*c == '\'')
-			*c = '"';
-	if (json_parse(text, strlen(text), &value, &err) < 0)
-		fail_msg("%s: %s", text, err.text);
-	free(text);
 	fn(tool_call(), value);
 }
 

@@ -6,23 +6,8 @@
 #include <string.h>
 
 #include "runner/io/json.h"
+#include "tests/json.h"
 #include "tests/test.h"
-
-/* JSON with ' for ". */
-static json_t *json(const char *text)
-{
-	char *copy = strdup(text);
-	json_t *value = NULL;
-	struct err err;
-
-	for (char *c = copy; *c; c++)
-		if (*c == '\'')
-			*c = '"';
-	if (json_parse(copy, strlen(copy), &value, &err) < 0)
-		fail_msg("%s: %s", text, err.text);
-	free(copy);
-	return value;
-}
 
 static void test_a_server_failed(void **state)
 {
@@ -44,7 +29,7 @@ static void test_a_server_failed(void **state)
 static void assert_late(const char *asked, const char *answer, const char *note)
 {
 	cleanup_strbuf struct strbuf out = STRBUF_EMPTY;
-	cleanup_json json_t *question = json(asked), *reply = json(answer);
+	cleanup_json json_t *question = test_json(asked), *reply = test_json(answer);
 
 	assert_int_equal(note_late_answer(question, reply, &out), 0);
 	assert_string_equal(out.data, note);
@@ -77,7 +62,7 @@ static void test_a_late_answer(void **state)
 static void assert_undelivered(const char *to, const char *content, const char *note)
 {
 	cleanup_strbuf struct strbuf out = STRBUF_EMPTY;
-	cleanup_json json_t *value = json(content);
+	cleanup_json json_t *value = test_json(content);
 
 	assert_int_equal(note_undelivered(7, to, value, &out), 0);
 	assert_string_equal(out.data, note);
@@ -143,7 +128,7 @@ static void test_words_are_cut(void **state)
 static void test_notes_are_appended(void **state)
 {
 	cleanup_strbuf struct strbuf out = STRBUF_EMPTY;
-	cleanup_json json_t *content = json("{'action':'x'}");
+	cleanup_json json_t *content = test_json("{'action':'x'}");
 
 	(void)state;
 	strbuf_puts(&out, "before\n");
