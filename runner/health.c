@@ -16,7 +16,7 @@
 #include "runner/mcp/methods.h"
 #include "runner/provider/registry.h"
 #include "runner/store/inbound.h"
-#include "runner/store/outbound.h"
+#include "runner/store/outbound-lookup.h"
 #include "runner/store/watch.h"
 
 #define HEALTH_PATH_MAX 4096

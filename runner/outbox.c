@@ -15,6 +15,12 @@ struct outbox_ids {
 	size_t count;
 };
 
+/* Keys and their values; every string is ours. */
+struct outbox_states {
+	struct outbound_state *states;
+	size_t count;
+};
+
 /* Who is told when a row is on disk. */
 struct outbox_receipt {
 	outbox_written_fn *written; /* NULL: nobody */
@@ -29,8 +35,10 @@ struct outbox_batch {
 	size_t message_count;
 	struct outbox_ids completed;
 	struct outbox_ids failed;
-	struct outbound_state *states; /* every string in it is ours */
-	size_t state_count;
+	struct outbox_ids given_back;
+	struct outbox_ids excused;
+	struct outbox_states states;
+	struct outbox_states outputs;
 };
 
 struct outbox {
@@ -71,6 +79,15 @@ static void outbox_ids_deinit(struct outbox_ids *list)
 	*list = (struct outbox_ids){ .ids = NULL };
 }
 
+static void outbox_states_deinit(struct outbox_states *list)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		outbox_free_const(list->states[i].key);
+		outbox_free_const(list->states[i].value);
+	}
+	free(list->states);
+}
+
 static void outbox_clear(struct outbox_batch *batch)
 {
 	for (size_t i = 0; i < batch->message_count; i++)
@@ -79,11 +96,10 @@ static void outbox_clear(struct outbox_batch *batch)
 	free(batch->receipts);
 	outbox_ids_deinit(&batch->completed);
 	outbox_ids_deinit(&batch->failed);
-	for (size_t i = 0; i < batch->state_count; i++) {
-		outbox_free_const(batch->states[i].key);
-		outbox_free_const(batch->states[i].value);
-	}
-	free(batch->states);
+	outbox_ids_deinit(&batch->given_back);
+	outbox_ids_deinit(&batch->excused);
+	outbox_states_deinit(&batch->states);
+	outbox_states_deinit(&batch->outputs);
 	*batch = (struct outbox_batch){ .messages = NULL };
 }
 
@@ -156,7 +172,8 @@ bool outbox_is_empty(const struct outbox *outbox)
 	const struct outbox_batch *batch = &outbox->batch;
 
 	return batch->message_count == 0 && batch->completed.count == 0 &&
-	       batch->failed.count == 0 && batch->state_count == 0;
+	       batch->failed.count == 0 && batch->given_back.count == 0 &&
+	       batch->excused.count == 0 && batch->states.count == 0 && batch->outputs.count == 0;
 }
 
 static void outbox_break(struct outbox *outbox)
@@ -287,6 +304,11 @@ void outbox_add_failed(struct outbox *outbox, const char *id)
 	outbox_add_id(outbox, &outbox->batch.failed, id);
 }
 
+void outbox_give_back(struct outbox *outbox, const char *id, bool excused)
+{
+	outbox_add_id(outbox, excused ? &outbox->batch.excused : &outbox->batch.given_back, id);
+}
+
 bool outbox_has_completed(const struct outbox *outbox, const char *id)
 {
 	const struct outbox_ids *list = &outbox->batch.completed;
@@ -298,30 +320,31 @@ bool outbox_has_completed(const struct outbox *outbox, const char *id)
 }
 
 /* The place of this key, a new one if it has none. NULL out of memory. */
-static struct outbound_state *outbox_find_state(struct outbox_batch *batch, const char *key)
+static struct outbound_state *outbox_find_state(struct outbox_states *list, const char *key)
 {
 	struct outbound_state *states;
 	char *copy;
 
-	for (size_t i = 0; i < batch->state_count; i++)
-		if (strcmp(batch->states[i].key, key) == 0)
-			return &batch->states[i];
-	states = reallocarray(batch->states, batch->state_count + 1, sizeof(*states));
+	for (size_t i = 0; i < list->count; i++)
+		if (strcmp(list->states[i].key, key) == 0)
+			return &list->states[i];
+	states = reallocarray(list->states, list->count + 1, sizeof(*states));
 	if (!states)
 		return NULL;
-	batch->states = states;
+	list->states = states;
 	copy = strdup(key);
 	if (!copy)
 		return NULL;
-	states[batch->state_count] = (struct outbound_state){ .key = copy };
-	return &states[batch->state_count++];
+	states[list->count] = (struct outbound_state){ .key = copy };
+	return &states[list->count++];
 }
 
-void outbox_set_state(struct outbox *outbox, const char *key, const char *value)
+static void outbox_set(struct outbox *outbox, struct outbox_states *list, const char *key,
+		       const char *value)
 {
 	bool failed = false;
 	char *copy = outbox_copy(value, &failed);
-	struct outbound_state *state = failed ? NULL : outbox_find_state(&outbox->batch, key);
+	struct outbound_state *state = failed ? NULL : outbox_find_state(list, key);
 
 	if (!state) {
 		free(copy);
@@ -330,6 +353,16 @@ void outbox_set_state(struct outbox *outbox, const char *key, const char *value)
 	}
 	outbox_free_const(state->value);
 	state->value = copy;
+}
+
+void outbox_set_state(struct outbox *outbox, const char *key, const char *value)
+{
+	outbox_set(outbox, &outbox->batch.states, key, value);
+}
+
+void outbox_keep_output(struct outbox *outbox, const char *id, const char *output)
+{
+	outbox_set(outbox, &outbox->batch.outputs, id, output);
 }
 
 /* Puts the receipts of the batch, which is on disk, where they are told from. */
@@ -355,6 +388,11 @@ static void outbox_note_written(struct outbox *outbox, const int64_t *seqs)
 	}
 }
 
+static struct outbound_ids outbox_borrow(const struct outbox_ids *list)
+{
+	return (struct outbound_ids){ (const char *const *)list->ids, list->count };
+}
+
 /* One transaction of the batch. 0, -ENOMEM, or as outbound_commit(). */
 static int outbox_write(struct outbox *outbox, struct err *err)
 {
@@ -364,10 +402,14 @@ static int outbox_write(struct outbox *outbox, struct err *err)
 		.messages = batch->messages,
 		.message_count = batch->message_count,
 		.ret_seqs = seqs,
-		.completed = { (const char *const *)batch->completed.ids, batch->completed.count },
-		.failed = { (const char *const *)batch->failed.ids, batch->failed.count },
-		.states = batch->states,
-		.state_count = batch->state_count,
+		.completed = outbox_borrow(&batch->completed),
+		.failed = outbox_borrow(&batch->failed),
+		.given_back = outbox_borrow(&batch->given_back),
+		.excused = outbox_borrow(&batch->excused),
+		.states = batch->states.states,
+		.state_count = batch->states.count,
+		.outputs = batch->outputs.states,
+		.output_count = batch->outputs.count,
 	};
 	int r;
 

@@ -44,6 +44,10 @@ void outbox_add_message(struct outbox *outbox, const struct outbound_message *me
 void outbox_forget(struct outbox *outbox, const void *userdata);
 void outbox_add_completed(struct outbox *outbox, const char *id);
 void outbox_add_failed(struct outbox *outbox, const char *id);
+/* Its claim ends, so that it is due again; excused: the message is not to blame for it. */
+void outbox_give_back(struct outbox *outbox, const char *id, bool excused);
+/* What the script of this task put out, a JSON text, until the task is acknowledged. */
+void outbox_keep_output(struct outbox *outbox, const char *id, const char *output);
 /* It was added as completed, and waits to be written. */
 bool outbox_has_completed(const struct outbox *outbox, const char *id);
 /* Of one key the last value counts; NULL deletes it. */

@@ -209,7 +209,7 @@ static void session_on_terminate(void *userdata, const struct signalfd_siginfo *
 	(void)outbox_flush(s->outbox);
 	s->stopping = true;
 	toolbox_stop_listening(s->toolbox);
-	if (session_is_busy(s) && outbound_release(s->outbound, &err) < 0)
+	if (session_is_busy(s) && outbound_release(s->outbound, true, &err) < 0)
 		log_warning("%s; the next start gives the claims back", err.text);
 	if (conversation_end(s->conversation, SESSION_STOP_MS))
 		loop_timer_arm(s->stop, SESSION_STOP_MS);
@@ -225,7 +225,7 @@ static int session_open_databases(struct session *s, struct err *err)
 
 	/* First of all: a hot journal that a kill left behind blocks the host's reads. */
 	r = outbound_open(s->paths[SESSION_OUTBOUND], s->paths[SESSION_INBOUND], &s->outbound, err);
-	return r < 0 ? r : outbound_release(s->outbound, err);
+	return r < 0 ? r : outbound_release(s->outbound, false, err);
 }
 
 static int session_make_conversation(struct session *s, struct err *err)

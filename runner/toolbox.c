@@ -16,6 +16,7 @@
 #include "runner/mcp/server.h"
 #include "runner/message/content.h"
 #include "runner/message/note.h"
+#include "runner/store/outbound-lookup.h"
 
 struct toolbox {
 	struct toolbox_options options;

@@ -14,6 +14,7 @@
 #include "runner/message/content.h"
 #include "runner/message/note.h"
 #include "runner/message/route.h"
+#include "runner/store/outbound-lookup.h"
 
 struct undelivered {
 	struct outbound *outbound;

@@ -26,6 +26,15 @@ CREATE TABLE IF NOT EXISTS session_state (
   updated_at TEXT NOT NULL
 );
 
+-- What was given to the agent and is not answered yet; a row goes with its acknowledgement. Ours: no
+-- host reads it.
+CREATE TABLE IF NOT EXISTS attempts (
+  message_id    TEXT PRIMARY KEY,
+  starts        INTEGER NOT NULL,                -- how often it was claimed
+  excused       INTEGER NOT NULL DEFAULT 0,      -- how many of them were given back in order
+  script_output TEXT                             -- of its pre-task script, JSON
+);
+
 CREATE TABLE IF NOT EXISTS container_state (
   id                       INTEGER PRIMARY KEY CHECK (id = 1),
   current_tool             TEXT,

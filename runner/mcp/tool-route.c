@@ -11,6 +11,7 @@
 #include "runner/message/blank.h"
 #include "runner/message/route.h"
 #include "runner/store/inbound-lookup.h"
+#include "runner/store/outbound-lookup.h"
 
 /* An error lists no more names than this. */
 #define TOOL_ROUTE_NAMES_MAX 50

@@ -18,6 +18,25 @@ static const char *const outbound_sql_table[] = {
 			     " ON CONFLICT (message_id) DO UPDATE SET status = excluded.status,"
 			     " status_changed = excluded.status_changed",
 	[OUTBOUND_SQL_RELEASE] = "DELETE FROM processing_ack WHERE status = 'processing'",
+	[OUTBOUND_SQL_GIVE_BACK] = "DELETE FROM processing_ack"
+				   " WHERE message_id = :id AND status = 'processing'",
+	[OUTBOUND_SQL_BEGIN_ATTEMPT] =
+		"INSERT INTO attempts (message_id, starts) VALUES (:id, 1)"
+		" ON CONFLICT (message_id) DO UPDATE SET starts = starts + 1",
+	[OUTBOUND_SQL_EXCUSE] = "UPDATE attempts SET excused = excused + 1"
+				" WHERE message_id = :id AND excused < starts",
+	[OUTBOUND_SQL_EXCUSE_ALL] = "UPDATE attempts SET excused = excused + 1"
+				    " WHERE excused < starts AND message_id IN"
+				    " (SELECT message_id FROM processing_ack"
+				    " WHERE status = 'processing')",
+	[OUTBOUND_SQL_END_ATTEMPTS] = "DELETE FROM attempts WHERE message_id = :id",
+	[OUTBOUND_SQL_GET_ATTEMPT] = "SELECT starts, starts - excused, script_output FROM attempts"
+				     " WHERE message_id = :id",
+	[OUTBOUND_SQL_KEEP_OUTPUT] = "UPDATE attempts SET script_output = :output"
+				     " WHERE message_id = :id",
+	[OUTBOUND_SQL_SENT_FOR] =
+		"SELECT coalesce(content, ''), channel_type, platform_id, thread_id"
+		" FROM messages_out WHERE in_reply_to = :id ORDER BY rowid",
 	[OUTBOUND_SQL_MAX_SEQ] = "SELECT max(seq) FROM messages_out WHERE seq BETWEEN 0 AND :max",
 	[OUTBOUND_SQL_INSERT] = "INSERT INTO messages_out (id, seq, in_reply_to, timestamp, kind,"
 				" platform_id, channel_type, thread_id, content)"

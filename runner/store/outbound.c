@@ -13,8 +13,8 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "runner/store/db.h"
-#include "runner/store/inbound-look.h"
-#include "runner/store/outbound-sql.h"
+#include "runner/store/inbound.h"
+#include "runner/store/outbound-look.h"
 #include "runner/store/seq.h"
 
 #define OUTBOUND_LEGACY_KEY "sdk_session_id"
@@ -28,6 +28,11 @@ struct outbound {
 	char *in_reply_to;	/* as committed; NULL: never */
 	char *next_in_reply_to; /* about to be committed */
 };
+
+struct db *outbound_db(struct outbound *outbound)
+{
+	return outbound->db;
+}
 
 /* Reads inbound.db's largest seq; while it cannot be read the last one known counts. */
 static void outbound_look_at_inbound(struct outbound *outbound)
@@ -125,22 +130,76 @@ static int outbound_end(struct outbound *outbound, int r, struct err *err)
 	return r < 0 ? err_prefix(err, r, "cannot write outbound.db") : 0;
 }
 
+/* Runs a statement that knows nothing but :id for each of them. */
+static int outbound_each(struct outbound *outbound, const struct outbound_ids *ids,
+			 enum outbound_sql query, struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ids->count; i++) {
+		sqlite3_stmt *s;
+
+		r = db_statement(outbound->db, query, &s, err);
+		if (r < 0)
+			break;
+		db_bind_text(s, ":id", ids->ids[i]);
+		r = db_run(outbound->db, s, err);
+	}
+	return r;
+}
+
 static int outbound_ack(struct outbound *outbound, const struct outbound_ids *ids,
 			const char *status, struct err *err)
 {
-	for (size_t i = 0; i < ids->count; i++) {
-		sqlite3_stmt *s;
-		int r = db_statement(outbound->db, OUTBOUND_SQL_ACK, &s, err);
+	int r = 0;
 
+	for (size_t i = 0; r == 0 && i < ids->count; i++) {
+		sqlite3_stmt *s;
+
+		r = db_statement(outbound->db, OUTBOUND_SQL_ACK, &s, err);
 		if (r < 0)
-			return r;
+			break;
 		db_bind_text(s, ":id", ids->ids[i]);
 		db_bind_text(s, ":status", status);
 		r = db_run(outbound->db, s, err);
-		if (r < 0)
-			return r;
 	}
-	return 0;
+	return r;
+}
+
+/* Acknowledged for good: nobody asks for the attempts any more. */
+static int outbound_conclude(struct outbound *outbound, const struct outbound_ids *ids,
+			     const char *status, struct err *err)
+{
+	int r = outbound_ack(outbound, ids, status, err);
+
+	return r < 0 ? r : outbound_each(outbound, ids, OUTBOUND_SQL_END_ATTEMPTS, err);
+}
+
+/* Their claims end, and they are due again. */
+static int outbound_give_back(struct outbound *outbound, const struct outbound_ids *ids,
+			      bool excused, struct err *err)
+{
+	int r = outbound_each(outbound, ids, OUTBOUND_SQL_GIVE_BACK, err);
+
+	return r < 0 || !excused ? r : outbound_each(outbound, ids, OUTBOUND_SQL_EXCUSE, err);
+}
+
+static int outbound_keep_outputs(struct outbound *outbound, const struct outbound_state *outputs,
+				 size_t count, struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		sqlite3_stmt *s;
+
+		r = db_statement(outbound->db, OUTBOUND_SQL_KEEP_OUTPUT, &s, err);
+		if (r < 0)
+			break;
+		db_bind_text(s, ":id", outputs[i].key);
+		db_bind_text(s, ":output", outputs[i].value);
+		r = db_run(outbound->db, s, err);
+	}
+	return r;
 }
 
 static int outbound_write_state(struct outbound *outbound, const char *key, const char *value,
@@ -195,15 +254,19 @@ int outbound_claim(struct outbound *outbound, const struct outbound_ids *ids,
 
 	if (r == 0)
 		r = outbound_ack(outbound, ids, "processing", err);
+	if (r == 0)
+		r = outbound_each(outbound, ids, OUTBOUND_SQL_BEGIN_ATTEMPT, err);
 	if (r == 0 && in_reply_to)
 		r = outbound_write_state(outbound, OUTBOUND_IN_REPLY_TO, in_reply_to, err);
 	return outbound_end(outbound, r, err);
 }
 
-int outbound_release(struct outbound *outbound, struct err *err)
+int outbound_release(struct outbound *outbound, bool excused, struct err *err)
 {
 	int r = outbound_run(outbound, OUTBOUND_SQL_BEGIN, err);
 
+	if (r == 0 && excused)
+		r = outbound_run(outbound, OUTBOUND_SQL_EXCUSE_ALL, err);
 	if (r == 0)
 		r = outbound_run(outbound, OUTBOUND_SQL_RELEASE, err);
 	if (r == 0)
@@ -298,72 +361,19 @@ int outbound_commit(struct outbound *outbound, const struct outbound_commit *com
 		r = outbound_insert(outbound, &commit->messages[i],
 				    commit->ret_seqs ? &commit->ret_seqs[i] : NULL, err);
 	if (r == 0)
-		r = outbound_ack(outbound, &commit->completed, "completed", err);
+		r = outbound_conclude(outbound, &commit->completed, "completed", err);
 	if (r == 0)
-		r = outbound_ack(outbound, &commit->failed, "failed", err);
+		r = outbound_conclude(outbound, &commit->failed, "failed", err);
+	if (r == 0)
+		r = outbound_give_back(outbound, &commit->given_back, false, err);
+	if (r == 0)
+		r = outbound_give_back(outbound, &commit->excused, true, err);
+	if (r == 0)
+		r = outbound_keep_outputs(outbound, commit->outputs, commit->output_count, err);
 	for (size_t i = 0; r == 0 && i < commit->state_count; i++)
 		r = outbound_write_state(outbound, commit->states[i].key, commit->states[i].value,
 					 err);
 	return outbound_end(outbound, r, err);
-}
-
-int outbound_find(struct outbound *outbound, int64_t seq, char **ret_id,
-		  struct inbound_address *ret_address, struct err *err)
-{
-	cleanup_free char *id = NULL;
-	sqlite3_stmt *s;
-	int r = db_statement(outbound->db, OUTBOUND_SQL_BY_SEQ, &s, err);
-
-	if (r < 0)
-		return r;
-	db_bind_int(s, ":seq", seq);
-	r = db_step(outbound->db, s, err);
-	if (r <= 0)
-		return r;
-	r = db_column_dup(s, 0, &id, NULL);
-	if (r == 0)
-		r = inbound_address_copy(s, 1, ret_address);
-	sqlite3_reset(s);
-	if (r < 0)
-		return err_sys(err, r, "cannot read a message that was sent");
-	*ret_id = steal_ptr(id);
-	return 1;
-}
-
-void outbound_row_deinit(struct outbound_row *row)
-{
-	free(row->content);
-	free(row->channel_type);
-	free(row->platform_id);
-	*row = (struct outbound_row){ .seq = 0 };
-}
-
-int outbound_read(struct outbound *outbound, const char *id, struct outbound_row *ret_row,
-		  struct err *err)
-{
-	struct outbound_row row = { .seq = 0 };
-	sqlite3_stmt *s;
-	int r = db_statement(outbound->db, OUTBOUND_SQL_BY_ID, &s, err);
-
-	if (r < 0)
-		return r;
-	db_bind_text(s, ":id", id);
-	r = db_step(outbound->db, s, err);
-	if (r <= 0)
-		return r;
-	row.seq = sqlite3_column_int64(s, 0);
-	r = db_column_dup(s, 1, &row.content, NULL);
-	if (r == 0)
-		r = db_column_dup(s, 2, &row.channel_type, NULL);
-	if (r == 0)
-		r = db_column_dup(s, 3, &row.platform_id, NULL);
-	sqlite3_reset(s);
-	if (r < 0) {
-		outbound_row_deinit(&row);
-		return err_sys(err, r, "cannot read a message that was sent");
-	}
-	*ret_row = row;
-	return 1;
 }
 
 int outbound_get_state(struct outbound *outbound, const char *key, char **ret_value,
@@ -421,32 +431,6 @@ int outbound_set_tool(struct outbound *outbound, const char *tool, int64_t timeo
 		r = db_run(outbound->db, s, err);
 	}
 	return outbound_end(outbound, r, err);
-}
-
-int outbound_oldest_claim(const char *path, struct outbound_claim_age *ret_age, struct err *err)
-{
-	const struct db_options options = {
-		.mode = DB_READ,
-		.sql = outbound_sql_texts(),
-		.sql_count = OUTBOUND_SQL_QUERIES,
-	};
-	struct db *db;
-	sqlite3_stmt *s;
-	int r = db_open(path, &options, &db, err);
-
-	if (r < 0)
-		return r;
-	r = db_statement(db, OUTBOUND_SQL_OLDEST_CLAIM, &s, err);
-	if (r == 0)
-		r = db_step(db, s, err);
-	if (r > 0 && ret_age)
-		*ret_age = (struct outbound_claim_age){
-			.count = (size_t)sqlite3_column_int64(s, 0),
-			.oldest_s = sqlite3_column_int64(s, 1),
-			.tool_timeout_ms = sqlite3_column_int64(s, 2),
-		};
-	db_close(db);
-	return r < 0 ? err_prefix(err, r, "%s", path) : 0;
 }
 
 void outbound_continuation_key(const char *provider, char key[OUTBOUND_KEY_MAX])

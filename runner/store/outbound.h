@@ -54,15 +54,19 @@ struct outbound_ids {
 	size_t count;
 };
 
-/* Claims: status processing for all, and the turn's in_reply_to (NULL: unchanged). */
+/*
+ * Claims: status processing for all, and the turn's in_reply_to (NULL: unchanged). An attempt at
+ * each of them begins.
+ */
 int outbound_claim(struct outbound *outbound, const struct outbound_ids *ids,
 		   const char *in_reply_to, struct err *err);
 
 /*
  * Gives every claim back, so that the messages are taken up again, and clears the tool in flight: at
- * the end of a container, and at the start for what a killed one left behind.
+ * the end of a container (excused: it ends in order, and no message is to blame for it), and at the
+ * start for what a killed one left behind.
  */
-int outbound_release(struct outbound *outbound, struct err *err);
+int outbound_release(struct outbound *outbound, bool excused, struct err *err);
 
 /* Room for "msg-<unix ms>-<6 base-36 characters>" with another short prefix, and its NUL. */
 #define OUTBOUND_ID_SIZE 48
@@ -94,33 +98,16 @@ struct outbound_commit {
 	int64_t *ret_seqs; /* of each message, written on success; NULL: nobody asks */
 	struct outbound_ids completed;
 	struct outbound_ids failed;
+	struct outbound_ids given_back; /* claims that end, so that the messages are due again */
+	struct outbound_ids excused;	/* the same, where the message is not to blame */
+	const struct outbound_state *outputs; /* of scripts, by message id */
+	size_t output_count;
 	const struct outbound_state *states;
 	size_t state_count;
 };
 
 int outbound_commit(struct outbound *outbound, const struct outbound_commit *commit,
 		    struct err *err);
-
-/*
- * The row of this seq: 1, and its id and address (inbound_address_deinit()) are the caller's; 0:
- * there is none.
- */
-struct inbound_address;
-int outbound_find(struct outbound *outbound, int64_t seq, char **ret_id,
-		  struct inbound_address *ret_address, struct err *err);
-
-/* A row of messages_out as it was written. */
-struct outbound_row {
-	int64_t seq;
-	char *content; /* never NULL */
-	char *channel_type;
-	char *platform_id;
-};
-
-/* The row of this id: 1, and *ret_row is to be released; 0: there is none. */
-int outbound_read(struct outbound *outbound, const char *id, struct outbound_row *ret_row,
-		  struct err *err);
-void outbound_row_deinit(struct outbound_row *row);
 
 /* session_state: 1 and a heap string of the caller's; 0: no such key. */
 int outbound_get_state(struct outbound *outbound, const char *key, char **ret_value,
@@ -142,19 +129,6 @@ int outbound_set_tool(struct outbound *outbound, const char *tool, int64_t timeo
  */
 int outbound_continuation(struct outbound *outbound, const char *provider, char **ret_value,
 			  struct err *err);
-
-/* The claims of a file that another process owns, for the health check. */
-struct outbound_claim_age {
-	size_t count;
-	int64_t oldest_s;	 /* Unix time of the oldest claim */
-	int64_t tool_timeout_ms; /* declared by the tool in flight; 0: none */
-};
-
-/*
- * Reads them through a read-only connection of its own, which waits for nothing. ret_age may be
- * NULL: only whether the file can be read. 0; -EAGAIN: not now; or another -errno.
- */
-int outbound_oldest_claim(const char *path, struct outbound_claim_age *ret_age, struct err *err);
 
 /* Writes the session_state key of a provider's continuation into key. */
 #define OUTBOUND_KEY_MAX 96

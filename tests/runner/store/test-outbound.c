@@ -157,18 +157,18 @@ static void test_release(void **state)
 	assert_int_equal(outbound_commit(world.outbound, &done, NULL), 0);
 	claim(NULL);
 	assert_int_equal(outbound_set_tool(world.outbound, "Bash", 600000, 0, NULL), 0);
-	assert_int_equal(outbound_release(world.outbound, NULL), 0);
+	assert_int_equal(outbound_release(world.outbound, false, NULL), 0);
 	assert_rows(ACKS, "c|completed\n");
 	assert_rows("SELECT id, current_tool, tool_declared_timeout_ms, tool_started_at"
 		    " FROM container_state",
 		    "1|null|null|null\n");
 	/* What is left of a tool whose name is gone. */
 	sqlite_run(world.path, "UPDATE container_state SET tool_declared_timeout_ms = 9");
-	assert_int_equal(outbound_release(world.outbound, NULL), 0);
+	assert_int_equal(outbound_release(world.outbound, false, NULL), 0);
 	assert_rows("SELECT tool_declared_timeout_ms FROM container_state", "null\n");
 	/* With nothing to release nothing is written. */
 	fault_order(FAULT_KILL, 1);
-	assert_int_equal(outbound_release(world.outbound, NULL), 0);
+	assert_int_equal(outbound_release(world.outbound, false, NULL), 0);
 }
 
 /* Messages */
@@ -436,106 +436,10 @@ static void test_tool(void **state)
 	assert_rows(TOOL, "1|null|null|null\n");
 }
 
-static void test_oldest_claim(void **state)
-{
-	struct outbound_claim_age age = { .count = 9 };
-	sqlite3 *host;
-	struct err err;
-
-	(void)state;
-	assert_int_equal(outbound_oldest_claim(world.path, &age, NULL), 0);
-	assert_int_equal(age.count, 0);
-	assert_int_equal(age.oldest_s, 0);
-	assert_int_equal(age.tool_timeout_ms, 0);
-	assert_int_equal(outbound_commit(world.outbound, &whole, NULL), 0);
-	sqlite_run(world.path, "INSERT INTO processing_ack VALUES"
-			       " ('x', 'processing', '2026-02-04 13:30:00'),"
-			       " ('y', 'processing', '2026-02-04 13:29:00');"
-			       "UPDATE processing_ack SET status_changed = '2020-01-01'"
-			       " WHERE status <> 'processing'");
-	assert_int_equal(outbound_set_tool(world.outbound, "Bash", 600000, 0, NULL), 0);
-	assert_int_equal(outbound_oldest_claim(world.path, &age, NULL), 0);
-	assert_int_equal(age.count, 2);
-	assert_int_equal(age.oldest_s, 1770211740);
-	assert_int_equal(age.tool_timeout_ms, 600000);
-	assert_int_equal(outbound_oldest_claim(world.path, NULL, NULL), 0);
-	/* It waits for nobody. */
-	host = sqlite_open(world.path);
-	sqlite_exec(host, "BEGIN EXCLUSIVE");
-	fault.waited_us = 0;
-	assert_int_equal(outbound_oldest_claim(world.path, &age, &err), -EAGAIN);
-	assert_int_equal(fault.waited_us, 0);
-	sqlite3_close(host);
-}
-
-static void test_read(void **state)
-{
-	struct outbound_row row = { .seq = -1 };
-	struct err err;
-
-	(void)state;
-	sqlite_run(world.path, "INSERT INTO messages_out (id, seq, timestamp, kind, content,"
-			       " channel_type, platform_id) VALUES"
-			       " ('a', 9, '', 'chat', '{\"text\":\"hi\"}', 'slack', 'C1'),"
-			       " ('b', NULL, '', 'system', '', NULL, NULL)");
-	assert_int_equal(outbound_read(world.outbound, "a", &row, NULL), 1);
-	assert_int_equal(row.seq, 9);
-	assert_string_equal(row.content, "{\"text\":\"hi\"}");
-	assert_string_equal(row.channel_type, "slack");
-	assert_string_equal(row.platform_id, "C1");
-	outbound_row_deinit(&row);
-	assert_int_equal(outbound_read(world.outbound, "b", &row, NULL), 1);
-	assert_int_equal(row.seq, 0);
-	assert_string_equal(row.content, "");
-	assert_null(row.channel_type);
-	assert_null(row.platform_id);
-	outbound_row_deinit(&row);
-	assert_null(row.content);
-	assert_int_equal(outbound_read(world.outbound, "c", &row, NULL), 0);
-	/* Nothing is left open that would hold the host up. */
-	sqlite_run(world.path, "BEGIN EXCLUSIVE; COMMIT");
-	sqlite_run(world.path, "ALTER TABLE messages_out RENAME TO hidden");
-	assert_int_equal(outbound_read(world.outbound, "a", &row, &err), -EIO);
-	assert_string_equal(err.text, "no such table: messages_out (SQLite 1)");
-}
-
 static void test_null(void **state)
 {
 	(void)state;
 	outbound_close(NULL);
-}
-
-static void test_find(void **state)
-{
-	struct inbound_address address = { .channel_type = NULL };
-	char *id = NULL;
-
-	(void)state;
-	assert_int_equal(outbound_commit(world.outbound, &whole, NULL), 0);
-	sqlite_run(world.path,
-		   "INSERT INTO messages_out (id, seq, timestamp, kind, content)"
-		   " VALUES ('named', 9, '', 'system', '{}'), (NULL, 11, '', 'chat', '')");
-	assert_int_equal(outbound_find(world.outbound, 1, &id, &address, NULL), 1);
-	assert_memory_equal(id, "msg-", 4);
-	assert_string_equal(address.channel_type, "slack");
-	assert_string_equal(address.platform_id, "C1");
-	assert_string_equal(address.thread_id, "t1");
-	inbound_address_deinit(&address);
-	free(steal_ptr(id));
-
-	assert_int_equal(outbound_find(world.outbound, 9, &id, &address, NULL), 1);
-	assert_string_equal(id, "named");
-	assert_null(address.channel_type);
-	assert_null(address.platform_id);
-	assert_null(address.thread_id);
-	inbound_address_deinit(&address);
-	free(steal_ptr(id));
-
-	assert_int_equal(outbound_find(world.outbound, 2, &id, &address, NULL), 0);
-	assert_int_equal(outbound_find(world.outbound, 11, &id, &address, NULL), 0);
-	assert_null(id);
-	/* Nothing is left open that would hold the host up. */
-	sqlite_run(world.path, "BEGIN EXCLUSIVE; COMMIT");
 }
 
 int main(void)
@@ -555,12 +459,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_seq, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_odd_seq, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_collision, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_find, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_state, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_continuation, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tool, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_oldest_claim, setup, teardown),
 		cmocka_unit_test(test_null),
 	};
 
