@@ -17,6 +17,8 @@
 
 #define CONFIG_FILE_MAX (1024 * 1024)
 #define CONFIG_RETRIES	3
+/* A message at which so many attempts broke off, the agent's or the container's, is given up. */
+#define CONFIG_ATTEMPTS 3
 
 struct config {
 	/* From container.json; never NULL, "" if not set. */

@@ -23,15 +23,32 @@ struct delivered *delivered_new(void)
 	return calloc(1, sizeof(struct delivered));
 }
 
+static void delivered_block_deinit(struct delivered_block *block)
+{
+	free(block->to);
+	free(block->body);
+	free(block->thread);
+}
+
 void delivered_clear(struct delivered *delivered)
 {
-	for (size_t i = 0; i < delivered->count; i++) {
-		free(delivered->blocks[i].to);
-		free(delivered->blocks[i].body);
-		free(delivered->blocks[i].thread);
-	}
+	for (size_t i = 0; i < delivered->count; i++)
+		delivered_block_deinit(&delivered->blocks[i]);
 	free(delivered->blocks);
 	*delivered = (struct delivered){ .blocks = NULL };
+}
+
+void delivered_rewind(struct delivered *delivered)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < delivered->count; i++) {
+		if (delivered->blocks[i].is_sent)
+			delivered->blocks[kept++] = delivered->blocks[i];
+		else
+			delivered_block_deinit(&delivered->blocks[i]);
+	}
+	delivered->count = kept;
 }
 
 void delivered_free(struct delivered *delivered)

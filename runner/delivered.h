@@ -13,6 +13,9 @@ struct delivered *delivered_new(void);
 void delivered_free(struct delivered *delivered);
 void delivered_clear(struct delivered *delivered);
 
+/* Forgets the blocks, not what a tool delivered: the answer begins anew. */
+void delivered_rewind(struct delivered *delivered);
+
 /* A block was delivered. Out of memory it is forgotten, and may be sent again. */
 void delivered_add(struct delivered *delivered, const char *to, const char *body);
 

@@ -78,6 +78,17 @@ void groups_append(struct groups *groups, struct group *group)
 	groups->count++;
 }
 
+struct group *groups_shift(struct groups *groups)
+{
+	struct group *group = groups->first;
+
+	if (!group)
+		return NULL;
+	groups->first = steal_ptr(group->next);
+	groups->count--;
+	return group;
+}
+
 void groups_drop(struct groups *groups, struct group **link)
 {
 	struct group *group = *link;

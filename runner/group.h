@@ -36,6 +36,7 @@ struct group {
 	size_t len;
 	size_t note_len; /* of what the text tells besides: its beginning */
 	bool is_command;
+	bool is_last;		/* the last attempt at it */
 	struct group_mark mark; /* of that beginning */
 	int64_t push_id;	/* 0: not given to the agent */
 };
@@ -61,6 +62,8 @@ void group_mark_move(struct group_mark *to, struct group_mark *from);
 void group_mark_deinit(struct group_mark *mark);
 
 void groups_append(struct groups *groups, struct group *group);
+/* Takes the first group out, for the caller; NULL: there is none. */
+struct group *groups_shift(struct groups *groups);
 /* Takes the group at link (&groups->first, or a group's &next) out, and frees it. */
 void groups_drop(struct groups *groups, struct group **link);
 

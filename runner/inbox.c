@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "common/table.h"
+#include "runner/config.h"
+#include "runner/store/outbound-lookup.h"
 #include "runner/task/script.h"
 
 /* Answers a tool of the agent. */
@@ -33,6 +35,8 @@ static bool inbox_kind_is_known(const char *kind)
 
 enum inbox_aside inbox_aside_reason(const struct inbound_row *row)
 {
+	if (row->given_up)
+		return INBOX_GIVEN_UP;
 	if (strcmp(row->kind, INBOX_SYSTEM_KIND) == 0)
 		return INBOX_SYSTEM;
 	if (!inbox_kind_is_known(row->kind))
@@ -82,17 +86,87 @@ static enum inbound_pick inbox_fail(struct inbox_walk *walk, int r)
 	return INBOUND_LEAVE;
 }
 
-/* What nobody waits for may have to be handed to the agent, which takes nothing if it is full. */
-static enum inbound_pick inbox_pick_system(const struct inbox_walk *walk,
-					   const struct inbound_row *row)
+/* 0, and the caller releases *ret_attempt: all zero if there was none. <0: the look has failed. */
+static int inbox_attempt(struct inbox_walk *walk, struct inbound_row *row,
+			 struct outbound_attempt *ret_attempt)
 {
-	const struct inbox_view *view = walk->view;
+	int r;
 
-	return view->turn_is_full && !view->is_awaited(view->awaited_userdata, row) ? INBOUND_LEAVE
-										    : INBOUND_ASIDE;
+	*ret_attempt = (struct outbound_attempt){ .starts = 0 };
+	r = outbound_attempt(walk->view->outbound, row->id, ret_attempt, NULL);
+	if (r < 0) {
+		walk->is_outbound = true;
+		(void)inbox_fail(walk, r);
+		return r;
+	}
+	row->given_up = ret_attempt->broken >= CONFIG_ATTEMPTS;
+	return 0;
 }
 
-static enum inbound_pick inbox_pick(void *userdata, const struct inbound_row *row)
+/* What nobody waits for may have to be handed to the agent, which takes nothing if it is full. */
+static enum inbound_pick inbox_pick_system(struct inbox_walk *walk, struct inbound_row *row)
+{
+	__attribute__((cleanup(outbound_attempt_deinit))) struct outbound_attempt attempt;
+	const struct inbox_view *view = walk->view;
+
+	if (inbox_attempt(walk, row, &attempt) < 0)
+		return INBOUND_LEAVE;
+	return view->turn_is_full && !row->given_up &&
+			       !view->is_awaited(view->awaited_userdata, row)
+		       ? INBOUND_LEAVE
+		       : INBOUND_ASIDE;
+}
+
+/*
+ * A row that comes in its turn. One at which the last attempt begins is alone in it, so that it
+ * takes no other message with it if it is what breaks the agent.
+ */
+static enum inbound_pick inbox_pick_next(struct inbox_walk *walk, const struct inbound_row *row,
+					 struct outbound_attempt *attempt)
+{
+	bool is_last = attempt->broken == CONFIG_ATTEMPTS - 1;
+	int r = 0;
+
+	if ((is_last && walk->view->turn_is_active) ||
+	    ((is_last || attempt->script_output) && walk->taken > 0)) {
+		walk->blocked = true;
+		return INBOUND_LEAVE;
+	}
+	if (!attempt->script_output)
+		r = inbox_has_script(row);
+	if (r < 0)
+		return inbox_fail(walk, r);
+	if (r > 0)
+		return INBOUND_ASIDE;
+	walk->taken++;
+	if (!is_last && !attempt->script_output)
+		return INBOUND_TAKE;
+	walk->blocked = true;
+	walk->look->script_output = steal_ptr(attempt->script_output);
+	return INBOUND_TAKE_ONLY;
+}
+
+/* Rows with a word that may be a command, and the others, unless something before them waits. */
+static enum inbound_pick inbox_pick_in_order(struct inbox_walk *walk, struct inbound_row *row,
+					     enum command command, char **text)
+{
+	__attribute__((cleanup(outbound_attempt_deinit))) struct outbound_attempt attempt;
+
+	if (inbox_attempt(walk, row, &attempt) < 0)
+		return INBOUND_LEAVE;
+	if (row->given_up)
+		return INBOUND_ASIDE;
+	if (command == COMMAND_CLEAR || command == COMMAND_AGENT)
+		return inbox_pick_command(walk, command, text);
+	/* It may be a command that the agent is about to announce. */
+	if (!walk->view->commands_known && command_is_candidate(row)) {
+		walk->blocked = true;
+		return INBOUND_LEAVE;
+	}
+	return inbox_pick_next(walk, row, &attempt);
+}
+
+static enum inbound_pick inbox_pick(void *userdata, struct inbound_row *row)
 {
 	struct inbox_walk *walk = userdata;
 	cleanup_free char *text = NULL;
@@ -111,22 +185,7 @@ static enum inbound_pick inbox_pick(void *userdata, const struct inbound_row *ro
 		walk->blocked = true;
 		return INBOUND_ASIDE;
 	}
-	if (walk->blocked)
-		return INBOUND_LEAVE;
-	if (command == COMMAND_CLEAR || command == COMMAND_AGENT)
-		return inbox_pick_command(walk, command, &text);
-	/* It may be a command that the agent is about to announce. */
-	if (!walk->view->commands_known && command_is_candidate(row)) {
-		walk->blocked = true;
-		return INBOUND_LEAVE;
-	}
-	r = inbox_has_script(row);
-	if (r < 0)
-		return inbox_fail(walk, r);
-	if (r > 0)
-		return INBOUND_ASIDE;
-	walk->taken++;
-	return INBOUND_TAKE;
+	return walk->blocked ? INBOUND_LEAVE : inbox_pick_in_order(walk, row, command, &text);
 }
 
 static int inbox_read(struct inbound *inbound, struct inbox_walk *walk, struct inbox_look *look,
@@ -178,6 +237,6 @@ void inbox_look_deinit(struct inbox_look *look)
 	inbound_batch_deinit(&look->batch);
 	inbound_destinations_deinit(&look->destinations);
 	inbound_failures_deinit(&look->failures);
-	free(look->command_text);
-	look->command_text = NULL;
+	free(steal_ptr(look->command_text));
+	free(steal_ptr(look->script_output));
 }

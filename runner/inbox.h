@@ -36,6 +36,7 @@ enum inbox_aside {
 	INBOX_STOP,	    /* /stop while a turn runs */
 	INBOX_UNKNOWN_KIND, /* to be acknowledged as failed */
 	INBOX_OVERSIZE,	    /* the same, and its sender is told */
+	INBOX_GIVEN_UP,	    /* the same: CONFIG_ATTEMPTS attempts at it broke off */
 };
 
 struct inbox_look {
@@ -44,6 +45,8 @@ struct inbox_look {
 	struct inbound_failures failures; /* looked for where the batch has rows */
 	enum command command; /* the batch is one row, and this command; else COMMAND_NONE */
 	char *command_text;   /* raw, for COMMAND_AGENT */
+	/* The batch is one task, and this is what its script put out in an earlier attempt. */
+	char *script_output;
 };
 
 /* 0, or <0 as the functions of inbound.h. */

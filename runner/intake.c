@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/strbuf.h"
 #include "runner/folders.h"
 #include "runner/gate.h"
+#include "runner/io/json.h"
 #include "runner/undelivered.h"
 
 struct intake {
@@ -41,6 +43,21 @@ static int intake_hand_on(struct intake *intake, struct inbound_row *row, struct
 
 /* Tasks with a script */
 
+/*
+ * Another attempt at the task goes by the same output: what the script found may be there only once,
+ * and the task would end without a word then.
+ */
+static void intake_keep_output(struct intake *intake, const char *id, const json_t *data)
+{
+	cleanup_free char *text =
+		data ? json_dumps(data, JSON_COMPACT | JSON_ENCODE_ANY) : strdup("null");
+
+	if (text)
+		outbox_keep_output(intake->options.outbox, id, text);
+	else
+		intake_break(intake);
+}
+
 static void intake_on_gate(void *userdata, struct inbound_row *row, bool wake, const json_t *data)
 {
 	struct intake *intake = userdata;
@@ -50,6 +67,7 @@ static void intake_on_gate(void *userdata, struct inbound_row *row, bool wake, c
 	if (wake) {
 		/* The claim was of no turn: what tools send from now on answers this row. */
 		outbox_set_state(intake->options.outbox, OUTBOUND_IN_REPLY_TO, row->id);
+		intake_keep_output(intake, row->id, data);
 		if (intake_hand_on(intake, row, &input, &err) < 0)
 			intake_break(intake);
 		return;
@@ -147,6 +165,16 @@ static int intake_set_aside(struct intake *intake, struct inbound_row *row, bool
 				"Your message is too large for me. Please send it as a file.");
 		outbox_add_failed(outbox, row->id);
 		break;
+	case INBOX_GIVEN_UP:
+		log_warning("message %s: %d attempts at it broke off: acknowledged as failed",
+			    row->id, CONFIG_ATTEMPTS);
+		route_origin(row, &route);
+		outbox_add_text(outbox, &route,
+				"I have begun to answer your message several times, and each time "
+				"my work was broken off. I leave it now, so that I can go on with "
+				"others. Please try again, or ask in another way.");
+		outbox_add_failed(outbox, row->id);
+		break;
 	}
 	return 0;
 }
@@ -186,6 +214,7 @@ static int intake_take_batch(struct intake *intake, struct inbox_look *look, str
 {
 	struct conversation *conversation = intake->options.conversation;
 	struct inbound_batch *batch = &look->batch;
+	cleanup_json json_t *output = NULL;
 	struct turn_input input = {
 		.rows = batch->rows,
 		.count = batch->count,
@@ -206,6 +235,10 @@ static int intake_take_batch(struct intake *intake, struct inbox_look *look, str
 			     conversation_destinations(conversation), intake_on_note, intake, err);
 	if (r < 0)
 		return r;
+	if (look->script_output &&
+	    json_parse(look->script_output, strlen(look->script_output), &output, NULL) == 0 &&
+	    !json_is_null(output))
+		input.script_output = output;
 	batch->rows = NULL;
 	batch->count = 0;
 	return conversation_take(conversation, &input, err);

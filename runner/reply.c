@@ -132,10 +132,10 @@ static void reply_send_block(struct reply *reply, const struct inbound_destinati
 	if (!route_newest(to, rows, count))
 		has_older = reply_find_older(reply, to, look, &older);
 	route_reply(to, rows, count, has_older ? &older : NULL, count ? rows[0]->id : NULL, &route);
-	if (!delivered_was_sent(reply->delivered, to->name, route.thread_id, body)) {
+	if (!delivered_was_sent(reply->delivered, to->name, route.thread_id, body))
 		outbox_add_text(reply->options.outbox, &route, body);
-		reply->sent++;
-	}
+	/* Also what is there already is an answer. */
+	reply->sent++;
 	inbound_row_deinit(&older);
 }
 
@@ -320,19 +320,23 @@ void reply_to_senders(struct reply *reply, const struct inbound_row *const *rows
 		reply_to_origin(reply, text);
 }
 
-void reply_note_sent(struct reply *reply, const char *to, const char *thread, const char *text)
+void reply_note_earlier(struct reply *reply, const char *to, const char *thread, const char *text)
 {
 	cleanup_free char *body = NULL;
-	size_t len = text ? strlen(text) : 0;
+	size_t len = strlen(text);
 
-	reply->sent++;
-	if (!to || !text)
-		return;
 	/* As the body of a block is. */
 	blank_trim(&text, &len);
 	body = strndup(text, len);
 	if (body)
 		delivered_add_sent(reply->delivered, to, thread, body);
+}
+
+void reply_note_sent(struct reply *reply, const char *to, const char *thread, const char *text)
+{
+	reply->sent++;
+	if (to && text)
+		reply_note_earlier(reply, to, thread, text);
 }
 
 bool reply_has_sent(const struct reply *reply)
@@ -374,9 +378,8 @@ void reply_rescue(struct reply *reply)
 	strbuf_reset(&reply->scratch);
 }
 
-void reply_reset(struct reply *reply)
+static void reply_forget(struct reply *reply)
 {
-	delivered_clear(reply->delivered);
 	strbuf_reset(&reply->scratch);
 	strbuf_reset(&reply->unknown);
 	strbuf_reset(&reply->stranger);
@@ -385,9 +388,17 @@ void reply_reset(struct reply *reply)
 	reply->sent_at_nudge = 0;
 }
 
+void reply_reset(struct reply *reply)
+{
+	delivered_clear(reply->delivered);
+	reply_forget(reply);
+}
+
 void reply_rewind(struct reply *reply)
 {
-	if (reply->sent == 0)
-		reply_reset(reply);
+	if (reply->sent == 0) {
+		delivered_rewind(reply->delivered);
+		reply_forget(reply);
+	}
 	reply->nudged = false;
 }

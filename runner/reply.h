@@ -54,6 +54,12 @@ void reply_final(struct reply *reply, const char *text, size_t len);
  */
 void reply_note_sent(struct reply *reply, const char *to, const char *thread, const char *text);
 
+/*
+ * Something that was delivered in an attempt that broke off: as above, but whether this answer says
+ * something is another question.
+ */
+void reply_note_earlier(struct reply *reply, const char *to, const char *thread, const char *text);
+
 /* Words without an address: they go to where the newest message of the turn came from. */
 void reply_to_origin(struct reply *reply, const char *text);
 

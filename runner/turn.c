@@ -14,6 +14,7 @@
 #include "runner/message/route.h"
 #include "runner/notice.h"
 #include "runner/reply.h"
+#include "runner/resume.h"
 
 struct turn {
 	struct turn_options options;
@@ -84,8 +85,9 @@ bool turn_is_active(const struct turn *turn)
 
 bool turn_is_full(const struct turn *turn)
 {
-	/* A command is alone in its turn. */
-	return turn->groups.count >= TURN_GROUPS_MAX || turn_is_command(turn);
+	/* A command is alone in its turn, and so is what may be what breaks the agent. */
+	return turn->groups.count >= TURN_GROUPS_MAX || turn_is_command(turn) ||
+	       (turn->groups.first && turn->groups.first->is_last);
 }
 
 /* Claim and format */
@@ -117,9 +119,32 @@ static int turn_claim(struct turn *turn, const struct group *group, struct err *
 	return outbound_claim(turn->options.outbound, &list, group->rows[0].id, err);
 }
 
-/* Makes the group's prompt; rows that cannot be rendered leave the group. 0 or -ENOMEM. */
-static int turn_format(struct turn *turn, struct group *group, const json_t *script_output,
+static void turn_on_sent_earlier(void *userdata, const char *to, const char *thread,
+				 const char *text)
+{
+	struct turn *turn = userdata;
+
+	reply_note_earlier(turn->reply, to, thread, text);
+}
+
+/* What earlier attempts at the group left behind. 0; <0: it cannot be found out at present. */
+static int turn_recall(struct turn *turn, struct group *group, bool claimed, struct strbuf *note,
 		       struct err *err)
+{
+	const struct resume_options options = {
+		.outbound = turn->options.outbound,
+		.destinations = turn->options.destinations,
+		.sent = turn_on_sent_earlier,
+		.userdata = turn,
+	};
+
+	return resume_look(&options, group->rows, group->count, claimed, note, &group->is_last,
+			   err);
+}
+
+/* Makes the group's prompt; rows that cannot be rendered leave the group. 0 or -ENOMEM. */
+static int turn_format(struct turn *turn, struct group *group, const struct strbuf *recalled,
+		       const json_t *script_output, struct err *err)
 {
 	cleanup_free struct format_item *items = calloc(group->count, sizeof(*items));
 	cleanup_free bool *failed = calloc(group->count, sizeof(*failed));
@@ -134,6 +159,7 @@ static int turn_format(struct turn *turn, struct group *group, const json_t *scr
 	int r = -ENOMEM;
 
 	strbuf_append(&text, turn->notes.data, turn->notes.len);
+	strbuf_append(&text, recalled->data, recalled->len);
 	for (size_t i = 0; items && i < group->count; i++)
 		items[i] = (struct format_item){ &group->rows[i], script_output };
 	if (items && failed)
@@ -176,13 +202,15 @@ int turn_add(struct turn *turn, struct turn_input *input, struct err *err)
 {
 	struct group *group = group_new(steal_ptr(input->rows), input->count, input->passed_over,
 					input->passed_over_count);
-	int r = 0;
+	cleanup_strbuf struct strbuf recalled = STRBUF_EMPTY;
+	int r;
 
 	if (!group)
 		return err_sys(err, -ENOMEM, "cannot take up messages");
-	if (!input->claimed)
+	r = turn_recall(turn, group, input->claimed, &recalled, err);
+	if (r == 0 && !input->claimed)
 		r = turn_claim(turn, group, err);
-	if (r < 0) {
+	if (r < 0 && !input->claimed) {
 		group_free(group);
 		return r;
 	}
@@ -190,7 +218,7 @@ int turn_add(struct turn *turn, struct turn_input *input, struct err *err)
 		r = turn_use_text(group, input->command ? input->command : input->text,
 				  input->command != NULL);
 	else
-		r = turn_format(turn, group, input->script_output, err);
+		r = turn_format(turn, group, &recalled, input->script_output, err);
 	if (r < 0) {
 		/* Claimed, but it cannot be handed on: nobody may wait for it in vain. */
 		for (size_t i = 0; i < group->count; i++)
@@ -289,18 +317,34 @@ static void turn_acknowledge(struct turn *turn, const struct group *group, bool 
 		outbox_add_completed(turn->options.outbox, group->passed_over[i]);
 }
 
-/* What the agent was to be told besides, and was not: the next prompt says it, before the newer. */
-static void turn_take_back_notes(struct turn *turn, struct strbuf *untold, struct group_mark *mark)
+/* What the agent was to be told besides the messages of groups, and was not. */
+struct turn_untold {
+	struct strbuf text;
+	struct group_mark mark;
+};
+
+static void turn_untell(struct turn_untold *untold, struct group *group)
+{
+	if (group->note_len == 0)
+		return;
+	strbuf_append(&untold->text, group->text, group->note_len);
+	group_mark_move(&untold->mark, &group->mark);
+}
+
+/* The next prompt says it, before the newer. */
+static void turn_take_back_notes(struct turn *turn, struct turn_untold *untold)
 {
 	struct strbuf newer = turn->notes;
 
-	if (untold->len == 0 || strbuf_append(untold, newer.data, newer.len) < 0)
-		return;
-	turn->notes = *untold;
-	*untold = newer;
-	/* That of the newer ones stands for these, too. */
-	if (!turn->mark.key)
-		group_mark_move(&turn->mark, mark);
+	if (untold->text.len > 0 && strbuf_append(&untold->text, newer.data, newer.len) == 0) {
+		turn->notes = untold->text;
+		untold->text = newer;
+		/* That of the newer ones stands for these, too. */
+		if (!turn->mark.key)
+			group_mark_move(&turn->mark, &untold->mark);
+	}
+	strbuf_deinit(&untold->text);
+	group_mark_deinit(&untold->mark);
 }
 
 /*
@@ -311,8 +355,7 @@ static enum turn_verdict turn_finish(struct turn *turn, int64_t up_to, bool fail
 {
 	struct group **link = &turn->groups.first;
 	struct group_mark *earlier = NULL; /* of a group that stays */
-	cleanup_strbuf struct strbuf untold = STRBUF_EMPTY;
-	struct group_mark untold_mark = { NULL, NULL };
+	struct turn_untold untold = { .text = STRBUF_EMPTY };
 	/* Words about background work answer nothing: what the turn has sent still counts. */
 	bool answered = !turn_is_active(turn);
 
@@ -326,10 +369,8 @@ static enum turn_verdict turn_finish(struct turn *turn, int64_t up_to, bool fail
 			continue;
 		}
 		turn_acknowledge(turn, group, failed);
-		if (failed && group->note_len > 0) {
-			strbuf_append(&untold, group->text, group->note_len);
-			group_mark_move(&untold_mark, &group->mark);
-		}
+		if (failed)
+			turn_untell(&untold, group);
 		/* A mark stands for what was told before it, too. */
 		if (earlier)
 			group_mark_move(earlier, &group->mark);
@@ -338,8 +379,7 @@ static enum turn_verdict turn_finish(struct turn *turn, int64_t up_to, bool fail
 		groups_drop(&turn->groups, link);
 		answered = true;
 	}
-	turn_take_back_notes(turn, &untold, &untold_mark);
-	group_mark_deinit(&untold_mark);
+	turn_take_back_notes(turn, &untold);
 	(void)outbox_commit(turn->options.outbox);
 	if (answered) {
 		reply_reset(turn->reply);
@@ -349,13 +389,14 @@ static enum turn_verdict turn_finish(struct turn *turn, int64_t up_to, bool fail
 	return turn_is_active(turn) ? TURN_GOES_ON : TURN_DONE;
 }
 
-/* Tells everybody who waits for one of these pushes why there is no answer. */
-static void turn_apologise(struct turn *turn, const struct provider_result *result)
+/* Tells everybody who waits for these groups why there is no answer, unless a later result may be. */
+static void turn_apologise(struct turn *turn, const struct provider_result *result,
+			   const struct groups *groups)
 {
 	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
 	size_t count;
 	cleanup_free const struct inbound_row **rows =
-		groups_rows(&turn->groups, (int64_t)result->answered, &count);
+		groups_rows(groups, (int64_t)result->answered, &count);
 
 	if (rows && notice_compose(result->error, result->text, result->retry_at_ms, &text) == 0)
 		reply_to_senders(turn->reply, rows, count, text.data);
@@ -384,13 +425,61 @@ static bool turn_nudge(struct turn *turn)
 	return true;
 }
 
+/* Its claim ends, so that it is taken up again; excused: what happened is not its fault. */
+static void turn_give_back(struct turn *turn, const struct group *group, bool excused)
+{
+	for (size_t i = 0; i < group->count; i++)
+		outbox_give_back(turn->options.outbox, group->rows[i].id, excused);
+	for (size_t i = 0; i < group->passed_over_count; i++)
+		outbox_give_back(turn->options.outbox, group->passed_over[i], excused);
+}
+
+/*
+ * The agent broke off while it worked on what was pushed. All of it goes back to the inbox, from
+ * where it is taken up again as after the end of a container: in the same conversation, with a word
+ * on what was sent already. Only what had its last attempt has failed.
+ */
+static enum turn_verdict turn_broke_off(struct turn *turn, const struct provider_result *result)
+{
+	struct turn_untold untold = { .text = STRBUF_EMPTY };
+	struct provider_result failure = *result;
+	bool again = false;
+	struct group *group;
+
+	failure.answered = GROUP_EVERY_PUSH;
+	/* It gets everything in order: where it has nothing yet, its start is what they share. */
+	if (turn->groups.first->push_id == 0)
+		groups_include_unpushed(&turn->groups);
+	while ((group = groups_shift(&turn->groups)) != NULL) {
+		if (group->is_last && group->push_id > 0) {
+			turn_apologise(turn, &failure, &(struct groups){ group, 1 });
+			turn_acknowledge(turn, group, true);
+		} else {
+			turn_give_back(turn, group, group->push_id == 0);
+			again |= group->count > 0;
+		}
+		turn_untell(&untold, group);
+		group_free(group);
+	}
+	turn_take_back_notes(turn, &untold);
+	(void)outbox_commit(turn->options.outbox);
+	reply_reset(turn->reply);
+	turn->tried_fresh = false;
+	if (!again)
+		turn->retries = 0;
+	else if (turn->retries < CONFIG_RETRIES)
+		turn->retries++;
+	return again ? TURN_RETRY : TURN_DONE;
+}
+
 /* May what failed this way be tried again, and how? */
 static const struct turn_recovery {
 	bool later; /* in the same conversation, after a pause */
 	bool fresh; /* at once, in a fresh conversation, one time */
 } turn_recoveries[] = {
-	[PROVIDER_TRANSIENT] = { .later = true },	 [PROVIDER_CRASHED] = { .later = true },
-	[PROVIDER_INVALID_SESSION] = { .fresh = true },	 [PROVIDER_TOO_LONG] = { .fresh = true },
+	[PROVIDER_TRANSIENT] = { .later = true },
+	[PROVIDER_INVALID_SESSION] = { .fresh = true },
+	[PROVIDER_TOO_LONG] = { .fresh = true },
 	[PROVIDER_ERROR_COUNT - 1] = { .later = false },
 };
 TABLE_COVERS(turn_recoveries, PROVIDER_ERROR_COUNT);
@@ -405,6 +494,8 @@ static enum turn_verdict turn_failed(struct turn *turn, const struct provider_re
 	/* A late failure of something that was stopped: there is nothing to try again. */
 	if (!turn_is_active(turn))
 		return TURN_DONE;
+	if (result->error == PROVIDER_CRASHED)
+		return turn_broke_off(turn, result);
 	if (!reply_has_sent(turn->reply)) {
 		if (recovery->later && turn->retries < CONFIG_RETRIES) {
 			turn->retries++;
@@ -417,7 +508,7 @@ static enum turn_verdict turn_failed(struct turn *turn, const struct provider_re
 			return TURN_RETRY_FRESH;
 		}
 	}
-	turn_apologise(turn, result);
+	turn_apologise(turn, result, &turn->groups);
 	return turn_finish(turn, answered, true);
 }
 
@@ -436,7 +527,7 @@ enum turn_verdict turn_result(struct turn *turn, const struct provider_result *r
 	if (result->missing && !reply_has_sent(turn->reply) &&
 	    !reply_has_undelivered(turn->reply)) {
 		/* The agent may keep silent, but then it says so by a result: this is a loss. */
-		turn_apologise(turn, result);
+		turn_apologise(turn, result, &turn->groups);
 		return turn_finish(turn, (int64_t)result->answered, true);
 	}
 	if (!result->interrupted && reply_has_undelivered(turn->reply)) {
@@ -459,7 +550,9 @@ enum turn_verdict turn_broken(struct turn *turn, enum provider_error error, cons
 	};
 
 	reply_release_held(turn->reply);
-	groups_include_unpushed(&turn->groups);
+	/* Of what breaks off only what was pushed is suspect; else all of it shares the failure. */
+	if (error != PROVIDER_CRASHED)
+		groups_include_unpushed(&turn->groups);
 	return turn_failed(turn, &result);
 }
 

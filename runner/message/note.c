@@ -44,16 +44,17 @@ int note_late_answer(const json_t *asked, const json_t *answer, struct strbuf *o
 				"answered.</system>");
 }
 
+/* What people would have read, by the kind of row. */
+static const char *const note_words_read[] = { "text", "fallbackText", "question", "emoji", NULL };
+/* What the host was asked to do. */
+static const char *const note_action[] = { "action", NULL };
+
 int note_undelivered(int64_t seq, const char *to, const json_t *content, struct strbuf *out)
 {
-	/* What people would have read, by the kind of row. */
-	static const char *const words[] = { "text", "fallbackText", "question", "emoji", NULL };
-	static const char *const action[] = { "action", NULL };
-
 	/* The agent knows messages by their numbers, and what it asks of the host by its name. */
-	if (content_first(content, action)) {
+	if (content_first(content, note_action)) {
 		strbuf_puts(out, "<system>The host could not carry out ");
-		note_words(content, action, out);
+		note_words(content, note_action, out);
 		return strbuf_puts(out, ", which you asked for.</system>");
 	}
 	strbuf_printf(out, "<system>Your message %" PRId64, seq);
@@ -62,9 +63,9 @@ int note_undelivered(int64_t seq, const char *to, const json_t *content, struct 
 		cite_name(to, NOTE_NAME_MAX, out);
 	}
 	strbuf_puts(out, " could not be delivered");
-	if (!json_is_object(content) || content_first(content, words)) {
+	if (!json_is_object(content) || content_first(content, note_words_read)) {
 		strbuf_puts(out, ": ");
-		note_words(content, words, out);
+		note_words(content, note_words_read, out);
 	}
 	return strbuf_puts(out, ". Nobody has seen it.</system>");
 }
@@ -73,4 +74,30 @@ int note_more_undelivered(struct strbuf *out)
 {
 	return strbuf_puts(out, "<system>More that you sent before these could not be delivered or "
 				"carried out either.</system>");
+}
+
+int note_sent(const char *to, const json_t *content, struct strbuf *out)
+{
+	if (content_first(content, note_action)) {
+		strbuf_puts(out, "the request ");
+		note_words(content, note_action, out);
+		return strbuf_puts(out, " to the host");
+	}
+	note_words(content, note_words_read, out);
+	if (to) {
+		strbuf_puts(out, " to ");
+		cite_name(to, NOTE_NAME_MAX, out);
+	}
+	return out->error;
+}
+
+int note_resumed(const char *sent, bool more, struct strbuf *out)
+{
+	strbuf_puts(out, "<system>Your work on what follows was broken off. ");
+	if (!sent)
+		return strbuf_puts(out, "Nothing of it had been sent. See what you had done "
+					"already, and go on from there.</system>");
+	strbuf_printf(out, "This was already sent: %s%s. ", sent, more ? "; and more" : "");
+	return strbuf_puts(out, "Do not send it again: see what you had done, and go on from "
+				"there.</system>");
 }

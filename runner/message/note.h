@@ -5,6 +5,7 @@
  * ours. Words of others in it are quoted and escaped, as in a prompt.
  */
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/strbuf.h"
@@ -27,5 +28,17 @@ int note_late_answer(const json_t *asked, const json_t *answer, struct strbuf *o
  */
 int note_undelivered(int64_t seq, const char *to, const json_t *content, struct strbuf *out);
 
-/* Behind those: there were more of them before, too many to be told one by one. */
+/*
+ * Something that was sent before an attempt broke off, for note_resumed(). to: the destination's
+ * name, NULL if it has none; content: of its row.
+ */
+int note_sent(const char *to, const json_t *content, struct strbuf *out);
+
+/*
+ * An attempt at the messages that follow broke off. sent: of note_sent(), NULL if there was none;
+ * more: there was more than that.
+ */
+int note_resumed(const char *sent, bool more, struct strbuf *out);
+
+/* Behind those of note_undelivered(): there were more of them before, too many to be told one by one. */
 int note_more_undelivered(struct strbuf *out);

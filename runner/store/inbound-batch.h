@@ -25,7 +25,7 @@ struct inbound_choice {
 	size_t limit;	 /* rows of the batch, at least 1 */
 	void *userdata;
 	inbound_acked_fn *is_acked;
-	enum inbound_pick (*pick)(void *userdata, const struct inbound_row *row);
+	enum inbound_pick (*pick)(void *userdata, struct inbound_row *row);
 };
 
 struct inbound_batch {

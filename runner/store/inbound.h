@@ -41,6 +41,7 @@ struct inbound_row {
 	int64_t seq;   /* -1: null, or no number that a seq can be */
 	bool wakes;    /* trigger != 0 */
 	bool oversize; /* content was longer than INBOUND_CONTENT_MAX and was not read */
+	bool given_up; /* set by who picks it: not to be tried again */
 	char *id;      /* never NULL; NUL bytes in it and in the other texts are U+FFFD */
 	char *kind;    /* never NULL */
 	char *timestamp;

@@ -194,6 +194,11 @@ static void test_retries_then_tells(void **state)
 	struct world *w = *state;
 
 	assert_int_equal(setenv("AGENT_MOCK_ERROR", "crashed", 1), 0);
+	/* Each time it is taken up anew. */
+	for (int i = 1; i < CONFIG_ATTEMPTS; i++) {
+		receive(w, "m1", "a", NULL);
+		run_until(w, "");
+	}
 	receive(w, "m1", "a", NULL);
 	run_until(w, "m1|failed\n");
 	assert_non_null(strstr(exchange_sent(&w->p.x), "m1|a|thread-a|My agent program broke off"));

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "common/strbuf.h"
+#include "runner/config.h"
 #include "schema/inbound.h"
 #include "tests/database.h"
 #include "tests/folder.h"
@@ -96,8 +97,9 @@ static const char *const commands[] = {
 };
 
 static const char *const reasons[] = {
-	[INBOX_SYSTEM] = "system",	  [INBOX_TASK] = "task",	 [INBOX_STOP] = "stop",
-	[INBOX_UNKNOWN_KIND] = "unknown", [INBOX_OVERSIZE] = "oversize",
+	[INBOX_SYSTEM] = "system",     [INBOX_TASK] = "task",
+	[INBOX_STOP] = "stop",	       [INBOX_UNKNOWN_KIND] = "unknown",
+	[INBOX_OVERSIZE] = "oversize", [INBOX_GIVEN_UP] = "given up",
 };
 
 /* "command:a b|c=why|more": the batch, what is beside it, whether there is more. */
@@ -396,6 +398,84 @@ static void test_a_script_waits_behind_a_command(void **state)
 	assert_string_equal(look(w), "|b=task");
 }
 
+/* As many attempts at it broke off. */
+static void break_off(struct world *w, const char *id, int times)
+{
+	const struct outbound_ids ids = { &id, 1 };
+
+	for (int i = 0; i < times; i++) {
+		assert_int_equal(outbound_claim(w->outbound, &ids, NULL, NULL), 0);
+		assert_int_equal(outbound_release(w->outbound, false, NULL), 0);
+	}
+}
+
+/* The last attempt at a row takes no other with it, and there is none behind it. */
+static void test_attempts(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "a", "hello");
+	receive(w, "b", "hello");
+	receive(w, "c", "hello");
+	break_off(w, "b", CONFIG_ATTEMPTS - 2);
+	assert_string_equal(look(w), "a b c");
+	break_off(w, "b", 1);
+	assert_string_equal(look(w), "a|more");
+	acknowledge(w);
+	w->view.turn_is_active = true;
+	assert_string_equal(look(w), "|more");
+	w->view.turn_is_active = false;
+	assert_string_equal(look(w), "b|more");
+	break_off(w, "b", 1);
+	/* Its turn has come, but there is none for it. */
+	assert_string_equal(look(w), "a c|b=given up");
+	w->view.turn_is_full = true;
+	assert_string_equal(look(w), "|more");
+}
+
+static void test_attempts_at_rows_of_kind_system(void **state)
+{
+	struct world *w = *state;
+
+	receive_kind(w, "late", "system", "{}");
+	break_off(w, "late", CONFIG_ATTEMPTS - 1);
+	assert_string_equal(look(w), "|late=system");
+	w->view.turn_is_full = true;
+	assert_string_equal(look(w), "|more");
+	break_off(w, "late", 1);
+	assert_string_equal(look(w), "|late=given up");
+}
+
+/* The script of a task ran in an earlier attempt: it does not run again. */
+static void test_script_output(void **state)
+{
+	const struct outbound_state output = { "b", "{\"n\":1}" };
+	struct world *w = *state;
+
+	receive(w, "a", "hello");
+	receive_kind(w, "b", "task", "{\"script\":\"exit\"}");
+	receive(w, "c", "hello");
+	assert_string_equal(look(w), "a c|b=task");
+	assert_null(w->look.script_output);
+	assert_int_equal(outbound_claim(w->outbound,
+					&(struct outbound_ids){ (const char *const[]){ "b" }, 1 },
+					NULL, NULL),
+			 0);
+	assert_int_equal(
+		outbound_commit(w->outbound,
+				&(struct outbound_commit){ .outputs = &output, .output_count = 1 },
+				NULL),
+		0);
+	assert_int_equal(outbound_release(w->outbound, false, NULL), 0);
+	assert_string_equal(look(w), "a|more");
+	acknowledge(w);
+	assert_string_equal(look(w), "b|more");
+	assert_string_equal(w->look.script_output, "{\"n\":1}");
+	acknowledge(w);
+	assert_string_equal(look(w), "c");
+	assert_null(w->look.script_output);
+}
+
 /* Context is not addressed to the agent: its slashes mean nothing. */
 static void test_context(void **state)
 {
@@ -435,6 +515,11 @@ static void test_failures(void **state)
 	assert_fails(w, -EIO, "cannot read the acknowledgement of a: Input/output error");
 	database_exec(folder_file(&w->folder, "outbound.db"),
 		      "ALTER TABLE hidden RENAME TO processing_ack");
+	database_exec(folder_file(&w->folder, "outbound.db"),
+		      "ALTER TABLE attempts RENAME TO hidden");
+	assert_fails(w, -EIO, "cannot read messages: Input/output error");
+	database_exec(folder_file(&w->folder, "outbound.db"),
+		      "ALTER TABLE hidden RENAME TO attempts");
 	assert_string_equal(look(w), "a");
 	inbox_look_deinit(&w->look);
 	database_exec(w->inbound, "ALTER TABLE messages_in RENAME COLUMN content TO hidden");
@@ -465,6 +550,9 @@ int main(void)
 		CASE(test_failed_deliveries),
 		CASE(test_scripts),
 		CASE(test_a_script_waits_behind_a_command),
+		CASE(test_attempts),
+		CASE(test_attempts_at_rows_of_kind_system),
+		CASE(test_script_output),
 		CASE(test_context),
 		CASE(test_failures),
 	};

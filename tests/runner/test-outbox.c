@@ -169,6 +169,29 @@ static void test_each_part_is_something(void **state)
 	assert_string_equal(acks(w), "a|completed\nb|failed\n");
 }
 
+static void test_claims_that_end(void **state)
+{
+	const char *const ids[] = { "a", "b", "c" };
+	struct world *w = *state;
+
+	assert_int_equal(outbound_claim(w->outbound, &(struct outbound_ids){ ids, 3 }, NULL, NULL),
+			 0);
+	outbox_give_back(w->outbox, "a", false);
+	assert_false(outbox_is_empty(w->outbox));
+	assert_true(outbox_commit(w->outbox));
+	outbox_give_back(w->outbox, "b", true);
+	assert_false(outbox_is_empty(w->outbox));
+	assert_true(outbox_commit(w->outbox));
+	outbox_keep_output(w->outbox, "c", "1");
+	outbox_keep_output(w->outbox, "c", "2");
+	assert_false(outbox_is_empty(w->outbox));
+	assert_true(outbox_commit(w->outbox));
+	assert_true(outbox_is_empty(w->outbox));
+	assert_string_equal(acks(w), "c|processing\n");
+	assert_string_equal(database_query(database(w), "SELECT * FROM attempts ORDER BY 1"),
+			    "a|1|0|NULL\nb|1|1|NULL\nc|1|0|2\n");
+}
+
 static void refuse(struct world *w)
 {
 	/* The last thing that a commit writes: what it wrote before has to be taken back. */
@@ -501,6 +524,7 @@ int main(void)
 		CASE(test_nothing_to_write),
 		CASE(test_one_transaction),
 		CASE(test_each_part_is_something),
+		CASE(test_claims_that_end),
 		CASE(test_what_was_refused_is_kept_and_tried_again),
 		CASE(test_drained_is_raised_from_the_loop),
 		CASE(test_any_row),

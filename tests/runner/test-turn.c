@@ -310,7 +310,19 @@ static void test_only_the_failed_push_is_made_again(void **state)
 	assert_non_null(strstr(w->pushed, "from=\"ann\""));
 }
 
-static void test_crash_is_tried_again_with_everything(void **state)
+static enum turn_verdict break_off(struct world *w)
+{
+	return turn_broken(w->turn, PROVIDER_CRASHED, "died");
+}
+
+static const char *attempts(struct world *w)
+{
+	return database_query(w->x.outbound_path, "SELECT message_id, starts, excused FROM attempts"
+						  " ORDER BY message_id");
+}
+
+/* As after the end of a container: the inbox has it all again. */
+static void test_what_breaks_off_is_given_back(void **state)
 {
 	struct world *w = *state;
 
@@ -318,25 +330,91 @@ static void test_crash_is_tried_again_with_everything(void **state)
 	push(w);
 	receive(w, "m2", "b");
 	push(w);
-	assert_int_equal(turn_broken(w->turn, PROVIDER_CRASHED, "died"), TURN_RETRY);
-	assert_int_equal(push(w), 2);
-	assert_int_equal(answer(w, "<message to=\"ann\">both</message>"), TURN_DONE);
-	assert_string_equal(exchange_acks(&w->x), "m1|completed\nm2|completed\n");
+	/* Never pushed: it is not to blame. */
+	receive(w, "m3", "b");
+	assert_int_equal(break_off(w), TURN_RETRY);
+	assert_int_equal(turn_retry_ms(w->turn), 20);
+	assert_false(turn_is_active(w->turn));
+	assert_string_equal(exchange_acks(&w->x), "");
+	assert_string_equal(attempts(w), "m1|1|0\nm2|1|0\nm3|1|1\n");
+	receive(w, "m1", "a");
+	push(w);
+	assert_string_equal(w->pushed, "<system>Your work on what follows was broken off. Nothing "
+				       "of it had been sent. See what you had done already, and go "
+				       "on from there.</system>\n<context timezone=\"UTC\" />\n"
+				       "<message from=\"ann\" sender=\"Ann\" time=\"Jan 2, 2026, "
+				       "3:04 AM\">hello</message>");
+	assert_int_equal(answer(w, "<message to=\"ann\">hi</message>"), TURN_DONE);
+	assert_string_equal(exchange_acks(&w->x), "m1|completed\n");
+	assert_string_equal(attempts(w), "m2|1|0\nm3|1|1\n");
 }
 
-/* Words that arrived would arrive twice. */
-static void test_no_second_try_after_something_was_sent(void **state)
+/* The agent is told what arrived, and what it repeats all the same does not arrive twice. */
+static void test_what_was_sent_before_it_broke_off(void **state)
 {
+	const char *const text = "<message to=\"ann\">on it</message>";
 	struct world *w = *state;
 
 	receive(w, "m1", "a");
 	push(w);
-	turn_text(w->turn, "<message to=\"ann\">on it</message>",
-		  strlen("<message to=\"ann\">on it</message>"));
+	turn_text(w->turn, text, strlen(text));
 	turn_send_held(w->turn);
-	assert_int_equal(turn_broken(w->turn, PROVIDER_CRASHED, "died"), TURN_DONE);
-	assert_non_null(strstr(exchange_sent(&w->x), "m1|a|thread-a|on it\nm1|a|thread-a|My agent "
-						     "program broke off"));
+	assert_int_equal(break_off(w), TURN_RETRY);
+	receive(w, "m1", "a");
+	push(w);
+	assert_non_null(strstr(w->pushed, "<system>Your work on what follows was broken off. This "
+					  "was already sent: \"on it\" to \"ann\". Do not send it "
+					  "again"));
+	turn_text(w->turn, text, strlen(text));
+	turn_send_held(w->turn);
+	assert_int_equal(answer(w, "<message to=\"ann\">done</message>"), TURN_DONE);
+	assert_string_equal(exchange_sent(&w->x), "m1|a|thread-a|on it\nm1|a|thread-a|done\n");
+	assert_string_equal(exchange_acks(&w->x), "m1|completed\n");
+	/* The next turn knows nothing of it. */
+	receive(w, "m2", "a");
+	push(w);
+	assert_null(strstr(w->pushed, "<system>"));
+	assert_int_equal(answer(w, "<message to=\"ann\">on it</message>"), TURN_DONE);
+	assert_non_null(strstr(exchange_sent(&w->x), "m2|a|thread-a|on it\n"));
+}
+
+static void test_the_last_attempt(void **state)
+{
+	struct world *w = *state;
+
+	for (int i = 0; i < CONFIG_ATTEMPTS - 1; i++) {
+		receive(w, "m1", "a");
+		assert_false(turn_is_full(w->turn));
+		push(w);
+		assert_int_equal(break_off(w), TURN_RETRY);
+		assert_int_equal(turn_retry_ms(w->turn), w->config.retry_ms[i]);
+	}
+	receive(w, "m1", "a");
+	/* No other message is to share its fate. */
+	assert_true(turn_is_full(w->turn));
+	push(w);
+	/* A task's script may have ended meanwhile. */
+	receive(w, "m2", "b");
+	push(w);
+	assert_int_equal(break_off(w), TURN_RETRY);
+	assert_string_equal(exchange_sent(&w->x),
+			    "m1|a|thread-a|My agent program broke off while it worked on your "
+			    "message. Please try again, or ask in another way.\n\n(Error: died)\n");
+	assert_string_equal(exchange_acks(&w->x), "m1|failed\n");
+	assert_string_equal(attempts(w), "m2|1|0\n");
+}
+
+/* The agent does not even start: that goes by attempts, too. */
+static void test_a_start_that_breaks_off(void **state)
+{
+	struct world *w = *state;
+
+	for (int i = 0; i < CONFIG_ATTEMPTS - 1; i++) {
+		receive(w, "m1", "a");
+		assert_int_equal(break_off(w), TURN_RETRY);
+	}
+	receive(w, "m1", "a");
+	assert_int_equal(break_off(w), TURN_DONE);
 	assert_string_equal(exchange_acks(&w->x), "m1|failed\n");
 }
 
@@ -630,7 +708,7 @@ static void test_no_second_try_after_a_tool_sent(void **state)
 	receive(w, "m1", "a");
 	push(w);
 	turn_note_sent(w->turn, "ann", NULL, NULL);
-	assert_int_equal(turn_broken(w->turn, PROVIDER_CRASHED, "died"), TURN_DONE);
+	assert_int_equal(fail_with(w, PROVIDER_TRANSIENT), TURN_DONE);
 	assert_string_equal(exchange_acks(&w->x), "m1|failed\n");
 }
 
@@ -756,6 +834,23 @@ static void test_a_turn_that_is_cut_off_marks_nothing(void **state)
 	assert_string_equal(told(w), "");
 }
 
+/* Given back with its messages, a note is told with the next ones. */
+static void test_a_note_of_what_broke_off(void **state)
+{
+	struct world *w = *state;
+
+	note_marked(w, "<system>one</system>", "1");
+	receive(w, "m1", "a");
+	push(w);
+	assert_int_equal(break_off(w), TURN_RETRY);
+	assert_string_equal(told(w), "");
+	receive(w, "m2", "a");
+	push(w);
+	assert_memory_equal(w->pushed, "<system>one</system>\n<context", 29);
+	assert_int_equal(answer(w, "<message to=\"ann\">hi</message>"), TURN_DONE);
+	assert_string_equal(told(w), "1\n");
+}
+
 /* A mark alone has no words, but says what was told before it, too. */
 static void test_a_mark_waits_for_earlier_ones(void **state)
 {
@@ -820,8 +915,10 @@ int main(void)
 		TURN_TEST(test_empty_answer_is_no_reason_to_nudge),
 		TURN_TEST(test_transient_failures_are_tried_again),
 		TURN_TEST(test_only_the_failed_push_is_made_again),
-		TURN_TEST(test_crash_is_tried_again_with_everything),
-		TURN_TEST(test_no_second_try_after_something_was_sent),
+		TURN_TEST(test_what_breaks_off_is_given_back),
+		TURN_TEST(test_what_was_sent_before_it_broke_off),
+		TURN_TEST(test_the_last_attempt),
+		TURN_TEST(test_a_start_that_breaks_off),
 		TURN_TEST(test_fresh_conversation_once),
 		TURN_TEST(test_lasting_failures_are_said_at_once),
 		TURN_TEST(test_everybody_is_told),
@@ -846,6 +943,7 @@ int main(void)
 		TURN_TEST(test_notes_wait_for_messages),
 		TURN_TEST(test_a_note_is_marked_when_its_messages_are_acknowledged),
 		TURN_TEST(test_a_turn_that_is_cut_off_marks_nothing),
+		TURN_TEST(test_a_note_of_what_broke_off),
 		TURN_TEST(test_a_mark_waits_for_earlier_ones),
 		TURN_TEST(test_words_of_ours_for_a_row),
 	};

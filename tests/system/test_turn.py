@@ -141,8 +141,16 @@ def test_a_kill_at_any_moment_neither_loses_nor_repeats_an_answer(make_session):
         session.start()
         time.sleep(moments.uniform(0.005, 0.06))
         session.kill()
-    session.start().wait_ack(ids)
-    assert session.texts() == [f"echo: {i}" for i in range(120)]
+    session.start()
+    session.wait(lambda: set(session.acks()) == set(ids) and
+                 "processing" not in session.acks().values(), "all acknowledged")
+    acks, answers = session.acks(), session.answers()
+    # One that was cut off three times is given up, and its sender told.
+    given_up = [i for i in ids if acks[i] == "failed"]
+    assert len(given_up) <= 12 // 3 * 2
+    assert [a.text if a.text.startswith("echo") else a.in_reply_to for a in answers] == \
+        [i if i in given_up else f"echo: {n}" for n, i in enumerate(ids)]
+    assert all("broken off" in a.text for a in answers if not a.text.startswith("echo"))
 
 
 def test_an_empty_result_ends_the_turn(session):
@@ -421,9 +429,9 @@ def test_a_failure_is_told_to_the_user(session, error):
     assert PLAIN_WORDS[error] in words and len(words) > 40
     assert "AGENT_MOCK_ERROR" not in words and error not in words.split()
     assert "AGENT_MOCK_ERROR" in answer.text
-    retried = error in ("transient", "crashed")
-    assert len(session.prompts()) == (4 if retried else 1)
-    assert len(session.lines("trying again in")) == (3 if retried else 0)
+    retries = {"transient": 3, "crashed": 2}.get(error, 0)
+    assert len(session.prompts()) == 1 + retries
+    assert len(session.lines("trying again in")) == retries
 
 
 @pytest.mark.parametrize("error", ["transient", "crashed"])
@@ -432,9 +440,10 @@ def test_retries_wait_longer_each_time(session, error):
     before = time.monotonic()
     session.start({"AGENT_MOCK_ERROR": error, "AGENT_RETRY_MS": "20"}).wait_ack(message, "failed")
     # 1, 4 and 15 times the first; 2, 8 and 30 seconds by default.
+    spans = [20, 80, 300] if error == "transient" else [20, 80]
     assert [line.split("again in ")[1] for line in session.lines("trying again in")] == \
-        ["20 ms", "80 ms", "300 ms"]
-    assert time.monotonic() - before >= 0.4
+        [f"{span} ms" for span in spans]
+    assert time.monotonic() - before >= sum(spans) / 1000
 
 
 def test_the_messages_stay_claimed_between_retries(session):

@@ -107,6 +107,45 @@ static void test_too_many_to_be_told_one_by_one(void **state)
 				      "delivered or carried out either.</system>");
 }
 
+static void append_sent(struct strbuf *out, const char *to, const char *content)
+{
+	cleanup_json json_t *value = test_json(content);
+
+	strbuf_reset(out);
+	assert_int_equal(note_sent(to, value, out), 0);
+}
+
+static void test_what_was_sent(void **state)
+{
+	cleanup_strbuf struct strbuf out = STRBUF_EMPTY;
+
+	(void)state;
+	append_sent(&out, "casa", "{'text':'on\\nit'}");
+	assert_string_equal(out.data, "\"on it\" to \"casa\"");
+	append_sent(&out, NULL, "{'type':'ask_question','question':'<b>?'}");
+	assert_string_equal(out.data, "\"&lt;b&gt;?\"");
+	append_sent(&out, NULL, "{'action':'schedule_task'}");
+	assert_string_equal(out.data, "the request \"schedule_task\" to the host");
+}
+
+static void test_an_attempt_that_broke_off(void **state)
+{
+	cleanup_strbuf struct strbuf out = STRBUF_EMPTY;
+
+	(void)state;
+	assert_int_equal(note_resumed(NULL, false, &out), 0);
+	assert_string_equal(out.data,
+			    "<system>Your work on what follows was broken off. Nothing of it had "
+			    "been sent. See what you had done already, and go on from "
+			    "there.</system>");
+	strbuf_reset(&out);
+	assert_int_equal(note_resumed("\"a\" to \"b\"", true, &out), 0);
+	assert_string_equal(out.data, "<system>Your work on what follows was broken off. This was "
+				      "already sent: \"a\" to \"b\"; and more. Do not send it "
+				      "again: see what you had done, and go on from "
+				      "there.</system>");
+}
+
 static void test_words_are_cut(void **state)
 {
 	cleanup_strbuf struct strbuf out = STRBUF_EMPTY;
@@ -151,6 +190,8 @@ int main(void)
 		cmocka_unit_test(test_an_undelivered_message),
 		cmocka_unit_test(test_an_action_that_failed),
 		cmocka_unit_test(test_too_many_to_be_told_one_by_one),
+		cmocka_unit_test(test_what_was_sent),
+		cmocka_unit_test(test_an_attempt_that_broke_off),
 		cmocka_unit_test(test_words_are_cut),
 		cmocka_unit_test(test_notes_are_appended),
 	};

@@ -38,7 +38,7 @@ static void ack(struct world *world, const char *id)
 	(void)snprintf(world->acked[world->acked_count++], sizeof(world->acked[0]), "%s", id);
 }
 
-static enum inbound_pick pick(void *userdata, const struct inbound_row *row)
+static enum inbound_pick pick(void *userdata, struct inbound_row *row)
 {
 	struct world *world = userdata;
 
