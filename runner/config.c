@@ -45,6 +45,10 @@ static const struct {
 	{ "mcpToolPrefix", CONFIG_WORD, offsetof(struct config, mcp_tool_prefix), "" },
 	{ "maxMessagesPerPrompt", CONFIG_INTEGER, offsetof(struct config, max_messages), NULL, 10,
 	  1, 1000 },
+	{ "agentSilenceSeconds", CONFIG_INTEGER, offsetof(struct config, silence_s), NULL, 600, 0,
+	  86400 },
+	{ "agentInterruptSeconds", CONFIG_INTEGER, offsetof(struct config, interrupt_s), NULL, 5, 1,
+	  600 },
 };
 
 /* What the environment sets, in milliseconds. */

@@ -2,6 +2,7 @@
 #include "runner/conversation.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,9 +15,8 @@
 #include "runner/message/route.h"
 #include "runner/message/timezone.h"
 
-/* An agent that does not answer an interrupt is ended after this. */
-#define CONVERSATION_INTERRUPT_MS 5000
-#define CONVERSATION_KILL_MS	  1000
+/* An agent that does not answer an interrupt is asked to end, and killed after this. */
+#define CONVERSATION_KILL_MS 1000
 
 enum conversation_timer {
 	CONVERSATION_RETRY,	/* a failed turn is tried again */
@@ -34,7 +34,8 @@ struct conversation {
 	struct inbound_destinations destinations;
 	char *instructions;  /* that name them */
 	bool stop_requested; /* the user stopped the turn; its result is awaited */
-	bool ending;	     /* the process ends */
+	int64_t hangs_ms; /* the agent was silent for so long, and is interrupted; 0: it is not */
+	bool ending;	  /* the process ends */
 };
 
 static void conversation_pump(struct conversation *c, bool replace);
@@ -85,6 +86,18 @@ static void conversation_finish_stop(struct conversation *c)
 	conversation_follow(c, turn_stopped(c->turn));
 }
 
+/* What hung has ended. */
+static void conversation_finish_hang(struct conversation *c)
+{
+	struct err detail;
+
+	(void)snprintf(detail.text, sizeof(detail.text), "it gave no sign of life for %lld s",
+		       (long long)(c->hangs_ms / 1000));
+	c->hangs_ms = 0;
+	loop_timer_disarm(c->timers[CONVERSATION_INTERRUPT]);
+	conversation_follow(c, turn_broken(c->turn, PROVIDER_CRASHED, detail.text));
+}
+
 static void conversation_on_retry(void *userdata)
 {
 	conversation_pump(userdata, false);
@@ -100,7 +113,7 @@ static void conversation_pump(struct conversation *c, bool replace)
 	struct err err;
 
 	/* What came behind a /stop is not given to an agent that is about to be interrupted. */
-	if (c->ending || c->stop_requested || conversation_is_waiting(c))
+	if (c->ending || c->stop_requested || c->hangs_ms > 0 || conversation_is_waiting(c))
 		return;
 	if (agent_ensure(c->agent, c->instructions, replace, &err) < 0) {
 		log_error("%s", err.text);
@@ -162,6 +175,15 @@ static void conversation_on_tool_end(void *userdata, const char *id)
 	pulse_tool_end(c->options.pulse, id);
 }
 
+/* A result, in spite of an interrupt perhaps. */
+static void conversation_heard(struct conversation *c, const struct provider_result *result)
+{
+	if (c->hangs_ms > 0)
+		loop_timer_disarm(c->timers[CONVERSATION_INTERRUPT]);
+	c->hangs_ms = 0;
+	conversation_follow(c, turn_result(c->turn, result));
+}
+
 static void conversation_on_result(void *userdata, const struct provider_result *result)
 {
 	struct conversation *c = userdata;
@@ -171,8 +193,10 @@ static void conversation_on_result(void *userdata, const struct provider_result 
 	pulse_no_tools(c->options.pulse);
 	if (c->stop_requested)
 		conversation_finish_stop(c);
+	else if (c->hangs_ms > 0 && (result->interrupted || result->error != PROVIDER_OK))
+		conversation_finish_hang(c);
 	else
-		conversation_follow(c, turn_result(c->turn, result));
+		conversation_heard(c, result);
 }
 
 static void conversation_on_server(void *userdata, const char *name, const char *status)
@@ -212,6 +236,8 @@ static void conversation_on_exited(void *userdata, enum provider_error error, co
 	}
 	if (c->stop_requested) {
 		conversation_finish_stop(c);
+	} else if (c->hangs_ms > 0) {
+		conversation_finish_hang(c);
 	} else if (conversation_is_waiting(c)) {
 		/* Its failure was told by a result already, and has its next try coming. */
 		turn_rewind(c->turn);
@@ -263,6 +289,12 @@ static void conversation_on_interrupt_timer(void *userdata)
 	agent_stop(c->agent, CONVERSATION_KILL_MS);
 }
 
+static void conversation_interrupt_agent(struct conversation *c)
+{
+	agent_interrupt(c->agent);
+	loop_timer_arm(c->timers[CONVERSATION_INTERRUPT], c->options.config->interrupt_s * 1000);
+}
+
 void conversation_interrupt(struct conversation *c, const struct inbound_row *row)
 {
 	struct route route;
@@ -282,8 +314,22 @@ void conversation_interrupt(struct conversation *c, const struct inbound_row *ro
 		return;
 	}
 	c->stop_requested = true;
-	agent_interrupt(c->agent);
-	loop_timer_arm(c->timers[CONVERSATION_INTERRUPT], CONVERSATION_INTERRUPT_MS);
+	c->hangs_ms = 0;
+	conversation_interrupt_agent(c);
+}
+
+void conversation_on_silence(struct conversation *c, int64_t silent_ms)
+{
+	if (c->ending || c->stop_requested || c->hangs_ms > 0 || !turn_is_active(c->turn) ||
+	    conversation_is_waiting(c))
+		return;
+	log_warning("the agent hangs: stopping it, and trying again");
+	turn_tell_silence(c->turn, silent_ms);
+	c->hangs_ms = silent_ms;
+	if (agent_is_ready(c->agent))
+		conversation_interrupt_agent(c);
+	else
+		agent_stop(c->agent, CONVERSATION_KILL_MS);
 }
 
 /* Messages */

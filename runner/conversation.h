@@ -66,6 +66,9 @@ void conversation_clear(struct conversation *c, const struct inbound_row *row);
 /* /stop: interrupts the turn, answers and acknowledges the row. */
 void conversation_interrupt(struct conversation *c, const struct inbound_row *row);
 
+/* The agent has been silent for too long: interrupts it, ends it if need be, and tries again. */
+void conversation_on_silence(struct conversation *c, int64_t silent_ms);
+
 /* See turn_note(). */
 void conversation_note(struct conversation *c, const char *text, const struct outbound_state *mark);
 

@@ -47,3 +47,15 @@ int notice_compose(enum provider_error error, const char *detail, int64_t retry_
 	strbuf_append(out, detail, cut);
 	return strbuf_puts(out, cut < len ? "…)" : ")");
 }
+
+int notice_compose_silence(int64_t silent_ms, struct strbuf *out)
+{
+	long long seconds = (long long)(silent_ms / 1000), minutes = seconds / 60;
+
+	strbuf_puts(out, "My agent program has given no sign of life for ");
+	if (minutes > 0)
+		strbuf_printf(out, "%lld minute%s", minutes, minutes == 1 ? "" : "s");
+	else
+		strbuf_printf(out, "%lld second%s", seconds, seconds == 1 ? "" : "s");
+	return strbuf_puts(out, ". I stop what it does, and let it go on with your message.");
+}

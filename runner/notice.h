@@ -13,3 +13,6 @@
  */
 int notice_compose(enum provider_error error, const char *detail, int64_t retry_at_ms,
 		   struct strbuf *out);
+
+/* Appends what is said while an agent that was silent for so long is ended and started again. */
+int notice_compose_silence(int64_t silent_ms, struct strbuf *out);

@@ -18,6 +18,7 @@ struct pulse {
 	struct outbound *outbound;
 	char *path;
 	enum pulse_need (*need)(void *userdata);
+	void (*silence)(void *userdata, int64_t silent_ms); /* NULL: nobody asks */
 	void *userdata;
 	struct loop_timer *timer;
 	struct inflight *inflight;
@@ -85,21 +86,43 @@ static void pulse_publish(struct pulse *pulse)
 	(void)snprintf(pulse->published, sizeof(pulse->published), "%s", tool ? tool->id : "");
 }
 
-/* Is the agent silent for longer than it may be? */
-static bool pulse_check_wedged(struct pulse *pulse)
+/* How long the agent may be silent at present. */
+static int64_t pulse_patience(const struct pulse *pulse)
 {
 	const struct inflight_tool *tool = inflight_published(pulse->inflight);
-	int64_t silent_ms = clock_monotonic_ms() - pulse->alive_ms,
-		patience_ms = pulse->patience_ms;
-	bool was_wedged = pulse->is_wedged;
 
-	if (tool && tool->timeout_ms > patience_ms)
-		patience_ms = tool->timeout_ms;
-	pulse->is_wedged = silent_ms >= patience_ms;
-	if (pulse->is_wedged && !was_wedged)
-		log_warning("no sign of life from the agent for %lld s: the heartbeat stops",
-			    (long long)(silent_ms / 1000));
-	return pulse->is_wedged;
+	if (tool && tool->timeout_ms + PULSE_TOOL_MS > pulse->patience_ms)
+		return tool->timeout_ms + PULSE_TOOL_MS;
+	return pulse->patience_ms;
+}
+
+/* Beats, unless the agent is silent for longer than it may be. */
+static void pulse_check(struct pulse *pulse)
+{
+	int64_t silent_ms = clock_monotonic_ms() - pulse->alive_ms;
+
+	if (silent_ms < pulse_patience(pulse)) {
+		pulse->is_wedged = false;
+		pulse_beat(pulse);
+		return;
+	}
+	if (pulse->is_wedged)
+		return;
+	pulse->is_wedged = true;
+	log_warning("no sign of life from the agent for %lld s: the heartbeat stops",
+		    (long long)(silent_ms / 1000));
+	if (pulse->silence)
+		pulse->silence(pulse->userdata, silent_ms);
+}
+
+/* The next beat, or the end of the agent's time if that comes first. */
+static void pulse_arm(struct pulse *pulse)
+{
+	int64_t left_ms = pulse->alive_ms + pulse_patience(pulse) - clock_monotonic_ms();
+
+	if (left_ms <= 0 || left_ms > pulse->every_ms)
+		left_ms = pulse->every_ms;
+	loop_timer_arm(pulse->timer, left_ms);
 }
 
 static void pulse_on_timer(void *userdata)
@@ -110,9 +133,8 @@ static void pulse_on_timer(void *userdata)
 	if (need == PULSE_WAITING)
 		pulse_alive(pulse);
 	if (need != PULSE_IDLE) {
-		if (!pulse_check_wedged(pulse))
-			pulse_beat(pulse);
-		loop_timer_arm(pulse->timer, pulse->every_ms);
+		pulse_check(pulse);
+		pulse_arm(pulse);
 	}
 	if (pulse->is_stale)
 		pulse_publish(pulse);
@@ -157,11 +179,18 @@ void pulse_set_pace(struct pulse *pulse, int64_t every_ms, int64_t patience_ms)
 	pulse->patience_ms = patience_ms;
 }
 
+void pulse_set_silence(struct pulse *pulse, int64_t patience_ms,
+		       void (*fn)(void *userdata, int64_t silent_ms))
+{
+	pulse->patience_ms = patience_ms;
+	pulse->silence = fn;
+}
+
 void pulse_start(struct pulse *pulse)
 {
 	pulse_alive(pulse);
 	pulse_beat(pulse);
-	loop_timer_arm(pulse->timer, pulse->every_ms);
+	pulse_arm(pulse);
 }
 
 void pulse_alive(struct pulse *pulse)

@@ -14,8 +14,12 @@
 #include "runner/store/outbound.h"
 
 #define PULSE_EVERY_MS 3000
-/* Without a sign of life from the agent for this long (or the tool's own limit) it stops. */
+/*
+ * Without a sign of life from the agent for this long it stops. A tool that declared a limit of its
+ * own has that long, and a while for the agent to say that it ran out.
+ */
 #define PULSE_PATIENCE_MS (10 * 60 * 1000)
+#define PULSE_TOOL_MS	  (30 * 1000)
 
 struct pulse;
 
@@ -29,6 +33,13 @@ enum pulse_need {
 int pulse_new(struct loop *loop, struct outbound *outbound, const char *path,
 	      enum pulse_need (*need)(void *userdata), void *userdata, struct pulse **ret_pulse);
 void pulse_free(struct pulse *pulse);
+
+/*
+ * Has fn() called, with the userdata of need(), once each time that the agent was silent for
+ * patience_ms, or as long as its tool allows: it hangs, and somebody has to deal with it.
+ */
+void pulse_set_silence(struct pulse *pulse, int64_t patience_ms,
+		       void (*fn)(void *userdata, int64_t silent_ms));
 
 /* Other times than PULSE_EVERY_MS and PULSE_PATIENCE_MS, so that a test does not wait for them. */
 void pulse_set_pace(struct pulse *pulse, int64_t every_ms, int64_t patience_ms);

@@ -261,7 +261,7 @@ static bool reply_session_address(const struct reply *reply, struct inbound_addr
 	       (ret_address->channel_type || ret_address->platform_id);
 }
 
-void reply_to_origin(struct reply *reply, const char *text)
+static void reply_add_to_origin(struct reply *reply, const char *text)
 {
 	const struct inbound_destinations *known = reply->options.destinations;
 	struct inbound_address address = { .channel_type = NULL };
@@ -281,6 +281,11 @@ void reply_to_origin(struct reply *reply, const char *text)
 	}
 	outbox_add_text(reply->options.outbox, &route, text);
 	inbound_address_deinit(&address);
+}
+
+void reply_to_origin(struct reply *reply, const char *text)
+{
+	reply_add_to_origin(reply, text);
 	reply->sent++;
 }
 
@@ -314,10 +319,8 @@ void reply_to_senders(struct reply *reply, const struct inbound_row *const *rows
 		outbox_add_text(reply->options.outbox, &route, text);
 		told = true;
 	}
-	if (told)
-		reply->sent++;
-	else
-		reply_to_origin(reply, text);
+	if (!told)
+		reply_add_to_origin(reply, text);
 }
 
 void reply_note_earlier(struct reply *reply, const char *to, const char *thread, const char *text)

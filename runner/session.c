@@ -121,6 +121,15 @@ static void session_catch_up(struct session *s)
 	toolbox_sweep(s->toolbox);
 }
 
+/* The messages are due again at once, and none of them is to blame for the end. */
+static void session_release(struct session *s)
+{
+	struct err err;
+
+	if (session_is_busy(s) && outbound_release(s->outbound, true, &err) < 0)
+		log_warning("%s; the next start gives the claims back", err.text);
+}
+
 static void session_look(void *userdata, bool changed)
 {
 	struct session *s = userdata;
@@ -159,8 +168,10 @@ static void session_look(void *userdata, bool changed)
 	if (r == 0 || s->stopping)
 		return;
 	r = lookout_failed(s->lookout, r, err.text);
-	if (r > 0)
+	if (r > 0) {
+		session_release(s);
 		loop_stop(s->loop, r);
+	}
 }
 
 /* Events of the parts */
@@ -191,6 +202,13 @@ static enum pulse_need session_need(void *userdata)
 		       : PULSE_AGENT;
 }
 
+static void session_on_silence(void *userdata, int64_t silent_ms)
+{
+	struct session *s = userdata;
+
+	conversation_on_silence(s->conversation, silent_ms);
+}
+
 /* The end */
 
 /*
@@ -200,7 +218,6 @@ static enum pulse_need session_need(void *userdata)
 static void session_on_terminate(void *userdata, const struct signalfd_siginfo *info)
 {
 	struct session *s = userdata;
-	struct err err;
 
 	if (s->stopping)
 		return;
@@ -209,8 +226,7 @@ static void session_on_terminate(void *userdata, const struct signalfd_siginfo *
 	(void)outbox_flush(s->outbox);
 	s->stopping = true;
 	toolbox_stop_listening(s->toolbox);
-	if (session_is_busy(s) && outbound_release(s->outbound, true, &err) < 0)
-		log_warning("%s; the next start gives the claims back", err.text);
+	session_release(s);
 	if (conversation_end(s->conversation, SESSION_STOP_MS))
 		loop_timer_arm(s->stop, SESSION_STOP_MS);
 	else
@@ -303,6 +319,8 @@ static int session_make_parts(struct session *s, struct err *err)
 	if (r == 0)
 		r = pulse_new(s->loop, s->outbound, s->paths[SESSION_HEARTBEAT], session_need, s,
 			      &s->pulse);
+	if (r == 0 && s->config->silence_s > 0)
+		pulse_set_silence(s->pulse, s->config->silence_s * 1000, session_on_silence);
 	if (r == 0)
 		r = session_make_toolbox(s);
 	if (r == 0)

@@ -556,6 +556,19 @@ enum turn_verdict turn_broken(struct turn *turn, enum provider_error error, cons
 	return turn_failed(turn, &result);
 }
 
+void turn_tell_silence(struct turn *turn, int64_t silent_ms)
+{
+	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
+	size_t count;
+	cleanup_free const struct inbound_row **rows = turn_rows(turn, &count);
+
+	if (!rows || !turn_is_active(turn) || turn->groups.first->is_last ||
+	    notice_compose_silence(silent_ms, &text) < 0)
+		return;
+	reply_to_senders(turn->reply, rows, count, text.data);
+	(void)outbox_commit(turn->options.outbox);
+}
+
 int64_t turn_retry_ms(const struct turn *turn)
 {
 	int n = turn->retries > 0 ? turn->retries - 1 : 0;

@@ -100,6 +100,11 @@ enum turn_verdict {
 enum turn_verdict turn_result(struct turn *turn, const struct provider_result *result);
 /* The agent's process ended before it answered. */
 enum turn_verdict turn_broken(struct turn *turn, enum provider_error error, const char *detail);
+/*
+ * The agent hangs, and is about to be stopped: tells everybody who waits, unless it would be the end
+ * of their last attempt. turn_broken() follows.
+ */
+void turn_tell_silence(struct turn *turn, int64_t silent_ms);
 int64_t turn_retry_ms(const struct turn *turn);
 
 /*

@@ -64,6 +64,8 @@ static void assert_defaults(const struct config *config)
 	assert_string_equal(config->model, "");
 	assert_string_equal(config->effort, "");
 	assert_int_equal(config->max_messages, 10);
+	assert_int_equal(config->silence_s, 600);
+	assert_int_equal(config->interrupt_s, 5);
 	assert_string_equal(config->mcp_server_name, "nanoclaw");
 	assert_string_equal(config->mcp_tool_prefix, "");
 	assert_null(config->mcp_tools);

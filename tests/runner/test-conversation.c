@@ -2,6 +2,7 @@
 #include "runner/conversation.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "tests/capture.h"
 #include "tests/runner/parts.h"
@@ -14,6 +15,7 @@ struct world {
 	const char *until; /* the loop ends when the acknowledgements are these */
 	char servers[256]; /* "name status|" each */
 	int ended;
+	struct loop_timer *hung; /* looks whether the CLI has got so far */
 };
 
 static void on_look(void *userdata)
@@ -262,6 +264,89 @@ static void test_exit_behind_a_failure_costs_no_try(void **state)
 	fake_cli_remove(&cli);
 }
 
+/* What a CLI says before it hangs in its turn. */
+#define INITIALIZED                                                                \
+	"echo x >> starts; read -r line\n"                                         \
+	"echo '{\"type\":\"control_response\",\"response\":{\"subtype\":"          \
+	"\"success\",\"request_id\":\"initialize\",\"response\":{}}}'\n"           \
+	"read -r line\n"                                                           \
+	"echo '{\"type\":\"system\",\"subtype\":\"init\",\"session_id\":\"s\"}'\n" \
+	"test -e hung && answer=1; touch hung\n"
+
+static void on_hung(void *userdata)
+{
+	struct world *w = userdata;
+
+	loop_timer_arm(w->hung, 10);
+	if (access(folder_file(&w->p.x.folder, "agent/hung"), F_OK) < 0)
+		return;
+	loop_timer_disarm(w->hung);
+	conversation_on_silence(w->p.c, 600000);
+	/* Once is enough. */
+	conversation_on_silence(w->p.c, 600000);
+}
+
+/* Runs until the CLI hangs, and then until what it hung on is given back. */
+static void hang(struct world *w, struct fake_cli *cli, const char *script)
+{
+	open_claude(w, cli, script);
+	w->p.config->interrupt_s = 1;
+	conversation_on_silence(w->p.c, 600000);
+	assert_int_equal(loop_timer_new(w->p.x.loop, on_hung, w, &w->hung), 0);
+	loop_timer_arm(w->hung, 1);
+	receive(w, "m1", "a", NULL);
+	run_until(w, "");
+	assert_string_equal(exchange_sent(&w->p.x),
+			    "m1|a|thread-a|My agent program has given no sign of life for 10 "
+			    "minutes. I stop what it does, and let it go on with your message.\n");
+	loop_timer_free(w->hung);
+}
+
+/* It heeds the interrupt, and is asked again. */
+static void test_an_agent_that_hangs(void **state)
+{
+	struct world *w = *state;
+	struct fake_cli cli;
+	char *starts;
+
+	hang(w, &cli,
+	     INITIALIZED "read -r line\n"
+			 "echo '{\"type\":\"result\",\"subtype\":\"error_during_execution\","
+			 "\"is_error\":true,\"errors\":[]}'\n"
+			 "read -r line\n"
+			 "echo '{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false,"
+			 "\"result\":\"<message to=\\\"ann\\\">hi</message>\"}'\n"
+			 "read -r line");
+	receive(w, "m1", "a", NULL);
+	run_until(w, "m1|completed\n");
+	assert_non_null(strstr(exchange_sent(&w->p.x), "m1|a|thread-a|hi\n"));
+	starts = read_file(w, "starts");
+	assert_string_equal(starts, "x\n");
+	free(starts);
+	fake_cli_remove(&cli);
+}
+
+/* It does not, and is killed. */
+static void test_an_agent_that_is_deaf(void **state)
+{
+	struct world *w = *state;
+	struct fake_cli cli;
+	char *starts;
+
+	hang(w, &cli,
+	     INITIALIZED "if test -z \"$answer\"; then trap '' TERM; sleep 60; fi\n"
+			 "echo '{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false,"
+			 "\"result\":\"<message to=\\\"ann\\\">hi</message>\"}'\n"
+			 "read -r line");
+	receive(w, "m1", "a", NULL);
+	run_until(w, "m1|completed\n");
+	assert_non_null(strstr(exchange_sent(&w->p.x), "m1|a|thread-a|hi\n"));
+	starts = read_file(w, "starts");
+	assert_string_equal(starts, "x\nx\n");
+	free(starts);
+	fake_cli_remove(&cli);
+}
+
 /* The agent is told of its tools, finds them, and says what became of them; notes come first. */
 static void test_tools_of_the_agent(void **state)
 {
@@ -393,6 +478,8 @@ int main(void)
 		CONVERSATION_TEST(test_interrupt_before_the_agent_is_ready),
 		CONVERSATION_TEST(test_retries_then_tells),
 		CONVERSATION_TEST(test_exit_behind_a_failure_costs_no_try),
+		CONVERSATION_TEST(test_an_agent_that_hangs),
+		CONVERSATION_TEST(test_an_agent_that_is_deaf),
 		CONVERSATION_TEST(test_tools_of_the_agent),
 		CONVERSATION_TEST(test_what_a_tool_sent_is_not_sent_again),
 		CONVERSATION_TEST(test_destinations),

@@ -102,10 +102,32 @@ static void test_it_appends(void **state)
 	assert_string_equal(out.data, "> I have no answer.");
 }
 
+static void assert_silence(int64_t silent_ms, const char *span)
+{
+	cleanup_strbuf struct strbuf out = STRBUF_EMPTY, expected = STRBUF_EMPTY;
+
+	assert_int_equal(notice_compose_silence(silent_ms, &out), 0);
+	strbuf_printf(&expected,
+		      "My agent program has given no sign of life for %s. I stop what it does, and "
+		      "let it go on with your message.",
+		      span);
+	assert_string_equal(out.data, expected.data);
+}
+
+static void test_silence(void **state)
+{
+	(void)state;
+	assert_silence(1999, "1 second");
+	assert_silence(59999, "59 seconds");
+	assert_silence(60000, "1 minute");
+	assert_silence(600100, "10 minutes");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_texts),
+		cmocka_unit_test(test_silence),
 		cmocka_unit_test(test_detail_is_the_agents_own_words),
 		cmocka_unit_test(test_reset_time_is_local),
 		cmocka_unit_test(test_long_detail_is_cut_between_characters),

@@ -27,7 +27,7 @@ struct world {
 	enum pulse_need need;
 	int asked, until; /* so often, then the loop ends */
 	int beats;	  /* heartbeats between two questions */
-	int64_t silent_from_ms;
+	int silences;
 };
 
 static const char *heartbeat(struct world *w)
@@ -154,6 +154,33 @@ static void test_a_wedged_agent_is_not_vouched_for(void **state)
 	/* The first is that of pulse_start(). */
 	assert_int_equal(run(w, 4), 1);
 	assert_string_equal(capture_stop(&capture), warning);
+}
+
+static void on_silence(void *userdata, int64_t silent_ms)
+{
+	struct world *w = userdata;
+
+	assert_in_range(silent_ms, 30, 5000);
+	w->silences++;
+}
+
+/* Once each time; well before the next beat, if that is what it takes. */
+static void test_silence_is_told(void **state)
+{
+	struct world *w = *state;
+
+	pulse_set_pace(w->pulse, 60000, 60000);
+	pulse_set_silence(w->pulse, 30, on_silence);
+	capture_start(&capture, STDERR_FILENO);
+	pulse_start(w->pulse);
+	run(w, 1);
+	/* After the question. */
+	assert_int_equal(w->silences, 1);
+	pulse_set_pace(w->pulse, EVERY_MS, 30);
+	pulse_start(w->pulse);
+	run(w, 20);
+	assert_int_equal(w->silences, 2);
+	(void)capture_stop(&capture);
 }
 
 static enum pulse_need need_with_life(void *userdata)
@@ -301,6 +328,7 @@ int main(void)
 		CASE(test_it_goes_on_by_itself),
 		CASE(test_idle_ends_it),
 		CASE(test_a_wedged_agent_is_not_vouched_for),
+		CASE(test_silence_is_told),
 		CASE(test_signs_of_life_keep_it_going),
 		CASE(test_waiting_on_purpose_is_no_trouble),
 		CASE(test_a_tool_has_its_declared_time),

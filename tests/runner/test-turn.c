@@ -404,6 +404,38 @@ static void test_the_last_attempt(void **state)
 	assert_string_equal(attempts(w), "m2|1|0\n");
 }
 
+static void test_silence_is_told(void **state)
+{
+	static const char telling[] =
+		"My agent program has given no sign of life for 10 minutes. I stop what it does, "
+		"and let it go on with your message.";
+	struct world *w = *state;
+	char *sent;
+
+	turn_tell_silence(w->turn, 600000);
+	assert_string_equal(exchange_sent(&w->x), "");
+	receive(w, "m1", "a");
+	push(w);
+	turn_tell_silence(w->turn, 600000);
+	assert_true(asprintf(&sent, "m1|a|thread-a|%s\n", telling) > 0);
+	assert_string_equal(exchange_sent(&w->x), sent);
+	/* It is no answer: words without a block would not get lost behind it. */
+	assert_int_equal(answer(w, "words"), TURN_GOES_ON);
+	push(w);
+	assert_int_equal(answer(w, "<message to=\"ann\">hi</message>"), TURN_DONE);
+	/* What follows the last attempt is said by its failure. */
+	for (int i = 0; i < CONFIG_ATTEMPTS - 1; i++) {
+		receive(w, "m2", "a");
+		push(w);
+		assert_int_equal(break_off(w), TURN_RETRY);
+	}
+	receive(w, "m2", "a");
+	push(w);
+	turn_tell_silence(w->turn, 600000);
+	assert_null(strstr(exchange_sent(&w->x), "m2|"));
+	free(sent);
+}
+
 /* The agent does not even start: that goes by attempts, too. */
 static void test_a_start_that_breaks_off(void **state)
 {
@@ -918,6 +950,7 @@ int main(void)
 		TURN_TEST(test_what_breaks_off_is_given_back),
 		TURN_TEST(test_what_was_sent_before_it_broke_off),
 		TURN_TEST(test_the_last_attempt),
+		TURN_TEST(test_silence_is_told),
 		TURN_TEST(test_a_start_that_breaks_off),
 		TURN_TEST(test_fresh_conversation_once),
 		TURN_TEST(test_lasting_failures_are_said_at_once),
