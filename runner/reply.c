@@ -261,7 +261,7 @@ static bool reply_session_address(const struct reply *reply, struct inbound_addr
 	       (ret_address->channel_type || ret_address->platform_id);
 }
 
-void reply_to_origin(struct reply *reply, const char *text)
+void reply_aside(struct reply *reply, const char *text)
 {
 	const struct inbound_destinations *known = reply->options.destinations;
 	struct inbound_address address = { .channel_type = NULL };
@@ -281,6 +281,11 @@ void reply_to_origin(struct reply *reply, const char *text)
 	}
 	outbox_add_text(reply->options.outbox, &route, text);
 	inbound_address_deinit(&address);
+}
+
+void reply_to_origin(struct reply *reply, const char *text)
+{
+	reply_aside(reply, text);
 	reply->sent++;
 }
 

@@ -270,6 +270,12 @@ void turn_send_held(struct turn *turn)
 	reply_send_held(turn->reply);
 }
 
+void turn_aside(struct turn *turn, const char *text)
+{
+	if (turn_is_active(turn))
+		reply_aside(turn->reply, text);
+}
+
 void turn_note_sent(struct turn *turn, const char *to, const char *thread, const char *text)
 {
 	if (turn_is_active(turn))
@@ -389,8 +395,11 @@ static const struct turn_recovery {
 	bool later; /* in the same conversation, after a pause */
 	bool fresh; /* at once, in a fresh conversation, one time */
 } turn_recoveries[] = {
-	[PROVIDER_TRANSIENT] = { .later = true },	 [PROVIDER_CRASHED] = { .later = true },
-	[PROVIDER_INVALID_SESSION] = { .fresh = true },	 [PROVIDER_TOO_LONG] = { .fresh = true },
+	[PROVIDER_TRANSIENT] = { .later = true },
+	[PROVIDER_CRASHED] = { .later = true },
+	[PROVIDER_OUT_OF_MEMORY] = { .later = true },
+	[PROVIDER_INVALID_SESSION] = { .fresh = true },
+	[PROVIDER_TOO_LONG] = { .fresh = true },
 	[PROVIDER_ERROR_COUNT - 1] = { .later = false },
 };
 TABLE_COVERS(turn_recoveries, PROVIDER_ERROR_COUNT);

@@ -324,6 +324,24 @@ static void test_crash_is_tried_again_with_everything(void **state)
 	assert_string_equal(exchange_acks(&w->x), "m1|completed\nm2|completed\n");
 }
 
+/* Words of ours are no answer: the agent is tried again, and asked for its answer. */
+static void test_an_aside_is_no_answer(void **state)
+{
+	struct world *w = *state;
+
+	turn_aside(w->turn, "to nobody");
+	receive(w, "m1", "a");
+	push(w);
+	turn_aside(w->turn, "memory ran out");
+	assert_int_equal(turn_broken(w->turn, PROVIDER_OUT_OF_MEMORY, "died"), TURN_RETRY);
+	push(w);
+	assert_int_equal(answer(w, "no address"), TURN_GOES_ON);
+	push(w);
+	assert_int_equal(answer(w, "<message to=\"ann\">here</message>"), TURN_DONE);
+	assert_string_equal(exchange_sent(&w->x),
+			    "m1|a|thread-a|memory ran out\nm1|a|thread-a|here\n");
+}
+
 /* Words that arrived would arrive twice. */
 static void test_no_second_try_after_something_was_sent(void **state)
 {
@@ -821,6 +839,7 @@ int main(void)
 		TURN_TEST(test_transient_failures_are_tried_again),
 		TURN_TEST(test_only_the_failed_push_is_made_again),
 		TURN_TEST(test_crash_is_tried_again_with_everything),
+		TURN_TEST(test_an_aside_is_no_answer),
 		TURN_TEST(test_no_second_try_after_something_was_sent),
 		TURN_TEST(test_fresh_conversation_once),
 		TURN_TEST(test_lasting_failures_are_said_at_once),
