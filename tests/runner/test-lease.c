@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -20,9 +19,10 @@
 #include "tests/sqlite.h"
 #include "tests/test.h"
 
-#ifndef FUSE_SUPER_MAGIC
-#define FUSE_SUPER_MAGIC 0x65735546
-#endif
+#define FUSE_TYPE    0x65735546
+#define NFS_TYPE     0x6969
+#define UNKNOWN_TYPE 0x12345678
+#define EXT4_TYPE    0xef53
 
 struct world {
 	struct folder folder;
@@ -333,21 +333,32 @@ static void test_a_heartbeat_that_goes_on(void **state)
 	assert_beating_is_seen(-60000);
 	/* A lock that another machine does not see tells nothing. */
 	world.lock_error = 0;
-	world.magic = FUSE_SUPER_MAGIC;
+	world.magic = FUSE_TYPE;
 	assert_beating_is_seen(0);
-	world.magic = NFS_SUPER_MAGIC;
+	world.magic = NFS_TYPE;
 	assert_beating_is_seen(0);
 	(void)capture_stop(&capture);
 }
 
 static void test_a_shared_file_system(void **state)
 {
+	static const struct {
+		long type;
+		bool is_certain;
+	} rows[] = {
+		{ FUSE_TYPE, false }, { NFS_TYPE, false },  { UNKNOWN_TYPE, false },
+		{ EXT4_TYPE, true },  { 0x9123683e, true }, { (int)0xf2f52010, true },
+	};
+
 	(void)state;
 	make_outbound(DONE);
-	world.magic = FUSE_SUPER_MAGIC;
-	assert_taken(false);
-	/* But one that is seen counts. */
-	assert_busy();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		world.magic = rows[i].type;
+		assert_taken(rows[i].is_certain);
+		/* A lock that is seen counts everywhere. */
+		assert_busy();
+		lease_free(steal_ptr(world.lease));
+	}
 }
 
 int main(void)
