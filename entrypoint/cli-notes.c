@@ -48,7 +48,7 @@ static const struct {
 	{ EXIT_CODE_NO_WORKSPACE, "no workspace" },
 	{ EXIT_CODE_INTERNAL, "internal error" },
 	{ EXIT_CODE_CANNOT_CREATE, "something cannot be created" },
-	{ EXIT_CODE_TEMPORARY, "a transient failure; try again" },
+	{ EXIT_CODE_TEMPORARY, "a transient failure; or another works on the workspace" },
 	{ EXIT_CODE_NO_PERMISSION, "no permission" },
 	{ EXIT_CODE_CONFIG, "wrong configuration" },
 	{ EXIT_CODE_NOT_EXECUTABLE, "the command cannot be executed" },

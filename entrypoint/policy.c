@@ -45,6 +45,12 @@ static const struct policy policy_roles[] = {
 		},
 		.closes_fds = true,
 		.denies_core_dumps = true,
+		/*
+		 * As if it used half of the container's memory more than PID 1 and the loop, which
+		 * must survive to say what happened. Theirs is not lowered instead: that would put
+		 * other containers first when the machine itself runs out.
+		 */
+		.oom_score_adj = 500,
 		/* The loop has named it already; its children's stderr belongs to them. */
 		.logs = false,
 	},

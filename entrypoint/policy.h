@@ -37,6 +37,8 @@ struct policy {
 	enum policy_mode modes[POLICY_PROTECTION_COUNT]; /* unless the environment says otherwise */
 	bool closes_fds;				 /* from 3 on */
 	bool denies_core_dumps;
+	/* At least this: the higher, the sooner the kernel's OOM killer takes it. 0: as it is. */
+	int oom_score_adj;
 	bool logs; /* names a protection that the kernel lacks */
 };
 

@@ -120,6 +120,24 @@ static int privileges_close_fds(struct privileges_context *c, struct err *err)
 	return 0;
 }
 
+/*
+ * Raising one's own needs no right, but the file belongs to root while we are not dumpable. Lowered
+ * it is never: somebody meant it.
+ */
+static int privileges_set_oom_score(struct privileges_context *c, struct err *err)
+{
+	int r;
+
+	(void)err;
+	if (c->policy->oom_score_adj == 0)
+		return 0;
+	r = proc_raise_oom_score(c->policy->oom_score_adj);
+	if (r < 0)
+		log_debug("oom_score_adj cannot be raised to %d: %s", c->policy->oom_score_adj,
+			  strerror(-r));
+	return 0;
+}
+
 static int privileges_drop_bounding(struct privileges_context *c, struct err *err)
 {
 	(void)c;
@@ -216,6 +234,8 @@ static const struct {
 	int (*apply)(struct privileges_context *c, struct err *err);
 } privileges_steps[] = {
 	{ ALWAYS, privileges_close_fds },
+	/* A new user id makes the process undumpable. */
+	{ ALWAYS, privileges_set_oom_score },
 	{ POLICY_PROTECTION_CAPS, privileges_drop_bounding },
 	{ POLICY_PROTECTION_CAPS, privileges_clear_ambient },
 	{ POLICY_PROTECTION_CAPS, privileges_set_securebits },

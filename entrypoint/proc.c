@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/fd.h"
 #include "common/number.h"
 #include "common/table.h"
 
@@ -171,6 +172,28 @@ void proc_name(pid_t pid, char *buffer, size_t size)
 		len = 0;
 	buffer[len] = '\0';
 	buffer[strcspn(buffer, "\n")] = '\0';
+}
+
+int proc_raise_oom_score(int value)
+{
+	cleanup_close int fd = -1;
+	char text[16];
+	int64_t now = 0;
+	size_t len;
+	int r = proc_read(0, "oom_score_adj", text, sizeof(text) - 1, &len);
+
+	if (r < 0)
+		return r;
+	text[len] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	r = number_parse_int(text, -1000, 1000, &now);
+	if (r < 0 || now >= value)
+		return r;
+	fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	(void)snprintf(text, sizeof(text), "%d", value);
+	return fd_write_all(fd, text, strlen(text));
 }
 
 pid_t proc_next(DIR *proc)

@@ -36,5 +36,11 @@ int proc_cmdline(pid_t pid, char *buffer, size_t size, size_t *ret_len);
 /* Its name (prctl(PR_SET_NAME)), cut at size, or "". Cheaper than its status. */
 void proc_name(pid_t pid, char *buffer, size_t size);
 
+/*
+ * Our own oom_score_adj becomes value, unless it is higher already (proc(5)). 0 or -errno: /proc may
+ * be missing or not writable.
+ */
+int proc_raise_oom_score(int value);
+
 /* The next process in an open /proc; 0: there are no more. */
 pid_t proc_next(DIR *proc);

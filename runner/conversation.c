@@ -14,6 +14,7 @@
 #include "runner/message/instructions.h"
 #include "runner/message/route.h"
 #include "runner/message/timezone.h"
+#include "runner/shortage.h"
 
 /* An agent that does not answer an interrupt is asked to end, and killed after this. */
 #define CONVERSATION_KILL_MS 1000
@@ -31,6 +32,7 @@ struct conversation {
 	struct loop_timer *timers[CONVERSATION_TIMERS];
 	struct agent *agent;
 	struct turn *turn;
+	struct shortage *shortage;
 	struct inbound_destinations destinations;
 	char *instructions;  /* that name them */
 	bool stop_requested; /* the user stopped the turn; its result is awaited */
@@ -184,6 +186,15 @@ static void conversation_heard(struct conversation *c, const struct provider_res
 	conversation_follow(c, turn_result(c->turn, result));
 }
 
+/* Something that the agent had started was killed for want of memory, and it went on. */
+static void conversation_tell_shortage(struct conversation *c)
+{
+	char text[SHORTAGE_TEXT];
+
+	if (shortage_struck(c->shortage, text))
+		turn_aside(c->turn, text);
+}
+
 static void conversation_on_result(void *userdata, const struct provider_result *result)
 {
 	struct conversation *c = userdata;
@@ -191,6 +202,9 @@ static void conversation_on_result(void *userdata, const struct provider_result 
 	if (c->ending)
 		return;
 	pulse_no_tools(c->options.pulse);
+	/* What failed may be about to die of it: then its end tells. */
+	if (result->error == PROVIDER_OK)
+		conversation_tell_shortage(c);
 	if (c->stop_requested)
 		conversation_finish_stop(c);
 	else if (c->hangs_ms > 0 && (result->interrupted || result->error != PROVIDER_OK))
@@ -222,12 +236,18 @@ static void conversation_on_activity(void *userdata)
 static void conversation_on_exited(void *userdata, enum provider_error error, const char *detail)
 {
 	struct conversation *c = userdata;
+	char shortage[SHORTAGE_TEXT];
 
 	if (c->ending) {
 		c->events.ended(c->userdata);
 		return;
 	}
 	pulse_no_tools(c->options.pulse);
+	if (error != PROVIDER_OK && error != PROVIDER_INVALID_SESSION &&
+	    shortage_ended_agent(c->shortage, detail, shortage)) {
+		error = PROVIDER_OUT_OF_MEMORY;
+		detail = shortage;
+	}
 	if (error != PROVIDER_OK)
 		log_warning("the agent ended: %s", detail);
 	if (error == PROVIDER_INVALID_SESSION) {
@@ -375,6 +395,8 @@ int conversation_take(struct conversation *c, struct turn_input *input, struct e
 
 	if (r < 0)
 		return r;
+	if (!was_active)
+		shortage_begin(c->shortage);
 	pulse_start(c->options.pulse);
 	conversation_pump(c, !was_active);
 	return 0;
@@ -481,6 +503,9 @@ static int conversation_make_parts(struct conversation *c, struct err *err)
 	};
 	int r = 0;
 
+	c->shortage = shortage_new();
+	if (!c->shortage)
+		r = -ENOMEM;
 	for (size_t i = 0; r == 0 && i < CONVERSATION_TIMERS; i++)
 		r = loop_timer_new(c->options.loop, handlers[i], c, &c->timers[i]);
 	if (r == 0)
@@ -516,6 +541,7 @@ void conversation_free(struct conversation *c)
 	if (!c)
 		return;
 	turn_free(c->turn);
+	shortage_free(c->shortage);
 	agent_free(c->agent);
 	for (size_t i = 0; i < CONVERSATION_TIMERS; i++)
 		loop_timer_free(c->timers[i]);

@@ -23,6 +23,9 @@ static const char *const notice_texts[] = {
 				     "again.",
 	[PROVIDER_CRASHED] = "My agent program broke off while it worked on your message. Please "
 			     "try again, or ask in another way.",
+	[PROVIDER_OUT_OF_MEMORY] =
+		"My container ran out of memory, and the kernel ended my agent program. Please ask "
+		"for less at once; whoever runs me can raise the limit.",
 	[PROVIDER_UNAVAILABLE] = "I cannot work: my agent program is missing or does not start. "
 				 "Whoever runs me has to repair it.",
 	[PROVIDER_OTHER] = "Something went wrong while I worked on your message.",

@@ -436,6 +436,9 @@ bool outbox_flush(struct outbox *outbox)
 	if (outbox_is_empty(outbox))
 		return true;
 	r = outbox_write(outbox, &err);
+	/* The folder is another loop's; ours ends. */
+	if (r == -ESTALE)
+		return false;
 	if (r < 0) {
 		/* Held by somebody for long is odd; all else is a fault that needs a hand. */
 		if (!outbox->refused)

@@ -74,7 +74,7 @@ static void pulse_publish(struct pulse *pulse)
 			      tool ? tool->timeout_ms : -1, tool ? tool->started_ms : -1, &err);
 	if (r < 0) {
 		/* With a tool that ended long ago the host is patient for too long: tried again. */
-		if (!pulse->is_stale)
+		if (!pulse->is_stale && r != -ESTALE)
 			log_warning("%s", err.text);
 		pulse->is_stale = true;
 		if (!loop_timer_is_armed(pulse->timer))

@@ -261,7 +261,7 @@ static bool reply_session_address(const struct reply *reply, struct inbound_addr
 	       (ret_address->channel_type || ret_address->platform_id);
 }
 
-static void reply_add_to_origin(struct reply *reply, const char *text)
+void reply_aside(struct reply *reply, const char *text)
 {
 	const struct inbound_destinations *known = reply->options.destinations;
 	struct inbound_address address = { .channel_type = NULL };
@@ -285,7 +285,7 @@ static void reply_add_to_origin(struct reply *reply, const char *text)
 
 void reply_to_origin(struct reply *reply, const char *text)
 {
-	reply_add_to_origin(reply, text);
+	reply_aside(reply, text);
 	reply->sent++;
 }
 
@@ -320,7 +320,7 @@ void reply_to_senders(struct reply *reply, const struct inbound_row *const *rows
 		told = true;
 	}
 	if (!told)
-		reply_add_to_origin(reply, text);
+		reply_aside(reply, text);
 }
 
 void reply_note_earlier(struct reply *reply, const char *to, const char *thread, const char *text)

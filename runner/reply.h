@@ -62,6 +62,8 @@ void reply_note_earlier(struct reply *reply, const char *to, const char *thread,
 
 /* Words without an address: they go to where the newest message of the turn came from. */
 void reply_to_origin(struct reply *reply, const char *text);
+/* The same, for words that are no answer: they don't count as sent. */
+void reply_aside(struct reply *reply, const char *text);
 
 /* The same words, ours, to everybody who sent one of the rows, once each. They answer nothing. */
 void reply_to_senders(struct reply *reply, const struct inbound_row *const *rows, size_t count,

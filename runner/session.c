@@ -14,6 +14,7 @@
 #include "runner/conversation.h"
 #include "runner/inbox.h"
 #include "runner/intake.h"
+#include "runner/lease.h"
 #include "runner/lookout.h"
 #include "runner/outbox.h"
 #include "runner/pulse.h"
@@ -43,6 +44,7 @@ struct session {
 	const struct runner_options *options;
 	char *paths[SESSION_PATHS];
 	struct config *config;
+	struct lease *lease;
 	struct loop *loop;
 	struct loop_timer *stop; /* the agent ignores the end */
 	struct children *children;
@@ -55,6 +57,7 @@ struct session {
 	struct intake *intake;
 	bool caught_up; /* all that was due when the container started has been taken */
 	bool stopping;	/* the process ends */
+	bool lost;	/* another loop has taken the folder over */
 };
 
 /* Memory ran out where a claim stands already: the next loop takes its message up again. */
@@ -64,6 +67,17 @@ static void session_on_broken(void *userdata)
 
 	log_error("out of memory: starting anew");
 	loop_stop(s->loop, EXIT_CODE_INTERNAL);
+}
+
+/* Whoever comes last has the folder: nothing in it is ours any more, the claims neither. */
+static void session_on_lost(void *userdata)
+{
+	struct session *s = userdata;
+
+	log_error("another agent-runner has taken over %s: ending", s->options->workspace);
+	s->stopping = true;
+	s->lost = true;
+	loop_stop(s->loop, EXIT_CODE_TEMPORARY);
 }
 
 /* The agent's tools */
@@ -126,7 +140,7 @@ static void session_release(struct session *s)
 {
 	struct err err;
 
-	if (session_is_busy(s) && outbound_release(s->outbound, true, &err) < 0)
+	if (session_is_busy(s) && outbound_release(s->outbound, &err) < 0)
 		log_warning("%s; the next start gives the claims back", err.text);
 }
 
@@ -194,7 +208,8 @@ static enum pulse_need session_need(void *userdata)
 {
 	const struct session *s = userdata;
 
-	if (!session_is_busy(s))
+	/* Looked for here, too: a turn may write nothing for long, and must not beat for another. */
+	if (!session_is_busy(s) || outbound_is_lost(s->outbound))
 		return PULSE_IDLE;
 	return intake_is_busy(s->intake) || conversation_is_waiting(s->conversation) ||
 			       toolbox_awaits_person(s->toolbox)
@@ -235,13 +250,31 @@ static void session_on_terminate(void *userdata, const struct signalfd_siginfo *
 
 /* The start */
 
+/* Before all else, and before signals are handled: it may wait, and SIGTERM ends that. */
+static int session_take_lease(struct session *s, struct err *err)
+{
+	const struct lease_options options = {
+		.workspace = s->options->workspace,
+		.outbound_path = s->paths[SESSION_OUTBOUND],
+		.heartbeat_path = s->paths[SESSION_HEARTBEAT],
+		.lock_ms = LEASE_LOCK_MS,
+		.fresh_ms = LEASE_FRESH_MS,
+		.watch_ms = LEASE_WATCH_MS,
+	};
+
+	return lease_take(&options, &s->lease, err);
+}
+
 static int session_open_databases(struct session *s, struct err *err)
 {
 	int r;
 
 	/* First of all: a hot journal that a kill left behind blocks the host's reads. */
 	r = outbound_open(s->paths[SESSION_OUTBOUND], s->paths[SESSION_INBOUND], &s->outbound, err);
-	return r < 0 ? r : outbound_release(s->outbound, false, err);
+	if (r < 0)
+		return r;
+	outbound_on_lost(s->outbound, session_on_lost, s);
+	return outbound_take_over(s->outbound, lease_is_certain(s->lease), err);
 }
 
 static int session_make_conversation(struct session *s, struct err *err)
@@ -334,9 +367,10 @@ static int session_setup(struct session *s, struct err *err)
 	int r;
 
 	r = config_load(s->paths[SESSION_CONFIG], &s->config, err);
-	if (r < 0)
-		return r;
-	r = loop_new(&s->loop, err);
+	if (r == 0)
+		r = session_take_lease(s, err);
+	if (r == 0)
+		r = loop_new(&s->loop, err);
 	if (r == 0)
 		r = loop_add_signal(s->loop, SIGTERM, session_on_terminate, s, err);
 	if (r == 0)
@@ -361,6 +395,7 @@ static int session_exit_code(const struct session *s, int r)
 		int error, code;
 	} codes[] = {
 		{ -EAGAIN, EXIT_CODE_TEMPORARY },     { -ENOSPC, EXIT_CODE_TEMPORARY },
+		{ -EBUSY, EXIT_CODE_TEMPORARY },      { -ESTALE, EXIT_CODE_TEMPORARY },
 		{ -EACCES, EXIT_CODE_NO_PERMISSION }, { -EROFS, EXIT_CODE_NO_PERMISSION },
 		{ -ENOENT, EXIT_CODE_CANNOT_CREATE }, { -EBADMSG, EXIT_CODE_CANNOT_CREATE },
 	};
@@ -387,6 +422,7 @@ static void session_teardown(struct session *s)
 	children_free(s->children);
 	outbox_free(s->outbox);
 	outbound_close(s->outbound);
+	lease_free(s->lease);
 	loop_timer_free(s->stop);
 	loop_free(s->loop);
 	config_free(s->config);
@@ -412,7 +448,9 @@ int session_run(const struct runner_options *options)
 		r = loop_run(s.loop, &err);
 	}
 	if (r < 0) {
-		log_error("%s", err.text);
+		/* Of that session_on_lost() has told. */
+		if (!s.lost)
+			log_error("%s", err.text);
 		r = session_exit_code(&s, r);
 	}
 	session_teardown(&s);

@@ -298,6 +298,12 @@ void turn_send_held(struct turn *turn)
 	reply_send_held(turn->reply);
 }
 
+void turn_aside(struct turn *turn, const char *text)
+{
+	if (turn_is_active(turn))
+		reply_aside(turn->reply, text);
+}
+
 void turn_note_sent(struct turn *turn, const char *to, const char *thread, const char *text)
 {
 	if (turn_is_active(turn))
@@ -474,10 +480,13 @@ static enum turn_verdict turn_broke_off(struct turn *turn, const struct provider
 
 /* May what failed this way be tried again, and how? */
 static const struct turn_recovery {
-	bool later; /* in the same conversation, after a pause */
-	bool fresh; /* at once, in a fresh conversation, one time */
+	bool later;   /* in the same conversation, after a pause */
+	bool fresh;   /* at once, in a fresh conversation, one time */
+	bool attempt; /* as an attempt that broke off, of which there are CONFIG_ATTEMPTS */
 } turn_recoveries[] = {
 	[PROVIDER_TRANSIENT] = { .later = true },
+	[PROVIDER_CRASHED] = { .attempt = true },
+	[PROVIDER_OUT_OF_MEMORY] = { .attempt = true },
 	[PROVIDER_INVALID_SESSION] = { .fresh = true },
 	[PROVIDER_TOO_LONG] = { .fresh = true },
 	[PROVIDER_ERROR_COUNT - 1] = { .later = false },
@@ -494,7 +503,7 @@ static enum turn_verdict turn_failed(struct turn *turn, const struct provider_re
 	/* A late failure of something that was stopped: there is nothing to try again. */
 	if (!turn_is_active(turn))
 		return TURN_DONE;
-	if (result->error == PROVIDER_CRASHED)
+	if (recovery->attempt)
 		return turn_broke_off(turn, result);
 	if (!reply_has_sent(turn->reply)) {
 		if (recovery->later && turn->retries < CONFIG_RETRIES) {
@@ -551,7 +560,7 @@ enum turn_verdict turn_broken(struct turn *turn, enum provider_error error, cons
 
 	reply_release_held(turn->reply);
 	/* Of what breaks off only what was pushed is suspect; else all of it shares the failure. */
-	if (error != PROVIDER_CRASHED)
+	if (!turn_recoveries[error].attempt)
 		groups_include_unpushed(&turn->groups);
 	return turn_failed(turn, &result);
 }

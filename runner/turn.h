@@ -89,6 +89,8 @@ void turn_text(struct turn *turn, const char *text, size_t len);
 void turn_send_held(struct turn *turn);
 /* One of its tools delivers something; see reply_note_sent(). Between turns nobody keeps count. */
 void turn_note_sent(struct turn *turn, const char *to, const char *thread, const char *text);
+/* Words of ours to who waits, which are no answer; with the next commit. Between turns nobody does. */
+void turn_aside(struct turn *turn, const char *text);
 
 enum turn_verdict {
 	TURN_GOES_ON, /* more is unanswered, or was queued for the agent just now */

@@ -182,6 +182,7 @@ static bool mock_fail(struct mock *mock, uint64_t answered)
 
 	switch (mock->error) {
 	case PROVIDER_CRASHED:
+	case PROVIDER_OUT_OF_MEMORY:
 	case PROVIDER_UNAVAILABLE:
 		mock->events.exited(mock->userdata, mock->error, result.text);
 		return true;

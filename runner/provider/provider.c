@@ -14,6 +14,7 @@ static const char *const provider_error_names[] = {
 	[PROVIDER_TOO_LONG] = "too_long",
 	[PROVIDER_INVALID_SESSION] = "invalid_session",
 	[PROVIDER_CRASHED] = "crashed",
+	[PROVIDER_OUT_OF_MEMORY] = "out_of_memory",
 	[PROVIDER_UNAVAILABLE] = "unavailable",
 	[PROVIDER_OTHER] = "other",
 };

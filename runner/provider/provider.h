@@ -25,7 +25,8 @@ enum provider_error {
 	PROVIDER_TOO_LONG,	  /* the conversation no longer fits the model's context */
 	PROVIDER_INVALID_SESSION, /* the continuation is unknown to the agent */
 	PROVIDER_CRASHED,	  /* the CLI died or broke its protocol */
-	PROVIDER_UNAVAILABLE,	  /* the CLI is missing or cannot be executed */
+	PROVIDER_OUT_OF_MEMORY, /* likewise, by the kernel's OOM killer; no provider says so itself */
+	PROVIDER_UNAVAILABLE,	/* the CLI is missing or cannot be executed */
 	PROVIDER_OTHER,
 	PROVIDER_ERROR_COUNT,
 };

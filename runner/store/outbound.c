@@ -13,6 +13,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "runner/store/db.h"
+#include "runner/store/fence.h"
 #include "runner/store/inbound.h"
 #include "runner/store/outbound-look.h"
 #include "runner/store/seq.h"
@@ -22,6 +23,7 @@
 
 struct outbound {
 	struct db *db;
+	struct fence fence;
 	char *inbound_path;
 	int64_t inbound_seq;	/* the largest seen there: what counts while it cannot be read */
 	int busy_ms;		/* how long a statement waits for a lock */
@@ -114,11 +116,20 @@ static int outbound_run(struct outbound *outbound, enum outbound_sql query, stru
 	return r < 0 ? r : db_run(outbound->db, s, err);
 }
 
+/* Begins a transaction that writes. -ESTALE: the folder is another's by now. */
+static int outbound_begin(struct outbound *outbound, struct err *err)
+{
+	int r = outbound_run(outbound, OUTBOUND_SQL_BEGIN, err);
+
+	return r < 0 ? r : fence_pass(&outbound->fence, outbound->db, err);
+}
+
 /* Ends the transaction: commits if r is 0, else takes everything back and returns r. */
 static int outbound_end(struct outbound *outbound, int r, struct err *err)
 {
 	if (r == 0)
 		r = outbound_run(outbound, OUTBOUND_SQL_COMMIT, err);
+	fence_settle(&outbound->fence, r == 0);
 	if (r == 0 && outbound->next_in_reply_to) {
 		free(outbound->in_reply_to);
 		outbound->in_reply_to = steal_ptr(outbound->next_in_reply_to);
@@ -250,7 +261,7 @@ int outbound_has_ack(struct outbound *outbound, const char *id, struct err *err)
 int outbound_claim(struct outbound *outbound, const struct outbound_ids *ids,
 		   const char *in_reply_to, struct err *err)
 {
-	int r = outbound_run(outbound, OUTBOUND_SQL_BEGIN, err);
+	int r = outbound_begin(outbound, err);
 
 	if (r == 0)
 		r = outbound_ack(outbound, ids, "processing", err);
@@ -261,17 +272,50 @@ int outbound_claim(struct outbound *outbound, const struct outbound_ids *ids,
 	return outbound_end(outbound, r, err);
 }
 
-int outbound_release(struct outbound *outbound, bool excused, struct err *err)
+int outbound_release(struct outbound *outbound, struct err *err)
 {
-	int r = outbound_run(outbound, OUTBOUND_SQL_BEGIN, err);
+	int r = outbound_begin(outbound, err);
 
-	if (r == 0 && excused)
+	if (r == 0)
 		r = outbound_run(outbound, OUTBOUND_SQL_EXCUSE_ALL, err);
 	if (r == 0)
 		r = outbound_run(outbound, OUTBOUND_SQL_RELEASE, err);
 	if (r == 0)
 		r = outbound_run(outbound, OUTBOUND_SQL_CLEAR_TOOL, err);
 	return outbound_end(outbound, r, err);
+}
+
+int outbound_take_over(struct outbound *outbound, bool is_alone, struct err *err)
+{
+	struct fence *fence = &outbound->fence;
+	int before = sqlite3_total_changes(db_handle(outbound->db));
+	int r = outbound_run(outbound, OUTBOUND_SQL_BEGIN, err);
+
+	outbound_make_id("run", fence->id);
+	if (r == 0)
+		r = outbound_run(outbound, OUTBOUND_SQL_RELEASE, err);
+	if (r == 0)
+		r = outbound_run(outbound, OUTBOUND_SQL_CLEAR_TOOL, err);
+	/* Alone, it comes with the first commit that there is anyway: one costs milliseconds. */
+	if (r == 0 && (!is_alone || sqlite3_total_changes(db_handle(outbound->db)) != before))
+		r = fence_raise(fence, outbound->db, err);
+	return outbound_end(outbound, r, err);
+}
+
+void outbound_on_lost(struct outbound *outbound, void (*lost)(void *userdata), void *userdata)
+{
+	outbound->fence.lost = lost;
+	outbound->fence.userdata = userdata;
+}
+
+bool outbound_is_lost(struct outbound *outbound)
+{
+	int r;
+
+	outbound_wait_for_nobody(outbound, true);
+	r = fence_look(&outbound->fence, outbound->db, NULL);
+	outbound_wait_for_nobody(outbound, false);
+	return r == -ESTALE;
 }
 
 void outbound_make_id(const char *prefix, char id[OUTBOUND_ID_SIZE])
@@ -353,7 +397,7 @@ static int outbound_insert(struct outbound *outbound, const struct outbound_mess
 int outbound_commit(struct outbound *outbound, const struct outbound_commit *commit,
 		    struct err *err)
 {
-	int r = outbound_run(outbound, OUTBOUND_SQL_BEGIN, err);
+	int r = outbound_begin(outbound, err);
 
 	if (r == 0 && commit->message_count > 0)
 		outbound_look_at_inbound(outbound);
@@ -409,12 +453,12 @@ int outbound_set_tool(struct outbound *outbound, const char *tool, int64_t timeo
 	int r;
 
 	if (!tool) {
-		r = outbound_run(outbound, OUTBOUND_SQL_BEGIN, err);
+		r = outbound_begin(outbound, err);
 		if (r == 0)
 			r = outbound_run(outbound, OUTBOUND_SQL_CLEAR_TOOL, err);
 		return outbound_end(outbound, r, err);
 	}
-	r = outbound_run(outbound, OUTBOUND_SQL_BEGIN, err);
+	r = outbound_begin(outbound, err);
 	if (r == 0)
 		r = db_statement(outbound->db, OUTBOUND_SQL_SET_TOOL, &s, err);
 	if (r == 0) {
@@ -459,7 +503,7 @@ int outbound_continuation(struct outbound *outbound, const char *provider, char 
 	own = has_value && value[0];
 	adopt = !own && has_legacy && legacy[0];
 	if (has_legacy) {
-		r = outbound_run(outbound, OUTBOUND_SQL_BEGIN, err);
+		r = outbound_begin(outbound, err);
 		if (r == 0 && adopt)
 			r = outbound_write_state(outbound, key, legacy, err);
 		if (r == 0)

@@ -4,7 +4,8 @@
  * outbound.db, of which this process is the only writer in the container. Few, small transactions;
  * each function is one of them, and leaves either all of its effect or none.
  *
- * -EAGAIN: somebody holds the file, try again later. -ENOSPC, -EROFS, -EIO, -EBADMSG: as they are.
+ * -EAGAIN: somebody holds the file, try again later. -ESTALE: another loop has taken the folder over,
+ * nothing may be written any more. -ENOSPC, -EROFS, -EIO, -EBADMSG: as they are.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -62,11 +63,23 @@ int outbound_claim(struct outbound *outbound, const struct outbound_ids *ids,
 		   const char *in_reply_to, struct err *err);
 
 /*
- * Gives every claim back, so that the messages are taken up again, and clears the tool in flight: at
- * the end of a container (excused: it ends in order, and no message is to blame for it), and at the
- * start for what a killed one left behind.
+ * At the start: makes the folder ours, gives back the claims that a killed loop left behind, and
+ * clears its tool in flight. Whoever had the folder before gets -ESTALE from now on. is_alone: nobody
+ * has it, for certain; then a file in which there is nothing to clear is not written to yet.
  */
-int outbound_release(struct outbound *outbound, bool excused, struct err *err);
+int outbound_take_over(struct outbound *outbound, bool is_alone, struct err *err);
+
+/* Whom to tell, once, that another loop has taken over. From within any call that gives -ESTALE. */
+void outbound_on_lost(struct outbound *outbound, void (*lost)(void *userdata), void *userdata);
+
+/* Has another loop taken over? Waits for nobody; false if it cannot be seen now. */
+bool outbound_is_lost(struct outbound *outbound);
+
+/*
+ * At an end in order: gives every claim back, so that the messages are taken up again, none of them
+ * being to blame, and clears the tool in flight.
+ */
+int outbound_release(struct outbound *outbound, struct err *err);
 
 /* Room for "msg-<unix ms>-<6 base-36 characters>" with another short prefix, and its NUL. */
 #define OUTBOUND_ID_SIZE 48

@@ -130,6 +130,58 @@ static void test_command_keeps_fds_and_limits(void **state)
 	run_in_child(apply_command);
 }
 
+static int oom_score(void)
+{
+	char text[16] = "";
+	int fd = open("/proc/self/oom_score_adj", O_RDONLY);
+
+	(void)!read(fd, text, sizeof(text) - 1);
+	close(fd);
+	return atoi(text);
+}
+
+/* The agent dies first when memory runs out: its score is half of all there is above the loop's. */
+static int raise_oom_score(void)
+{
+	struct err err = { .text = "" };
+	int before = oom_score();
+
+	CHECK(privileges_apply(POLICY_ROLE_COMMAND, target(), &err) == 0);
+	CHECK(oom_score() == before);
+	return 0;
+}
+
+static int raise_oom_score_of_agent(void)
+{
+	struct err err = { .text = "" };
+	int before = oom_score();
+
+	CHECK(privileges_apply(POLICY_ROLE_AGENT, target(), &err) == 0);
+	CHECK(oom_score() == (before > 500 ? before : 500));
+	return 0;
+}
+
+/* Undumpable, its files in /proc are root's: it goes on. */
+static int raise_oom_score_in_vain(void)
+{
+	struct err err = { .text = "" };
+	int before = oom_score();
+
+	CHECK(privileges_apply(POLICY_ROLE_RUNNER, target(), &err) == 0);
+	CHECK(oom_score() == before);
+	CHECK(privileges_apply(POLICY_ROLE_AGENT, NULL, &err) == 0);
+	CHECK(geteuid() == 0 || oom_score() == before);
+	return 0;
+}
+
+static void test_oom_score(void **state)
+{
+	(void)state;
+	run_in_child(raise_oom_score);
+	run_in_child(raise_oom_score_of_agent);
+	run_in_child(raise_oom_score_in_vain);
+}
+
 static int apply_twice(void)
 {
 	struct proc_status status;
@@ -324,6 +376,7 @@ int main(void)
 		cmocka_unit_test(test_runner),
 		cmocka_unit_test(test_command_keeps_fds_and_limits),
 		cmocka_unit_test(test_agent_below_runner),
+		cmocka_unit_test(test_oom_score),
 		cmocka_unit_test(test_staying_who_we_are),
 		cmocka_unit_test(test_off),
 		cmocka_unit_test(test_required_and_missing),

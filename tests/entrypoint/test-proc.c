@@ -2,6 +2,7 @@
 #include "entrypoint/proc.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -86,11 +87,35 @@ static void test_another_process(void **state)
 	assert_string_equal(name, "");
 }
 
+static void assert_oom_score(const char *want)
+{
+	char text[16] = "";
+	FILE *file = fopen("/proc/self/oom_score_adj", "re");
+
+	assert_non_null(file);
+	assert_non_null(fgets(text, sizeof(text), file));
+	(void)fclose(file);
+	assert_string_equal(text, want);
+}
+
+/* Up only. The last test of this process, which nobody need lower again. */
+static void test_oom_score(void **state)
+{
+	(void)state;
+	assert_int_equal(proc_raise_oom_score(990), 0);
+	assert_oom_score("990\n");
+	assert_int_equal(proc_raise_oom_score(500), 0);
+	assert_oom_score("990\n");
+	assert_int_equal(proc_raise_oom_score(1001), -EINVAL);
+	assert_oom_score("990\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_our_own_status),
 		cmocka_unit_test(test_another_process),
+		cmocka_unit_test(test_oom_score),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

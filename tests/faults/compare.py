@@ -51,6 +51,7 @@ mkdir -p workspace pnpm
 mount --bind "$workspace" workspace
 cp "$agent" pnpm/claude
 mount -t proc proc proc
+mount -t tmpfs -o mode=1777 none tmp
 exec chroot . "$@"
 """
 

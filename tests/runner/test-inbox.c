@@ -405,7 +405,7 @@ static void break_off(struct world *w, const char *id, int times)
 
 	for (int i = 0; i < times; i++) {
 		assert_int_equal(outbound_claim(w->outbound, &ids, NULL, NULL), 0);
-		assert_int_equal(outbound_release(w->outbound, false, NULL), 0);
+		assert_int_equal(outbound_take_over(w->outbound, true, NULL), 0);
 	}
 }
 
@@ -466,7 +466,7 @@ static void test_script_output(void **state)
 				&(struct outbound_commit){ .outputs = &output, .output_count = 1 },
 				NULL),
 		0);
-	assert_int_equal(outbound_release(w->outbound, false, NULL), 0);
+	assert_int_equal(outbound_take_over(w->outbound, true, NULL), 0);
 	assert_string_equal(look(w), "a|more");
 	acknowledge(w);
 	assert_string_equal(look(w), "b|more");

@@ -550,7 +550,7 @@ static void test_a_second_late_answer(void **state)
 		said(), "agent-runner: message t of kind system answers nothing: acknowledged\n");
 	assert_string_equal(acks(w), "q|processing\ns|processing\nt|completed\n");
 	/* A turn that is cut off gives the question back with its answer. */
-	assert_int_equal(outbound_release(w->p.x.outbound, false, NULL), 0);
+	assert_int_equal(outbound_take_over(w->p.x.outbound, true, NULL), 0);
 	assert_string_equal(acks(w), "t|completed\n");
 	run_until(w, "q|completed\ns|completed\nt|completed\n");
 	receive_kind(w, "u", "system", LATE);

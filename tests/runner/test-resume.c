@@ -73,7 +73,9 @@ static void claim(struct world *w, const char *id)
 
 static void release(struct world *w, bool excused)
 {
-	assert_int_equal(outbound_release(w->x.outbound, excused, NULL), 0);
+	assert_int_equal(excused ? outbound_release(w->x.outbound, NULL)
+				 : outbound_take_over(w->x.outbound, true, NULL),
+			 0);
 }
 
 static void test_first_attempt(void **state)

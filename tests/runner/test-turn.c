@@ -349,6 +349,25 @@ static void test_what_breaks_off_is_given_back(void **state)
 	assert_string_equal(attempts(w), "m2|1|0\nm3|1|1\n");
 }
 
+/* Words of ours are no answer: the agent is tried again, and asked for its answer. */
+static void test_an_aside_is_no_answer(void **state)
+{
+	struct world *w = *state;
+
+	turn_aside(w->turn, "to nobody");
+	receive(w, "m1", "a");
+	push(w);
+	turn_aside(w->turn, "memory ran out");
+	assert_int_equal(turn_broken(w->turn, PROVIDER_OUT_OF_MEMORY, "died"), TURN_RETRY);
+	receive(w, "m1", "a");
+	push(w);
+	assert_int_equal(answer(w, "no address"), TURN_GOES_ON);
+	push(w);
+	assert_int_equal(answer(w, "<message to=\"ann\">here</message>"), TURN_DONE);
+	assert_string_equal(exchange_sent(&w->x),
+			    "m1|a|thread-a|memory ran out\nm1|a|thread-a|here\n");
+}
+
 /* The agent is told what arrived, and what it repeats all the same does not arrive twice. */
 static void test_what_was_sent_before_it_broke_off(void **state)
 {
@@ -952,6 +971,7 @@ int main(void)
 		TURN_TEST(test_the_last_attempt),
 		TURN_TEST(test_silence_is_told),
 		TURN_TEST(test_a_start_that_breaks_off),
+		TURN_TEST(test_an_aside_is_no_answer),
 		TURN_TEST(test_fresh_conversation_once),
 		TURN_TEST(test_lasting_failures_are_said_at_once),
 		TURN_TEST(test_everybody_is_told),

@@ -59,7 +59,9 @@ class Container:
                     open(f"{folder}/err", "w+", encoding="utf-8") as err:
                 run = subprocess.run(
                     [podman_path(), "run", "-d", *IDENTITY, *map(str, options), image, *command],
-                    stdin=subprocess.DEVNULL, stdout=out, stderr=err, timeout=60, check=False)
+                    stdin=subprocess.DEVNULL, stdout=out, stderr=err, timeout=60, check=False,
+                    # Where conmon leaves a file "oom" when the kernel kills something in it.
+                    cwd=folder)
                 out.seek(0)
                 err.seek(0)
                 self.id, problem = out.read().strip(), err.read()

@@ -189,6 +189,25 @@ def test_stop_within_a_second_gives_claims_back(mounted):
         session.wait_ack(message)
 
 
+def test_a_second_container_on_the_same_folder(mounted):
+    session, options = mounted
+    with Container(options=options) as first:
+        answers(session)
+        before = {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in session.workspace.glob("*.*")}
+        second = podman("run", "--rm", *IDENTITY, *options, IMAGE)
+        assert second.returncode == 75
+        assert "another agent-runner works on /workspace" in second.stderr
+        assert len(second.stderr.splitlines()) == 1, second.stderr
+        assert before == {p: (p.stat().st_mtime_ns, p.read_bytes())
+                          for p in session.workspace.glob("*.*")}
+        answers(session, "again")
+        assert session.texts() == ["echo: hello", "echo: again"]
+        first.kill("KILL")
+        # Whoever comes then waits for nothing.
+        with Container(options=options):
+            answers(session, "once more")
+
+
 def test_as_a_nanoclaw_host_runs_it(make_session):
     session = make_session(provider=None)
     group, state = session.base / "group", session.base / "state"

@@ -55,7 +55,7 @@ static void test_locked(void **state)
 	fault.waited_us = 0;
 	outbound_hurry(world.outbound);
 	sqlite_exec(host, "BEGIN IMMEDIATE");
-	assert_int_equal(outbound_release(world.outbound, false, NULL), -EAGAIN);
+	assert_int_equal(outbound_release(world.outbound, NULL), -EAGAIN);
 	assert_int_equal(fault.waited_us, OUTBOUND_HURRY_MS * 1000);
 	sqlite3_close(host);
 	assert_int_equal(outbound_commit(world.outbound, &whole, NULL), 0);

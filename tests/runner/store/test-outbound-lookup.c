@@ -140,13 +140,13 @@ static void test_attempts(void **state)
 	claim("a");
 	assert_attempt("a", 1, 1);
 	/* A container that was killed. */
-	assert_int_equal(outbound_release(world.outbound, false, NULL), 0);
+	assert_int_equal(outbound_take_over(world.outbound, true, NULL), 0);
 	claim("a");
 	assert_attempt("a", 2, 2);
 	/* One that ended in order: no message is to blame. */
-	assert_int_equal(outbound_release(world.outbound, true, NULL), 0);
+	assert_int_equal(outbound_release(world.outbound, NULL), 0);
 	assert_attempt("a", 2, 1);
-	assert_int_equal(outbound_release(world.outbound, true, NULL), 0);
+	assert_int_equal(outbound_release(world.outbound, NULL), 0);
 	assert_attempt("a", 2, 1);
 	/* The host, which knows claims only. */
 	claim("a");
@@ -186,7 +186,7 @@ static void test_script_output(void **state)
 	(void)state;
 	claim("a");
 	assert_int_equal(outbound_commit(world.outbound, &commit, NULL), 0);
-	assert_int_equal(outbound_release(world.outbound, false, NULL), 0);
+	assert_int_equal(outbound_take_over(world.outbound, true, NULL), 0);
 	claim("a");
 	assert_int_equal(outbound_attempt(world.outbound, "a", &attempt, NULL), 1);
 	assert_string_equal(attempt.script_output, "{\"n\":1}");

@@ -157,18 +157,111 @@ static void test_release(void **state)
 	assert_int_equal(outbound_commit(world.outbound, &done, NULL), 0);
 	claim(NULL);
 	assert_int_equal(outbound_set_tool(world.outbound, "Bash", 600000, 0, NULL), 0);
-	assert_int_equal(outbound_release(world.outbound, false, NULL), 0);
+	assert_int_equal(outbound_take_over(world.outbound, true, NULL), 0);
 	assert_rows(ACKS, "c|completed\n");
 	assert_rows("SELECT id, current_tool, tool_declared_timeout_ms, tool_started_at"
 		    " FROM container_state",
 		    "1|null|null|null\n");
 	/* What is left of a tool whose name is gone. */
 	sqlite_run(world.path, "UPDATE container_state SET tool_declared_timeout_ms = 9");
-	assert_int_equal(outbound_release(world.outbound, false, NULL), 0);
+	assert_int_equal(outbound_take_over(world.outbound, true, NULL), 0);
 	assert_rows("SELECT tool_declared_timeout_ms FROM container_state", "null\n");
 	/* With nothing to release nothing is written. */
 	fault_order(FAULT_KILL, 1);
-	assert_int_equal(outbound_release(world.outbound, false, NULL), 0);
+	assert_int_equal(outbound_take_over(world.outbound, true, NULL), 0);
+}
+
+/* Taking over */
+
+static void on_lost(void *userdata)
+{
+	++*(int *)userdata;
+}
+
+/* What is written once another has the folder: nothing, by nobody. */
+static void assert_all_refused(struct outbound *outbound)
+{
+	static const struct outbound_ids ids = { ids_c, 1 };
+	struct err err = { "" };
+
+	assert_int_equal(outbound_claim(outbound, &ids, "c", &err), -ESTALE);
+	assert_string_equal(err.text,
+			    "cannot write outbound.db: another agent-runner has taken over");
+	assert_int_equal(outbound_release(outbound, NULL), -ESTALE);
+	assert_int_equal(outbound_commit(outbound, &whole, NULL), -ESTALE);
+	assert_int_equal(outbound_set_tool(outbound, "Bash", -1, -1, NULL), -ESTALE);
+	assert_int_equal(outbound_set_tool(outbound, NULL, -1, -1, NULL), -ESTALE);
+	assert_true(outbound_is_lost(outbound));
+}
+
+static void test_take_over(void **state)
+{
+	struct outbound *old;
+	int lost = 0;
+
+	(void)state;
+	outbound_on_lost(world.outbound, on_lost, &lost);
+	assert_int_equal(outbound_take_over(world.outbound, false, NULL), 0);
+	assert_rows("SELECT key, value GLOB 'run-[0-9]*-*' FROM session_state", "lease|1\n");
+	claim("a");
+	assert_int_equal(outbound_set_tool(world.outbound, "Bash", 1000, 1, NULL), 0);
+	old = steal_ptr(world.outbound);
+	reopen();
+	assert_false(outbound_is_lost(old));
+	assert_int_equal(outbound_take_over(world.outbound, false, NULL), 0);
+	assert_rows(ACKS, "");
+	assert_rows("SELECT current_tool FROM container_state", "null\n");
+	claim("a");
+	assert_int_equal(lost, 0);
+	assert_all_refused(old);
+	assert_int_equal(lost, 1);
+	assert_rows(ACKS, "a|processing\nb|processing\n");
+	assert_rows(SEQS, "");
+	assert_false(outbound_is_lost(world.outbound));
+	outbound_close(old);
+}
+
+static void test_take_over_alone(void **state)
+{
+	(void)state;
+	/* There is nothing to clear, and so nothing is written. */
+	fault_order(FAULT_KILL, 1);
+	assert_int_equal(outbound_take_over(world.outbound, true, NULL), 0);
+	fault_order(FAULT_NONE, 0);
+	assert_false(outbound_is_lost(world.outbound));
+	assert_rows(STATES, "");
+	claim("a");
+	assert_rows("SELECT key FROM session_state ORDER BY key", "in_reply_to\nlease\n");
+	reopen();
+	assert_int_equal(outbound_take_over(world.outbound, true, NULL), 0);
+	assert_rows(ACKS, "");
+}
+
+/* Hosts clear the table, and may do so at any time. */
+static void test_a_cleared_state_is_not_a_take_over(void **state)
+{
+	(void)state;
+	assert_int_equal(outbound_take_over(world.outbound, false, NULL), 0);
+	sqlite_run(world.path, "DELETE FROM session_state");
+	assert_false(outbound_is_lost(world.outbound));
+	claim("a");
+	assert_rows("SELECT key FROM session_state ORDER BY key", "in_reply_to\nlease\n");
+}
+
+/* A claim that is taken back has not raised the fence: the next one does. */
+static void test_take_over_on_a_full_disk(void **state)
+{
+	(void)state;
+	sqlite_run(world.path, "INSERT INTO session_state VALUES ('lease', 'before us', '')");
+	assert_int_equal(outbound_take_over(world.outbound, true, NULL), 0);
+	fault_order(FAULT_FULL, 1);
+	assert_int_equal(
+		outbound_claim(world.outbound, &(struct outbound_ids){ ids_ab, 2 }, "a", NULL),
+		-ENOSPC);
+	fault_order(FAULT_NONE, 0);
+	claim("a");
+	assert_rows(ACKS, "a|processing\nb|processing\n");
+	assert_rows("SELECT count(*) FROM session_state WHERE value = 'before us'", "0\n");
 }
 
 /* Messages */
@@ -451,6 +544,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_read_only, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_claims, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_release, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_take_over, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_take_over_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_cleared_state_is_not_a_take_over, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_take_over_on_a_full_disk, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_commit, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ids_and_numbers, setup, teardown),
 		cmocka_unit_test(test_make_id),
