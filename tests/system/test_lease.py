@@ -143,6 +143,7 @@ def test_while_the_first_is_idle(session, twin):
 def test_while_the_first_is_in_a_turn(session, twin):
     message = session.add_chat("hello")
     session.start({"AGENT_MOCK_DELAY_MS": "2500"}).wait_turn(message)
+    session.wait(session.heartbeat, "the first beat")
     before = snapshot(session)
     assert_lost(twin.start(), WORKS, 2)
     assert snapshot(session) == before
