@@ -47,6 +47,8 @@ static int inbox_is_acked(void *userdata, const char *id)
 	struct inbox_walk *walk = userdata;
 	int r = outbound_has_ack(walk->view->outbound, id, NULL);
 
+	if (r == 0 && walk->view->is_held(walk->view->held_userdata, id))
+		r = 1;
 	walk->is_outbound = r < 0;
 	return r;
 }

@@ -34,6 +34,13 @@ static bool is_awaited(void *userdata, const struct inbound_row *row)
 	return strncmp(row->id, "awaited", strlen("awaited")) == 0;
 }
 
+/* A message whose claim somebody cleared. */
+static bool is_held(void *userdata, const char *id)
+{
+	assert_ptr_equal(userdata, tools);
+	return strncmp(id, "held", strlen("held")) == 0;
+}
+
 static int setup(void **state)
 {
 	static struct world world;
@@ -54,6 +61,8 @@ static int setup(void **state)
 		.known = known,
 		.is_awaited = is_awaited,
 		.awaited_userdata = tools,
+		.is_held = is_held,
+		.held_userdata = tools,
 	};
 	*state = w;
 	return 0;
@@ -412,6 +421,17 @@ static void test_context(void **state)
 	assert_string_equal(look(w), "clear:c");
 }
 
+static void test_what_is_held_is_not_taken_again(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "held", "one");
+	receive_kind(w, "held-task", "task", "{\"script\":\"exit\"}");
+	assert_string_equal(look(w), "");
+	receive(w, "a", "two");
+	assert_string_equal(look(w), "a");
+}
+
 static void assert_fails(struct world *w, int r, const char *text)
 {
 	struct inbox_look untouched = w->look;
@@ -466,6 +486,7 @@ int main(void)
 		CASE(test_scripts),
 		CASE(test_a_script_waits_behind_a_command),
 		CASE(test_context),
+		CASE(test_what_is_held_is_not_taken_again),
 		CASE(test_failures),
 	};
 
