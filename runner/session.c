@@ -66,6 +66,26 @@ static void session_on_broken(void *userdata)
 	loop_stop(s->loop, EXIT_CODE_INTERNAL);
 }
 
+/* What only a new start can mend; whatever was not committed is taken up by the next loop. */
+static bool session_is_lost(struct session *s)
+{
+	const char *why = outbound_lost(s->outbound);
+
+	if (!why)
+		return false;
+	log_error("%s: %s: starting anew", s->paths[SESSION_OUTBOUND], why);
+	loop_stop(s->loop, EXIT_CODE_INTERNAL);
+	return true;
+}
+
+static void session_on_refused(void *userdata)
+{
+	struct session *s = userdata;
+
+	if (!s->stopping)
+		(void)session_is_lost(s);
+}
+
 /* The agent's tools */
 
 static void session_on_writing(void *userdata)
@@ -156,7 +176,7 @@ static void session_look(void *userdata, bool changed)
 			lookout_soon(s->lookout);
 		inbox_look_deinit(&look);
 	}
-	if (r == 0 || s->stopping)
+	if (r == 0 || s->stopping || session_is_lost(s))
 		return;
 	r = lookout_failed(s->lookout, r, err.text);
 	if (r > 0)
@@ -294,6 +314,7 @@ static int session_make_parts(struct session *s, struct err *err)
 	static const struct outbox_events outbox_events = {
 		.drained = session_look_soon,
 		.broken = session_on_broken,
+		.refused = session_on_refused,
 	};
 	int r;
 

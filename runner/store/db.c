@@ -224,6 +224,15 @@ int db_column_dup(sqlite3_stmt *statement, int column, char **ret_text, size_t *
 	return 0;
 }
 
+bool db_has_moved(struct db *db)
+{
+	int moved = 0;
+
+	return sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_HAS_MOVED, &moved) ==
+		       SQLITE_OK &&
+	       moved;
+}
+
 sqlite3 *db_handle(struct db *db)
 {
 	return db->handle;

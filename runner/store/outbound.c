@@ -96,6 +96,13 @@ void outbound_wait_for_nobody(struct outbound *outbound, bool on)
 	sqlite3_busy_timeout(db_handle(outbound->db), on ? 0 : outbound->busy_ms);
 }
 
+const char *outbound_lost(struct outbound *outbound)
+{
+	if (db_has_moved(outbound->db))
+		return "it was deleted or replaced";
+	return outbound_sql_lacks_table(outbound->db) ? "it lacks a table" : NULL;
+}
+
 const char *outbound_in_reply_to(const struct outbound *outbound)
 {
 	return outbound->in_reply_to;

@@ -29,6 +29,12 @@ int outbound_open(const char *path, const char *inbound_path, struct outbound **
 		  struct err *err);
 void outbound_close(struct outbound *outbound);
 
+/*
+ * Why nothing can be written until the file is opened anew, in words; NULL: no such reason. It may
+ * have been deleted or replaced, or lack a table.
+ */
+const char *outbound_lost(struct outbound *outbound);
+
 /* The process ends: from here on nobody is waited for any longer than OUTBOUND_HURRY_MS. */
 void outbound_hurry(struct outbound *outbound);
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/fd.h"
@@ -349,6 +350,21 @@ static void test_columns(void **state)
 	db_close(db);
 }
 
+static void test_moved(void **state)
+{
+	struct db *db = db_of("a.db", DB_WRITE);
+	char path[sizeof(folder.file)];
+
+	(void)state;
+	strcpy(path, folder_file(&folder, "a.db"));
+	assert_false(db_has_moved(db));
+	assert_int_equal(rename(path, folder_file(&folder, "b.db")), 0);
+	assert_true(db_has_moved(db));
+	sqlite_run(path, "CREATE TABLE other (x)");
+	assert_true(db_has_moved(db));
+	db_close(db);
+}
+
 static void test_null(void **state)
 {
 	(void)state;
@@ -367,6 +383,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_other_failures, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_denied, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_columns, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_moved, setup, teardown),
 		cmocka_unit_test(test_null),
 	};
 

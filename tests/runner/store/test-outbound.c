@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "common/table.h"
 #include "runner/store/inbound.h"
@@ -499,6 +500,22 @@ static void test_read(void **state)
 	assert_string_equal(err.text, "no such table: messages_out (SQLite 1)");
 }
 
+static void test_lost(void **state)
+{
+	(void)state;
+	assert_null(outbound_lost(world.outbound));
+	sqlite_run(world.path, "DROP TABLE processing_ack");
+	/* Asked for when something failed. */
+	assert_int_equal(outbound_has_ack(world.outbound, "a", NULL), -EIO);
+	assert_string_equal(outbound_lost(world.outbound), "it lacks a table");
+	reopen();
+	assert_null(outbound_lost(world.outbound));
+	assert_int_equal(unlink(world.path), 0);
+	assert_string_equal(outbound_lost(world.outbound), "it was deleted or replaced");
+	reopen();
+	assert_null(outbound_lost(world.outbound));
+}
+
 static void test_null(void **state)
 {
 	(void)state;
@@ -561,6 +578,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_continuation, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tool, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_oldest_claim, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
 		cmocka_unit_test(test_null),
 	};
 
