@@ -2,11 +2,13 @@
 #include "runner/session.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/exit-code.h"
 #include "common/log.h"
 #include "common/table.h"
@@ -21,6 +23,10 @@
 
 /* A clean stop is over within 200 ms: the agent gets this much of it. */
 #define SESSION_STOP_MS 120
+/* How long the start waits while somebody holds a lock on outbound.db. */
+#define SESSION_LOCKED_MS (30 * 1000)
+/* The pause between two tries, if SQLite made none. */
+#define SESSION_TRY_MS 20
 
 enum session_path {
 	SESSION_INBOUND,
@@ -239,13 +245,43 @@ static void session_on_terminate(void *userdata, const struct signalfd_siginfo *
 
 /* The start */
 
+/* Signals are blocked until the loop runs: did one come that ends us? */
+static bool session_is_told_to_end(void)
+{
+	sigset_t pending;
+
+	return sigpending(&pending) == 0 &&
+	       (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
+}
+
+static int session_try_databases(struct session *s, struct err *err)
+{
+	int r = outbound_open(s->paths[SESSION_OUTBOUND], s->paths[SESSION_INBOUND], &s->outbound,
+			      err);
+
+	if (r == 0)
+		r = outbound_release(s->outbound, err);
+	if (r < 0)
+		outbound_close(steal_ptr(s->outbound));
+	return r;
+}
+
+/* First of all: a hot journal that a kill left behind blocks the host's reads. */
 static int session_open_databases(struct session *s, struct err *err)
 {
+	int64_t until_ms = clock_monotonic_ms() + SESSION_LOCKED_MS;
+	bool said = false;
 	int r;
 
-	/* First of all: a hot journal that a kill left behind blocks the host's reads. */
-	r = outbound_open(s->paths[SESSION_OUTBOUND], s->paths[SESSION_INBOUND], &s->outbound, err);
-	return r < 0 ? r : outbound_release(s->outbound, err);
+	while ((r = session_try_databases(s, err)) == -EAGAIN && clock_monotonic_ms() < until_ms) {
+		if (session_is_told_to_end())
+			return err_set(err, -EINTR, "ended before it could start");
+		if (!said)
+			log_warning("%s: waiting for it", err->text);
+		said = true;
+		(void)poll(NULL, 0, SESSION_TRY_MS);
+	}
+	return r;
 }
 
 static int session_make_conversation(struct session *s, struct err *err)
@@ -414,7 +450,10 @@ int session_run(const struct runner_options *options)
 		session_look(&s, true);
 		r = loop_run(s.loop, &err);
 	}
-	if (r < 0) {
+	if (r == -EINTR) {
+		log_info("%s", err.text);
+		r = 0;
+	} else if (r < 0) {
 		log_error("%s", err.text);
 		r = session_exit_code(&s, r);
 	}
