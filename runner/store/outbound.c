@@ -116,6 +116,16 @@ static int outbound_run(struct outbound *outbound, enum outbound_sql query, stru
 	return r < 0 ? r : db_run(outbound->db, s, err);
 }
 
+/* Begins to write. The mode of the file is ours to keep: the host's view of WAL may be frozen. */
+static int outbound_begin(struct outbound *outbound, struct err *err)
+{
+	int r = outbound_run(outbound, OUTBOUND_SQL_BEGIN, err);
+
+	if (r == 0)
+		r = db_leave_wal(outbound->db, err);
+	return r > 0 ? outbound_run(outbound, OUTBOUND_SQL_BEGIN, err) : r;
+}
+
 /* Ends the transaction: commits if r is 0, else takes everything back and returns r. */
 static int outbound_end(struct outbound *outbound, int r, struct err *err)
 {
@@ -198,7 +208,7 @@ int outbound_has_ack(struct outbound *outbound, const char *id, struct err *err)
 int outbound_claim(struct outbound *outbound, const struct outbound_ids *ids,
 		   const char *in_reply_to, struct err *err)
 {
-	int r = outbound_run(outbound, OUTBOUND_SQL_BEGIN, err);
+	int r = outbound_begin(outbound, err);
 
 	if (r == 0)
 		r = outbound_ack(outbound, ids, "processing", err);
@@ -209,7 +219,7 @@ int outbound_claim(struct outbound *outbound, const struct outbound_ids *ids,
 
 int outbound_release(struct outbound *outbound, struct err *err)
 {
-	int r = outbound_run(outbound, OUTBOUND_SQL_BEGIN, err);
+	int r = outbound_begin(outbound, err);
 
 	if (r == 0)
 		r = outbound_run(outbound, OUTBOUND_SQL_RELEASE, err);
@@ -297,7 +307,7 @@ static int outbound_insert(struct outbound *outbound, const struct outbound_mess
 int outbound_commit(struct outbound *outbound, const struct outbound_commit *commit,
 		    struct err *err)
 {
-	int r = outbound_run(outbound, OUTBOUND_SQL_BEGIN, err);
+	int r = outbound_begin(outbound, err);
 
 	if (r == 0 && commit->message_count > 0)
 		outbound_look_at_inbound(outbound);
@@ -406,12 +416,12 @@ int outbound_set_tool(struct outbound *outbound, const char *tool, int64_t timeo
 	int r;
 
 	if (!tool) {
-		r = outbound_run(outbound, OUTBOUND_SQL_BEGIN, err);
+		r = outbound_begin(outbound, err);
 		if (r == 0)
 			r = outbound_run(outbound, OUTBOUND_SQL_CLEAR_TOOL, err);
 		return outbound_end(outbound, r, err);
 	}
-	r = outbound_run(outbound, OUTBOUND_SQL_BEGIN, err);
+	r = outbound_begin(outbound, err);
 	if (r == 0)
 		r = db_statement(outbound->db, OUTBOUND_SQL_SET_TOOL, &s, err);
 	if (r == 0) {
@@ -482,7 +492,7 @@ int outbound_continuation(struct outbound *outbound, const char *provider, char 
 	own = has_value && value[0];
 	adopt = !own && has_legacy && legacy[0];
 	if (has_legacy) {
-		r = outbound_run(outbound, OUTBOUND_SQL_BEGIN, err);
+		r = outbound_begin(outbound, err);
 		if (r == 0 && adopt)
 			r = outbound_write_state(outbound, key, legacy, err);
 		if (r == 0)

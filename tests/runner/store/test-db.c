@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/fd.h"
 #include "common/strbuf.h"
@@ -365,6 +366,23 @@ static void test_moved(void **state)
 	db_close(db);
 }
 
+static void test_leave_wal(void **state)
+{
+	struct db *db = db_of("a.db", DB_WRITE);
+
+	(void)state;
+	assert_int_equal(db_exec(db, "BEGIN IMMEDIATE", NULL), 0);
+	assert_int_equal(db_leave_wal(db, NULL), 0);
+	assert_int_equal(db_exec(db, "COMMIT", NULL), 0);
+	sqlite_run(folder_file(&folder, "a.db"), "PRAGMA journal_mode=WAL");
+	assert_int_equal(db_exec(db, "BEGIN IMMEDIATE", NULL), 0);
+	assert_int_equal(db_leave_wal(db, NULL), 1);
+	assert_int_equal(db_exec(db, "BEGIN IMMEDIATE", NULL), 0);
+	assert_int_equal(db_leave_wal(db, NULL), 0);
+	db_close(db);
+	assert_int_equal(access(folder_file(&folder, "a.db-wal"), F_OK), -1);
+}
+
 static void test_null(void **state)
 {
 	(void)state;
@@ -384,6 +402,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_denied, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_columns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_moved, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_leave_wal, setup, teardown),
 		cmocka_unit_test(test_null),
 	};
 

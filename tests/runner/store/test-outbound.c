@@ -516,6 +516,16 @@ static void test_lost(void **state)
 	assert_null(outbound_lost(world.outbound));
 }
 
+/* A host that sets the file to WAL meanwhile is undone with the next transaction. */
+static void test_wal(void **state)
+{
+	(void)state;
+	sqlite_run(world.path, "PRAGMA journal_mode=WAL");
+	claim("a");
+	assert_rows("SELECT message_id FROM processing_ack ORDER BY 1", "a\nb\n");
+	assert_rows("PRAGMA journal_mode", "delete\n");
+}
+
 static void test_null(void **state)
 {
 	(void)state;
@@ -579,6 +589,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_tool, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_oldest_claim, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_wal, setup, teardown),
 		cmocka_unit_test(test_null),
 	};
 
