@@ -24,6 +24,7 @@ struct outbound {
 	struct db *db;
 	char *inbound_path;
 	int64_t inbound_seq;	/* the largest seen there: what counts while it cannot be read */
+	bool is_damaged;	/* SQLite said so */
 	int busy_ms;		/* how long a statement waits for a lock */
 	char *in_reply_to;	/* as committed; NULL: never */
 	char *next_in_reply_to; /* about to be committed */
@@ -100,6 +101,8 @@ const char *outbound_lost(struct outbound *outbound)
 {
 	if (db_has_moved(outbound->db))
 		return "it was deleted or replaced";
+	if (outbound->is_damaged)
+		return "it is damaged";
 	return outbound_sql_lacks_table(outbound->db) ? "it lacks a table" : NULL;
 }
 
@@ -139,6 +142,7 @@ static int outbound_end(struct outbound *outbound, int r, struct err *err)
 	/* After some failures SQLite has rolled back by itself. */
 	if (r < 0 && !sqlite3_get_autocommit(db_handle(outbound->db)))
 		(void)outbound_run(outbound, OUTBOUND_SQL_ROLLBACK, NULL);
+	outbound->is_damaged |= r == -EBADMSG;
 	return r < 0 ? err_prefix(err, r, "cannot write outbound.db") : 0;
 }
 
@@ -200,6 +204,7 @@ int outbound_has_ack(struct outbound *outbound, const char *id, struct err *err)
 		return r;
 	db_bind_text(s, ":id", id);
 	r = db_step(outbound->db, s, err);
+	outbound->is_damaged |= r == -EBADMSG;
 	/* A statement left open would hold the shared lock. */
 	sqlite3_reset(s);
 	return r;

@@ -31,7 +31,7 @@ void outbound_close(struct outbound *outbound);
 
 /*
  * Why nothing can be written until the file is opened anew, in words; NULL: no such reason. It may
- * have been deleted or replaced, or lack a table.
+ * have been deleted or replaced, be damaged, or lack a table.
  */
 const char *outbound_lost(struct outbound *outbound);
 

@@ -2,6 +2,7 @@
 #include "runner/store/outbound.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -516,6 +517,30 @@ static void test_lost(void **state)
 	assert_null(outbound_lost(world.outbound));
 }
 
+static void test_damaged(void **state)
+{
+	const int pages = 2 * 4096;
+	struct err err;
+	FILE *file;
+
+	(void)state;
+	claim("a");
+	assert_null(outbound_lost(world.outbound));
+	file = fopen(world.path, "r+e");
+	assert_non_null(file);
+	/* All but the first page, and a counter that says that something changed. */
+	assert_int_equal(fseek(file, 27, SEEK_SET), 0);
+	assert_int_equal(fputc(99, file), 99);
+	assert_int_equal(fseek(file, 4096, SEEK_SET), 0);
+	for (int i = 0; i < 4 * pages; i++)
+		assert_int_equal(fputc(0xff, file), 0xff);
+	fclose(file);
+	assert_int_equal(
+		outbound_claim(world.outbound, &(struct outbound_ids){ ids_c, 1 }, NULL, &err),
+		-EBADMSG);
+	assert_string_equal(outbound_lost(world.outbound), "it is damaged");
+}
+
 /* A host that sets the file to WAL meanwhile is undone with the next transaction. */
 static void test_wal(void **state)
 {
@@ -589,6 +614,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_tool, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_oldest_claim, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_wal, setup, teardown),
 		cmocka_unit_test(test_null),
 	};
