@@ -19,7 +19,6 @@ import pytest
 import faults
 import session as sessions
 
-AS_ROOT = pytest.mark.skipif(os.getuid() != 0, reason="only root can give files to another user")
 TURN_MS = "700"
 
 
@@ -69,13 +68,14 @@ class Lock:
             db = self.connect(path)
             db.execute("BEGIN IMMEDIATE")
             db.execute("CREATE TABLE pending (x)")
+            db.execute("PRAGMA busy_timeout = 0")
             with contextlib.suppress(sqlite3.OperationalError):
                 db.execute("COMMIT")
         elif kind in ("immediate", "exclusive"):
             db.execute(f"BEGIN {kind}")
 
     def connect(self, path):
-        self.connections.append(sqlite3.connect(path, timeout=0, isolation_level=None))
+        self.connections.append(sqlite3.connect(path, timeout=5, isolation_level=None))
         return self.connections[-1]
 
     def release(self):
@@ -112,9 +112,12 @@ def locked(make_session, when):
     return found
 
 
-@pytest.mark.parametrize("when", ["idle", "in a turn", "at the start"])
-def test_locks_that_are_held_long(make_session, when):
-    rows = locked(make_session, when)
+WHENS = ["idle", "in a turn", "at the start"]
+
+
+def test_locks_that_are_held_long(make_session):
+    """In two thirds of the rows a message waits meanwhile; it is answered when the lock is gone."""
+    rows = [row for when in WHENS for row in locked(make_session, when)]
     time.sleep(SECONDS)
     for name, session, lock, _ in rows:
         assert session.process.poll() is None, f"{name}\n{session.explain()}"
@@ -122,7 +125,8 @@ def test_locks_that_are_held_long(make_session, when):
     for name, session, _, message in rows:
         messages = {message: "hello"} if message else {}
         outcome = faults.check_outcome(session, messages)
-        assert all(o == ("completed", 1, 0) for o in outcome.values()), name
+        assert all(o == ("completed", 1, 0) for o in outcome.values()), \
+            f"{name}: {outcome}\n{session.explain()}"
         found = complaints(session)
         assert len(found) <= 2, f"{name}\n{session.explain()}"
         assert all("inbound.db" in line or "outbound.db" in line for line in found), name
@@ -130,19 +134,18 @@ def test_locks_that_are_held_long(make_session, when):
         faults.goes_on(session)
 
 
-@pytest.mark.parametrize("when", ["idle", "in a turn", "at the start"])
-def test_a_stop_while_a_lock_is_held(make_session, when):
-    rows = locked(make_session, when)
-    time.sleep(1)
+def test_a_stop_while_a_lock_is_held(make_session):
+    rows = [row for when in WHENS for row in locked(make_session, when)]
+    time.sleep(0.5)
     for name, session, lock, _ in rows:
-        assert session.stop() in (0, 128 + signal.SIGTERM), f"{name}\n{session.explain()}"
+        assert session.stop() == 0, f"{name}\n{session.explain()}"
         assert session.stop_seconds < 1, f"{name}: {session.stop_seconds}\n{session.explain()}"
         lock.release()
     for name, session, _, message in rows:
         session.start()
         outcome = faults.check_outcome(session, {message: "hello"} if message else {})
-        assert all(o == ("completed", 1, 0) for o in outcome.values()), name
-        faults.goes_on(session)
+        assert all(o == ("completed", 1, 0) for o in outcome.values()), \
+            f"{name}: {outcome}\n{session.explain()}"
 
 
 # inbound.db replaced
@@ -194,22 +197,22 @@ def test_inbound_replaced_in_a_turn(make_session):
     faults.goes_on(session)
 
 
-@pytest.mark.parametrize("size", [0, 2048, 4096, 4096 + 2048])
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "in a turn"])
-def test_inbound_truncated_and_brought_back(make_session, size, busy):
-    message = None
-    if busy:
-        session, message = in_turn(make_session)
-    else:
-        session = serve(make_session)
-    good = session.inbound.read_bytes()
-    os.truncate(session.inbound, size)
+def test_inbound_truncated_and_brought_back(make_session, busy):
+    rows = []
+    for size in (0, 20, 2048, 4096, 4096 + 2048):
+        session, message = in_turn(make_session) if busy else (serve(make_session), None)
+        good = session.inbound.read_bytes()
+        os.truncate(session.inbound, size)
+        rows.append((session, message, good))
     time.sleep(1)
-    assert session.process.poll() is None, session.explain()
-    session.inbound.write_bytes(good)
-    faults.check_outcome(session, {message: "hello"} if message else {session.first: "first"})
-    faults.goes_on(session)
-    check_one_complaint(session, "inbound.db")
+    for session, message, good in rows:
+        assert session.process.poll() is None, session.explain()
+        session.inbound.write_bytes(good)
+    for session, message, _ in rows:
+        faults.check_outcome(session, {message: "hello"} if message else {session.first: "first"})
+        faults.goes_on(session)
+        check_one_complaint(session, "inbound.db")
 
 
 def hot_journal(path, table, cut=None):
@@ -279,22 +282,6 @@ def test_a_hot_journal_of_outbound_while_it_runs(make_session):
     faults.goes_on(session)
 
 
-@AS_ROOT
-def test_a_hot_journal_of_outbound_that_may_not_be_read(make_session):
-    session = make_session(env={**faults.FAST, "AGENT_MOCK_DELAY_MS": TURN_MS})
-    fill_outbound(session)
-    message = session.add_chat("hello")
-    session.start().wait_turn(message)
-    hot_journal(session.outbound, "messages_out").chmod(0o600)
-    session.wait(lambda: complaints(session), "a complaint")
-    assert sessions.stays(lambda: session.process.poll() is None, 1.0), session.explain()
-    session.own()
-    session.wait_ack(message)
-    session.wait_answer("echo: hello")
-    faults.goes_on(session)
-    check_one_complaint(session, "outbound.db", at_most=3)
-
-
 def test_wal_in_the_midst(make_session):
     """On inbound.db: refused, in words. On outbound.db: set back, since it is ours."""
     session, message = in_turn(make_session)
@@ -315,13 +302,15 @@ WRITER = """if True:
     import json, sqlite3, sys
     path, offset = sys.argv[1], int(sys.argv[2])
     for i in range(1000):
-        db = sqlite3.connect(path, timeout=30)
+        if i % 5 == 0:
+            db = sqlite3.connect(path, timeout=30)
         db.execute("INSERT INTO messages_in (id, seq, kind, timestamp, channel_type, platform_id, "
                    "content) VALUES (?, ?, 'chat', '2026-02-04 13:30:00', ?, ?, ?)",
                    (f"w{offset}-{i}", 100 + 4 * i + offset, "whatsapp", "casa@g.us",
                     json.dumps({"text": f"w{offset}-{i}"})))
-        db.commit()
-        db.close()
+        if i % 5 == 4:
+            db.commit()
+            db.close()
 """
 
 
@@ -433,12 +422,6 @@ def replace_outbound(session, old):
     session.own()
 
 
-def damage(session):
-    data = bytearray(session.outbound.read_bytes())
-    data[4096:8192] = b"\xff" * 4096
-    session.outbound.write_bytes(data)
-
-
 OUTBOUND_FAULTS = {
     "deleted": lambda s, old: s.outbound.unlink(),
     "replaced by an older copy": replace_outbound,
@@ -480,6 +463,22 @@ def test_outbound_taken_away(make_session, fault, busy):
     faults.goes_on(session)
     assert len(complaints(session)) <= 3, session.explain()
     assert all("outbound.db" in line or "session loop" in line for line in complaints(session))
+
+
+@pytest.mark.parametrize("busy", [False, True], ids=["idle", "in a turn"])
+def test_outbound_damaged(make_session, busy):
+    """What we cannot mend ends the container, in words, instead of keeping silent for ever."""
+    session = serve(make_session, {"AGENT_MOCK_DELAY_MS": TURN_MS} if busy else {})
+    if busy:
+        session.wait_turn(session.add_chat("hello"))
+    with open(session.outbound, "r+b") as file:
+        file.seek(27)
+        file.write(b"\x63")
+        file.seek(4096)
+        file.write(b"\xff" * (session.outbound.stat().st_size - 4096))
+    session.add_chat("second")
+    assert session.wait_exit() in (70, 73), session.explain()
+    assert "outbound.db" in session.lines("error:")[0] and len(complaints(session)) <= 20
 
 
 # Other files
