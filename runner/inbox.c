@@ -154,7 +154,9 @@ static int inbox_read(struct inbound *inbound, struct inbox_walk *walk, struct i
 		r = inbound_failures(inbound, view->failures_seen, &look->failures, err);
 	if (r == 0 && walk->error)
 		r = err_sys(err, walk->error, "cannot read messages");
-	return r < 0 && !walk->is_outbound ? err_prefix(err, r, "%s", view->inbound_path) : r;
+	if (r >= 0)
+		return r;
+	return err_prefix(err, r, "%s", walk->is_outbound ? "outbound.db" : view->inbound_path);
 }
 
 int inbox_look(const struct inbox_view *view, struct inbox_look *ret_look, struct err *err)

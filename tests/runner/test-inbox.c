@@ -452,7 +452,8 @@ static void test_failures(void **state)
 	receive(w, "a", "hello");
 	database_exec(folder_file(&w->folder, "outbound.db"),
 		      "ALTER TABLE processing_ack RENAME TO hidden");
-	assert_fails(w, -EIO, "cannot read the acknowledgement of a: Input/output error");
+	assert_fails(w, -EIO,
+		     "outbound.db: cannot read the acknowledgement of a: Input/output error");
 	database_exec(folder_file(&w->folder, "outbound.db"),
 		      "ALTER TABLE hidden RENAME TO processing_ack");
 	assert_string_equal(look(w), "a");
