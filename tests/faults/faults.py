@@ -95,15 +95,15 @@ def check_outcome(session, messages, timeout=sessions.PATIENCE):
     wait_settled(session, messages, timeout)
     answers = session.answers()
     acks = session.acks()
+    texts = collections.Counter(a.text for a in answers)
+    notices = collections.Counter(a.in_reply_to for a in answers if is_notice(a.text))
     outcome = {}
     for message, words in messages.items():
-        said = [a for a in answers if a.text == f"echo: {words}"]
-        errors = [a for a in answers if is_notice(a.text) and a.in_reply_to == message]
-        outcome[message] = acks[message], len(said), len(errors)
-        assert len(said) <= 1, f"said twice: {words!r}\n{session.explain()}"
-        assert len(errors) <= 1, f"two errors about {words!r}\n{session.explain()}"
+        outcome[message] = acks[message], texts[f"echo: {words}"], notices[message]
+        assert outcome[message][1] <= 1, f"said twice: {words!r}\n{session.explain()}"
+        assert outcome[message][2] <= 1, f"two errors about {words!r}\n{session.explain()}"
     # An error about several messages at once replies to one of them.
-    errors = sum(is_notice(a.text) for a in answers)
+    errors = sum(notices.values())
     for message, (status, said, _) in outcome.items():
         assert said or errors, f"silence about {messages[message]!r}\n{session.explain()}"
         assert status == "completed" or errors, session.explain()
