@@ -423,6 +423,11 @@ bool conversation_is_active(const struct conversation *c)
 	return turn_is_active(c->turn);
 }
 
+bool conversation_holds(const struct conversation *c, const char *id)
+{
+	return turn_holds(c->turn, id);
+}
+
 bool conversation_is_full(const struct conversation *c)
 {
 	/* What follows a /stop is a turn of its own. */

@@ -81,6 +81,8 @@ void conversation_note_sent(struct conversation *c, const char *to, const char *
 /* A turn runs. */
 bool conversation_is_active(const struct conversation *c);
 /* It takes no more messages at present. */
+/* The message of this id is claimed and not yet answered. */
+bool conversation_holds(const struct conversation *c, const char *id);
 bool conversation_is_full(const struct conversation *c);
 /* A failed turn waits for its next try. */
 bool conversation_is_waiting(const struct conversation *c);

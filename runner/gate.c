@@ -134,6 +134,14 @@ int gate_add(struct gate *gate, struct inbound_row *row)
 	return 0;
 }
 
+bool gate_holds(const struct gate *gate, const char *id)
+{
+	for (const struct gate_task *task = gate->tasks; task; task = task->next)
+		if (strcmp(task->row.id, id) == 0)
+			return true;
+	return false;
+}
+
 bool gate_is_busy(const struct gate *gate)
 {
 	return gate->tasks != NULL;

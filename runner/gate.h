@@ -29,5 +29,8 @@ void gate_free(struct gate *gate);
 /* Queues a claimed row, which it takes over. 0 or -ENOMEM (the row stays the caller's). */
 int gate_add(struct gate *gate, struct inbound_row *row);
 
+/* The task of this id waits for its script. */
+bool gate_holds(const struct gate *gate, const char *id);
+
 /* A script runs or waits. */
 bool gate_is_busy(const struct gate *gate);

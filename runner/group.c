@@ -98,6 +98,25 @@ void groups_drop(struct groups *groups, struct group **link)
 	group_free(group);
 }
 
+static bool group_holds(const struct group *group, const char *id)
+{
+	for (size_t i = 0; i < group->count; i++)
+		if (strcmp(group->rows[i].id, id) == 0)
+			return true;
+	for (size_t i = 0; i < group->passed_over_count; i++)
+		if (strcmp(group->passed_over[i], id) == 0)
+			return true;
+	return false;
+}
+
+bool groups_hold(const struct groups *groups, const char *id)
+{
+	for (const struct group *g = groups->first; g; g = g->next)
+		if (group_holds(g, id))
+			return true;
+	return false;
+}
+
 static bool group_is_among(const struct group *group, int64_t up_to)
 {
 	return up_to == GROUP_EVERY_PUSH || (group->push_id > 0 && group->push_id <= up_to);

@@ -67,6 +67,9 @@ struct group *groups_shift(struct groups *groups);
 /* Takes the group at link (&groups->first, or a group's &next) out, and frees it. */
 void groups_drop(struct groups *groups, struct group **link);
 
+/* Is the message of this id among the rows, or passed over for them? */
+bool groups_hold(const struct groups *groups, const char *id);
+
 /*
  * The rows pushed up to this id (GROUP_EVERY_PUSH: all there are), newest last: a heap array of the
  * caller's that borrows them. NULL out of memory, *ret_count is 0 then.

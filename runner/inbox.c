@@ -51,6 +51,8 @@ static int inbox_is_acked(void *userdata, const char *id)
 	struct inbox_walk *walk = userdata;
 	int r = outbound_has_ack(walk->view->outbound, id, NULL);
 
+	if (r == 0 && walk->view->is_held(walk->view->held_userdata, id))
+		r = 1;
 	walk->is_outbound = r < 0;
 	return r;
 }
@@ -211,7 +213,9 @@ static int inbox_read(struct inbound *inbound, struct inbox_walk *walk, struct i
 		r = inbound_failures(inbound, view->failures_seen, &look->failures, err);
 	if (r == 0 && walk->error)
 		r = err_sys(err, walk->error, "cannot read messages");
-	return r < 0 && !walk->is_outbound ? err_prefix(err, r, "%s", view->inbound_path) : r;
+	if (r >= 0)
+		return r;
+	return err_prefix(err, r, "%s", walk->is_outbound ? "outbound.db" : view->inbound_path);
 }
 
 int inbox_look(const struct inbox_view *view, struct inbox_look *ret_look, struct err *err)

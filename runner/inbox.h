@@ -26,6 +26,9 @@ struct inbox_view {
 	/* Does a tool of the agent wait for this row of kind system? */
 	bool (*is_awaited)(void *awaited_userdata, const struct inbound_row *row);
 	void *awaited_userdata;
+	/* Is the message of this id in our hands? Its claim may be gone: a host may clear claims. */
+	bool (*is_held)(void *held_userdata, const char *id);
+	void *held_userdata;
 	int64_t failures_seen; /* for inbound_failures() */
 };
 

@@ -268,6 +268,13 @@ int intake_take(struct intake *intake, struct inbox_look *look, struct err *err)
 	return r;
 }
 
+static bool intake_holds(void *userdata, const char *id)
+{
+	const struct intake *intake = userdata;
+
+	return conversation_holds(intake->options.conversation, id) || gate_holds(intake->gate, id);
+}
+
 void intake_view(struct intake *intake, struct inbox_view *view)
 {
 	struct conversation *conversation = intake->options.conversation;
@@ -279,6 +286,8 @@ void intake_view(struct intake *intake, struct inbox_view *view)
 	view->userdata = conversation;
 	view->is_awaited = toolbox_is_awaited;
 	view->awaited_userdata = intake->options.toolbox;
+	view->is_held = intake_holds;
+	view->held_userdata = intake;
 	view->failures_seen = undelivered_seen(intake->undelivered);
 }
 

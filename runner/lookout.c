@@ -12,6 +12,8 @@
 #include "runner/store/watch.h"
 
 #define LOOKOUT_RETRY_MS 250
+/* A failure that comes and goes, as the locks of a busy host do, is said so often. */
+#define LOOKOUT_REPEAT_MS (60 * 1000)
 
 struct lookout {
 	const struct config *config;
@@ -28,6 +30,8 @@ struct lookout {
 	int64_t damaged_ms;
 	char *path;
 	char complaint[ERR_TEXT_MAX]; /* the failure that was logged last; "": none */
+	int64_t complaint_ms;	      /* when; monotonic */
+	bool complained;	      /* of this failure, which lasts */
 };
 
 static void lookout_arm(struct lookout *lookout)
@@ -123,9 +127,9 @@ void lookout_begin(struct lookout *lookout)
 
 void lookout_done(struct lookout *lookout, int64_t next_due_ms, bool is_busy)
 {
-	if (lookout->complaint[0])
+	if (lookout->complained)
 		log_info("the inbox is served again");
-	lookout->complaint[0] = '\0';
+	lookout->complained = false;
 	lookout->damaged_looks = 0;
 	lookout->next_due_ms = next_due_ms;
 	lookout->is_busy = is_busy;
@@ -135,10 +139,15 @@ void lookout_done(struct lookout *lookout, int64_t next_due_ms, bool is_busy)
 /* Says what failed, but not again and again. */
 static void lookout_complain(struct lookout *lookout, int r, const char *text)
 {
-	if (strcmp(lookout->complaint, text) == 0)
+	int64_t now = clock_monotonic_ms();
+
+	if (strcmp(lookout->complaint, text) == 0 &&
+	    (lookout->complained || now - lookout->complaint_ms < LOOKOUT_REPEAT_MS))
 		return;
 	log_write(r == -ENOTSUP ? LOG_LEVEL_ERROR : LOG_LEVEL_WARNING, "%s", text);
 	(void)snprintf(lookout->complaint, sizeof(lookout->complaint), "%s", text);
+	lookout->complaint_ms = now;
+	lookout->complained = true;
 }
 
 /* Counts failures that look like damage. True: there were too many, for too long. */

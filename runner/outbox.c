@@ -445,6 +445,8 @@ bool outbox_flush(struct outbox *outbox)
 			log_write(r == -EAGAIN ? LOG_LEVEL_WARNING : LOG_LEVEL_ERROR,
 				  "%s; kept, and tried again", err.text);
 		outbox->refused = true;
+		if (outbox->events.refused)
+			outbox->events.refused(outbox->userdata);
 		loop_timer_arm(outbox->retry, r == -EAGAIN ? OUTBOX_LOCKED_MS : OUTBOX_RETRY_MS);
 		return false;
 	}

@@ -26,6 +26,8 @@ struct outbox_events {
 	/* What had been refused is now written. Raised from the loop, once. */
 	void (*drained)(void *userdata);
 	void (*broken)(void *userdata); /* out of memory */
+	/* A commit was refused, and is kept; may be NULL. */
+	void (*refused)(void *userdata);
 };
 
 int outbox_new(struct loop *loop, struct outbound *outbound, const struct outbox_events *events,

@@ -2,11 +2,13 @@
 #include "runner/session.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/exit-code.h"
 #include "common/log.h"
 #include "common/table.h"
@@ -22,6 +24,10 @@
 
 /* A clean stop is over within 200 ms: the agent gets this much of it. */
 #define SESSION_STOP_MS 120
+/* How long the start waits while somebody holds a lock on outbound.db. */
+#define SESSION_LOCKED_MS (30 * 1000)
+/* The pause between two tries, if SQLite made none. */
+#define SESSION_TRY_MS 20
 
 enum session_path {
 	SESSION_INBOUND,
@@ -57,7 +63,7 @@ struct session {
 	struct intake *intake;
 	bool caught_up; /* all that was due when the container started has been taken */
 	bool stopping;	/* the process ends */
-	bool lost;	/* another loop has taken the folder over */
+	bool taken;	/* another loop has taken the folder over */
 };
 
 /* Memory ran out where a claim stands already: the next loop takes its message up again. */
@@ -70,14 +76,34 @@ static void session_on_broken(void *userdata)
 }
 
 /* Whoever comes last has the folder: nothing in it is ours any more, the claims neither. */
-static void session_on_lost(void *userdata)
+static void session_on_taken(void *userdata)
 {
 	struct session *s = userdata;
 
 	log_error("another agent-runner has taken over %s: ending", s->options->workspace);
 	s->stopping = true;
-	s->lost = true;
+	s->taken = true;
 	loop_stop(s->loop, EXIT_CODE_TEMPORARY);
+}
+
+/* What only a new start can mend; whatever was not committed is taken up by the next loop. */
+static bool session_is_lost(struct session *s)
+{
+	const char *why = outbound_lost(s->outbound);
+
+	if (!why)
+		return false;
+	log_error("%s: %s: starting anew", s->paths[SESSION_OUTBOUND], why);
+	loop_stop(s->loop, EXIT_CODE_INTERNAL);
+	return true;
+}
+
+static void session_on_refused(void *userdata)
+{
+	struct session *s = userdata;
+
+	if (!s->stopping)
+		(void)session_is_lost(s);
 }
 
 /* The agent's tools */
@@ -179,7 +205,7 @@ static void session_look(void *userdata, bool changed)
 			lookout_soon(s->lookout);
 		inbox_look_deinit(&look);
 	}
-	if (r == 0 || s->stopping)
+	if (r == 0 || s->stopping || session_is_lost(s))
 		return;
 	r = lookout_failed(s->lookout, r, err.text);
 	if (r > 0) {
@@ -209,7 +235,7 @@ static enum pulse_need session_need(void *userdata)
 	const struct session *s = userdata;
 
 	/* Looked for here, too: a turn may write nothing for long, and must not beat for another. */
-	if (!session_is_busy(s) || outbound_is_lost(s->outbound))
+	if (!session_is_busy(s) || outbound_is_taken(s->outbound))
 		return PULSE_IDLE;
 	return intake_is_busy(s->intake) || conversation_is_waiting(s->conversation) ||
 			       toolbox_awaits_person(s->toolbox)
@@ -265,16 +291,45 @@ static int session_take_lease(struct session *s, struct err *err)
 	return lease_take(&options, &s->lease, err);
 }
 
+/* Signals are blocked until the loop runs: did one come that ends us? */
+static bool session_is_told_to_end(void)
+{
+	sigset_t pending;
+
+	return sigpending(&pending) == 0 &&
+	       (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
+}
+
+static int session_try_databases(struct session *s, struct err *err)
+{
+	int r = outbound_open(s->paths[SESSION_OUTBOUND], s->paths[SESSION_INBOUND], &s->outbound,
+			      err);
+
+	if (r == 0)
+		r = outbound_take_over(s->outbound, lease_is_certain(s->lease), err);
+	if (r < 0)
+		outbound_close(steal_ptr(s->outbound));
+	return r;
+}
+
+/* First of all: a hot journal that a kill left behind blocks the host's reads. */
 static int session_open_databases(struct session *s, struct err *err)
 {
+	int64_t until_ms = clock_monotonic_ms() + SESSION_LOCKED_MS;
+	bool said = false;
 	int r;
 
-	/* First of all: a hot journal that a kill left behind blocks the host's reads. */
-	r = outbound_open(s->paths[SESSION_OUTBOUND], s->paths[SESSION_INBOUND], &s->outbound, err);
-	if (r < 0)
-		return r;
-	outbound_on_lost(s->outbound, session_on_lost, s);
-	return outbound_take_over(s->outbound, lease_is_certain(s->lease), err);
+	while ((r = session_try_databases(s, err)) == -EAGAIN && clock_monotonic_ms() < until_ms) {
+		if (session_is_told_to_end())
+			return err_set(err, -EINTR, "ended before it could start");
+		if (!said)
+			log_warning("%s: waiting for it", err->text);
+		said = true;
+		(void)poll(NULL, 0, SESSION_TRY_MS);
+	}
+	if (r == 0)
+		outbound_on_taken(s->outbound, session_on_taken, s);
+	return r;
 }
 
 static int session_make_conversation(struct session *s, struct err *err)
@@ -343,6 +398,7 @@ static int session_make_parts(struct session *s, struct err *err)
 	static const struct outbox_events outbox_events = {
 		.drained = session_look_soon,
 		.broken = session_on_broken,
+		.refused = session_on_refused,
 	};
 	int r;
 
@@ -447,9 +503,12 @@ int session_run(const struct runner_options *options)
 		session_look(&s, true);
 		r = loop_run(s.loop, &err);
 	}
-	if (r < 0) {
-		/* Of that session_on_lost() has told. */
-		if (!s.lost)
+	if (r == -EINTR) {
+		log_info("%s", err.text);
+		r = 0;
+	} else if (r < 0) {
+		/* Of that session_on_taken() has told. */
+		if (!s.taken)
 			log_error("%s", err.text);
 		r = session_exit_code(&s, r);
 	}

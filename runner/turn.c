@@ -83,6 +83,11 @@ bool turn_is_active(const struct turn *turn)
 	return turn->groups.count > 0;
 }
 
+bool turn_holds(const struct turn *turn, const char *id)
+{
+	return groups_hold(&turn->groups, id);
+}
+
 bool turn_is_full(const struct turn *turn)
 {
 	/* A command is alone in its turn, and so is what may be what breaks the agent. */

@@ -42,6 +42,8 @@ void turn_free(struct turn *turn);
 
 /* Something is claimed and not yet answered. */
 bool turn_is_active(const struct turn *turn);
+/* The message of this id is claimed and not yet answered. */
+bool turn_holds(const struct turn *turn, const char *id);
 /* It takes no more at present. */
 bool turn_is_full(const struct turn *turn);
 

@@ -36,6 +36,12 @@ SYSTEM_STEPS = {
     "containers": "test_container.py",
 }
 
+# Below tests/faults.
+FAULT_STEPS = {
+    "rude agents": "test_rude_agent.py",
+    "rude hosts": "test_rude_host.py",
+}
+
 
 class Broken(Exception):
     """A step could not do its work."""
@@ -106,11 +112,13 @@ def system_steps():
     folder = ROOT / "tests/system"
     ignored = [f"--ignore={folder / name}" for name in SYSTEM_STEPS.values()]
     yield "session folders", lambda: pytest(folder, *ignored)
-    for title, name in SYSTEM_STEPS.items():
-        if (folder / name).exists():
-            yield title, lambda name=name: pytest(folder / name)
+    named = [(title, folder / name) for title, name in SYSTEM_STEPS.items()]
+    named += [(title, ROOT / "tests/faults" / name) for title, name in FAULT_STEPS.items()]
+    for title, path in named:
+        if path.exists():
+            yield title, lambda path=path: pytest(path)
         else:
-            yield title, lambda name=name: (_ for _ in ()).throw(Broken(f"{name} is missing"))
+            yield title, lambda path=path: (_ for _ in ()).throw(Broken(f"{path} is missing"))
 
 
 def steps(tier):

@@ -14,8 +14,6 @@
 #include "runner/provider/claude-mcp.h"
 
 #define CLAUDE_PROCESS_LINE_MAX (64 * 1024 * 1024)
-/* From the start to ready; it takes half a second. */
-#define CLAUDE_PROCESS_START_MS (60 * 1000)
 /* Between the end of its output and its own; then it is given up. */
 #define CLAUDE_PROCESS_CLOSED_MS 1000
 /* Between SIGTERM and SIGKILL for one that is given up. */

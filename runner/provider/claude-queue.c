@@ -91,6 +91,14 @@ uint64_t claude_queue_in_flight(const struct claude_queue *queue)
 	return newest;
 }
 
+bool claude_queue_has_begun(const struct claude_queue *queue)
+{
+	for (const struct claude_push *push = queue->first; push; push = push->next)
+		if (push->is_replayed)
+			return true;
+	return false;
+}
+
 static struct claude_push *claude_queue_by_uuid(const struct claude_queue *queue, const char *uuid)
 {
 	for (struct claude_push *push = queue->first; push; push = push->next)

@@ -44,6 +44,9 @@ void claude_queue_sent(struct claude_push *push);
 /* Is something sent and not answered? The newest of it, else 0. */
 uint64_t claude_queue_in_flight(const struct claude_queue *queue);
 
+/* Was something consumed that is not answered? */
+bool claude_queue_has_begun(const struct claude_queue *queue);
+
 /* The CLI consumed the push of this UUID; others are not ours. */
 void claude_queue_replayed(struct claude_queue *queue, const char *uuid);
 /* The CLI gave the push of this UUID up, unread. */

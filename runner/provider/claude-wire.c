@@ -31,6 +31,7 @@ struct claude_wire {
 	int64_t resets_at_ms;
 	bool has_noise;	  /* a line that is not JSON was warned of, once is enough */
 	char *error_kind; /* of the last text that reported an API error; NULL: none */
+	json_t *result;	  /* the words of the last one; NULL: something has followed it */
 };
 
 struct claude_wire *claude_wire_new(const struct claude_wire_events *events, void *userdata)
@@ -58,8 +59,16 @@ void claude_wire_free(struct claude_wire *wire)
 	json_decref(wire->commands);
 	json_decref(wire->tasks);
 	json_decref(wire->held);
+	json_decref(wire->result);
 	free(wire->error_kind);
 	free(wire);
+}
+
+/* Something has begun since the last result: the next one may say the same. */
+static void claude_wire_go_on(struct claude_wire *wire)
+{
+	json_decref(wire->result);
+	wire->result = NULL;
 }
 
 static bool claude_wire_is(const json_t *line, const char *name, const char *value)
@@ -128,6 +137,7 @@ static void claude_wire_stream_event(struct claude_wire *wire, const json_t *lin
 {
 	const json_t *event = json_member(line, "event");
 
+	claude_wire_go_on(wire);
 	if (claude_wire_is_subagent(line))
 		return;
 	if (claude_wire_is(event, "type", "message_start")) {
@@ -171,6 +181,7 @@ static void claude_wire_assistant(struct claude_wire *wire, const json_t *line)
 	const json_t *block;
 	size_t i;
 
+	claude_wire_go_on(wire);
 	/* The CLI's words for an API error; the result repeats them as such. */
 	if (error && !is_subagent)
 		claude_wire_remember_error(wire, error);
@@ -198,6 +209,7 @@ static void claude_wire_user(struct claude_wire *wire, const json_t *line)
 	const json_t *block;
 	size_t i;
 
+	claude_wire_go_on(wire);
 	if (json_member_bool(line, "isReplay", false)) {
 		if (uuid)
 			wire->events.replayed(wire->userdata, uuid);
@@ -224,11 +236,24 @@ static const char *claude_wire_failure_text(const json_t *line, size_t *ret_len)
 	return json_is_string(text) ? json_string_value(text) : "";
 }
 
+/* Is it the same result again, with nothing between? */
+static bool claude_wire_is_repetition(struct claude_wire *wire, const json_t *line)
+{
+	json_t *text = json_member(line, "result");
+	bool repeats = wire->result && !json_member_bool(line, "is_error", false) &&
+		       json_equal(wire->result, text);
+
+	claude_wire_go_on(wire);
+	wire->result = json_incref(text);
+	return repeats;
+}
+
 static void claude_wire_result(struct claude_wire *wire, const json_t *line)
 {
 	struct claude_wire_result result = {
 		.is_background =
 			claude_wire_is(json_member(line, "origin"), "kind", "task-notification"),
+		.is_repetition = claude_wire_is_repetition(wire, line),
 		.is_broken_off = claude_wire_is(line, "subtype", "error_during_execution"),
 		.answers = json_member(line, "user_message_uuids"),
 	};
@@ -294,6 +319,7 @@ static void claude_wire_init(struct claude_wire *wire, const json_t *line)
 	const json_t *name;
 	size_t i;
 
+	claude_wire_go_on(wire);
 	json_array_foreach(json_member(line, "slash_commands"), i, name)
 		claude_wire_add_command(wire, json_string_value(name));
 	claude_wire_servers(wire, json_member(line, "mcp_servers"));

@@ -17,6 +17,7 @@ struct claude_wire_result {
 	size_t text_len;
 	int64_t retry_at_ms;
 	bool is_background;    /* about background work: it answers no push */
+	bool is_repetition;    /* the last one said the same, and nothing was between */
 	bool is_broken_off;    /* ended by an interrupt, or by an error of the CLI itself */
 	const json_t *answers; /* array of the UUIDs it answers; NULL: not said */
 };

@@ -143,6 +143,11 @@ static void claude_on_result(void *userdata, const struct claude_wire_result *fo
 		claude_process_note(claude->process, found->text);
 		return;
 	}
+	/* It would be said twice, or answer a message that the agent has not begun. */
+	if (found->is_repetition && !claude_queue_has_begun(&claude->queue)) {
+		log_warning("Claude Code repeats a result: ignored");
+		return;
+	}
 	if (claude->is_interrupting && !found->is_background) {
 		claude->is_interrupting = false;
 		if (result.answered < claude->interrupted)

@@ -224,6 +224,40 @@ int db_column_dup(sqlite3_stmt *statement, int column, char **ret_text, size_t *
 	return 0;
 }
 
+bool db_has_moved(struct db *db)
+{
+	int moved = 0;
+
+	return sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_HAS_MOVED, &moved) ==
+		       SQLITE_OK &&
+	       moved;
+}
+
+static bool db_is_wal(struct db *db)
+{
+	sqlite3_stmt *s = NULL;
+	const unsigned char *mode;
+	bool is_wal = false;
+
+	if (sqlite3_prepare_v2(db->handle, "PRAGMA journal_mode", -1, &s, NULL) == SQLITE_OK &&
+	    sqlite3_step(s) == SQLITE_ROW) {
+		mode = sqlite3_column_text(s, 0);
+		is_wal = mode && strcmp((const char *)mode, "wal") == 0;
+	}
+	sqlite3_finalize(s);
+	return is_wal;
+}
+
+int db_leave_wal(struct db *db, struct err *err)
+{
+	int r;
+
+	if (!db_is_wal(db))
+		return 0;
+	r = db_exec(db, "ROLLBACK; PRAGMA journal_mode=DELETE", err);
+	return r < 0 ? r : 1;
+}
+
 sqlite3 *db_handle(struct db *db)
 {
 	return db->handle;

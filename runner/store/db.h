@@ -13,6 +13,7 @@
  *   -ENOMEM				-EIO    anything that is not listed
  */
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -64,6 +65,15 @@ int db_run(struct db *db, sqlite3_stmt *statement, struct err *err);
  * 0 or -ENOMEM.
  */
 int db_column_dup(sqlite3_stmt *statement, int column, char **ret_text, size_t *ret_len);
+
+/* Was the file that is open here deleted, or another put in its place? */
+bool db_has_moved(struct db *db);
+
+/*
+ * Somebody set the open database to WAL: sets it back. 1: done; 0: it is not in WAL mode; <0.
+ * Within a transaction, which it ends in any case but 0.
+ */
+int db_leave_wal(struct db *db, struct err *err);
 
 /* The SQLite handle, for what has no wrapper here. */
 sqlite3 *db_handle(struct db *db);

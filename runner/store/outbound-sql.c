@@ -119,6 +119,14 @@ static int outbound_sql_add_columns(struct db *db, struct err *err)
 	return 0;
 }
 
+bool outbound_sql_lacks_table(struct db *db)
+{
+	for (size_t i = 0; i < ARRAY_LEN(outbound_sql_columns); i++)
+		if (db_has(db, outbound_sql_columns[i].table, NULL, NULL) == 0)
+			return true;
+	return false;
+}
+
 int outbound_sql_set_up(struct db *db, struct err *err)
 {
 	int r = db_exec(db, schema_outbound, err);

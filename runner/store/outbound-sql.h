@@ -36,5 +36,8 @@ enum outbound_sql {
 /* The statements, indexed by the enum. */
 const char *const *outbound_sql_texts(void);
 
+/* Was a table dropped? */
+bool outbound_sql_lacks_table(struct db *db);
+
 /* Creates the tables and columns that are missing; what is there stays. 0 or of db_exec(). */
 int outbound_sql_set_up(struct db *db, struct err *err);

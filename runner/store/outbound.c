@@ -26,6 +26,7 @@ struct outbound {
 	struct fence fence;
 	char *inbound_path;
 	int64_t inbound_seq;	/* the largest seen there: what counts while it cannot be read */
+	bool is_damaged;	/* SQLite said so */
 	int busy_ms;		/* how long a statement waits for a lock */
 	char *in_reply_to;	/* as committed; NULL: never */
 	char *next_in_reply_to; /* about to be committed */
@@ -103,6 +104,15 @@ void outbound_wait_for_nobody(struct outbound *outbound, bool on)
 	sqlite3_busy_timeout(db_handle(outbound->db), on ? 0 : outbound->busy_ms);
 }
 
+const char *outbound_lost(struct outbound *outbound)
+{
+	if (db_has_moved(outbound->db))
+		return "it was deleted or replaced";
+	if (outbound->is_damaged)
+		return "it is damaged";
+	return outbound_sql_lacks_table(outbound->db) ? "it lacks a table" : NULL;
+}
+
 const char *outbound_in_reply_to(const struct outbound *outbound)
 {
 	return outbound->in_reply_to;
@@ -116,11 +126,18 @@ static int outbound_run(struct outbound *outbound, enum outbound_sql query, stru
 	return r < 0 ? r : db_run(outbound->db, s, err);
 }
 
-/* Begins a transaction that writes. -ESTALE: the folder is another's by now. */
+/*
+ * Begins a transaction that writes. -ESTALE: the folder is another's by now. The mode of the file is
+ * ours to keep: the host's view of WAL may be frozen.
+ */
 static int outbound_begin(struct outbound *outbound, struct err *err)
 {
 	int r = outbound_run(outbound, OUTBOUND_SQL_BEGIN, err);
 
+	if (r == 0)
+		r = db_leave_wal(outbound->db, err);
+	if (r > 0)
+		r = outbound_run(outbound, OUTBOUND_SQL_BEGIN, err);
 	return r < 0 ? r : fence_pass(&outbound->fence, outbound->db, err);
 }
 
@@ -138,6 +155,7 @@ static int outbound_end(struct outbound *outbound, int r, struct err *err)
 	/* After some failures SQLite has rolled back by itself. */
 	if (r < 0 && !sqlite3_get_autocommit(db_handle(outbound->db)))
 		(void)outbound_run(outbound, OUTBOUND_SQL_ROLLBACK, NULL);
+	outbound->is_damaged |= r == -EBADMSG;
 	return r < 0 ? err_prefix(err, r, "cannot write outbound.db") : 0;
 }
 
@@ -253,6 +271,7 @@ int outbound_has_ack(struct outbound *outbound, const char *id, struct err *err)
 		return r;
 	db_bind_text(s, ":id", id);
 	r = db_step(outbound->db, s, err);
+	outbound->is_damaged |= r == -EBADMSG;
 	/* A statement left open would hold the shared lock. */
 	sqlite3_reset(s);
 	return r;
@@ -302,13 +321,13 @@ int outbound_take_over(struct outbound *outbound, bool is_alone, struct err *err
 	return outbound_end(outbound, r, err);
 }
 
-void outbound_on_lost(struct outbound *outbound, void (*lost)(void *userdata), void *userdata)
+void outbound_on_taken(struct outbound *outbound, void (*lost)(void *userdata), void *userdata)
 {
 	outbound->fence.lost = lost;
 	outbound->fence.userdata = userdata;
 }
 
-bool outbound_is_lost(struct outbound *outbound)
+bool outbound_is_taken(struct outbound *outbound)
 {
 	int r;
 

@@ -30,6 +30,12 @@ int outbound_open(const char *path, const char *inbound_path, struct outbound **
 		  struct err *err);
 void outbound_close(struct outbound *outbound);
 
+/*
+ * Why nothing can be written until the file is opened anew, in words; NULL: no such reason. It may
+ * have been deleted or replaced, be damaged, or lack a table.
+ */
+const char *outbound_lost(struct outbound *outbound);
+
 /* The process ends: from here on nobody is waited for any longer than OUTBOUND_HURRY_MS. */
 void outbound_hurry(struct outbound *outbound);
 
@@ -70,10 +76,10 @@ int outbound_claim(struct outbound *outbound, const struct outbound_ids *ids,
 int outbound_take_over(struct outbound *outbound, bool is_alone, struct err *err);
 
 /* Whom to tell, once, that another loop has taken over. From within any call that gives -ESTALE. */
-void outbound_on_lost(struct outbound *outbound, void (*lost)(void *userdata), void *userdata);
+void outbound_on_taken(struct outbound *outbound, void (*lost)(void *userdata), void *userdata);
 
 /* Has another loop taken over? Waits for nobody; false if it cannot be seen now. */
-bool outbound_is_lost(struct outbound *outbound);
+bool outbound_is_taken(struct outbound *outbound);
 
 /*
  * At an end in order: gives every claim back, so that the messages are taken up again, none of them

@@ -278,7 +278,9 @@ static void on_hung(void *userdata)
 	struct world *w = userdata;
 
 	loop_timer_arm(w->hung, 10);
-	if (access(folder_file(&w->p.x.folder, "agent/hung"), F_OK) < 0)
+	/* What it said before it hung must have been heard, too. */
+	if (!conversation_knows_commands(w->p.c) ||
+	    access(folder_file(&w->p.x.folder, "agent/hung"), F_OK) < 0)
 		return;
 	loop_timer_disarm(w->hung);
 	conversation_on_silence(w->p.c, 600000);

@@ -130,10 +130,12 @@ static void test_one_at_a_time(void **state)
 	struct world *w = *state;
 
 	add(w, "first", "echo '\"from the first\"' >file; echo '{\"wakeAgent\": true}'");
+	assert_true(gate_holds(w->gate, "first"));
 	add(w, "second", "echo \"{\\\"wakeAgent\\\": true, \\\"data\\\": $(cat file)}\"");
 	add(w, "third", "echo \"{\\\"wakeAgent\\\": false, \\\"data\\\": \\\"$0\\\"}\"");
 	assert_string_equal(run(w, 3),
 			    "first yes ;second yes \"from the first\";third no \"third\";");
+	assert_false(gate_holds(w->gate, "first"));
 	assert_false(gate_is_busy(w->gate));
 }
 

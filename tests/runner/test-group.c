@@ -61,6 +61,25 @@ static void test_new_group(void **state)
 	group_free(NULL);
 }
 
+static void test_what_is_held(void **state)
+{
+	char passed[] = "c1";
+	char *const passed_over[] = { passed };
+	struct groups groups = { NULL, 0 };
+
+	(void)state;
+	assert_false(groups_hold(&groups, "a"));
+	add(&groups, "a", 1);
+	add(&groups, NULL, 2);
+	groups_append(&groups, group_new(NULL, 0, passed_over, 1));
+	assert_true(groups_hold(&groups, "a"));
+	assert_true(groups_hold(&groups, "c1"));
+	assert_false(groups_hold(&groups, "b"));
+	groups_drop(&groups, &groups.first);
+	assert_false(groups_hold(&groups, "a"));
+	groups_deinit(&groups);
+}
+
 static void test_order_and_drop(void **state)
 {
 	struct groups groups = { NULL, 0 };
@@ -158,11 +177,9 @@ static void test_marks(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_new_group),
-		cmocka_unit_test(test_order_and_drop),
-		cmocka_unit_test(test_rows_up_to_a_push),
-		cmocka_unit_test(test_unpushed),
-		cmocka_unit_test(test_rewind),
+		cmocka_unit_test(test_new_group),      cmocka_unit_test(test_what_is_held),
+		cmocka_unit_test(test_order_and_drop), cmocka_unit_test(test_rows_up_to_a_push),
+		cmocka_unit_test(test_unpushed),       cmocka_unit_test(test_rewind),
 		cmocka_unit_test(test_marks),
 	};
 

@@ -35,6 +35,13 @@ static bool is_awaited(void *userdata, const struct inbound_row *row)
 	return strncmp(row->id, "awaited", strlen("awaited")) == 0;
 }
 
+/* A message whose claim somebody cleared. */
+static bool is_held(void *userdata, const char *id)
+{
+	assert_ptr_equal(userdata, tools);
+	return strncmp(id, "held", strlen("held")) == 0;
+}
+
 static int setup(void **state)
 {
 	static struct world world;
@@ -55,6 +62,8 @@ static int setup(void **state)
 		.known = known,
 		.is_awaited = is_awaited,
 		.awaited_userdata = tools,
+		.is_held = is_held,
+		.held_userdata = tools,
 	};
 	*state = w;
 	return 0;
@@ -492,6 +501,17 @@ static void test_context(void **state)
 	assert_string_equal(look(w), "clear:c");
 }
 
+static void test_what_is_held_is_not_taken_again(void **state)
+{
+	struct world *w = *state;
+
+	receive(w, "held", "one");
+	receive_kind(w, "held-task", "task", "{\"script\":\"exit\"}");
+	assert_string_equal(look(w), "");
+	receive(w, "a", "two");
+	assert_string_equal(look(w), "a");
+}
+
 static void assert_fails(struct world *w, int r, const char *text)
 {
 	struct inbox_look untouched = w->look;
@@ -512,12 +532,13 @@ static void test_failures(void **state)
 	receive(w, "a", "hello");
 	database_exec(folder_file(&w->folder, "outbound.db"),
 		      "ALTER TABLE processing_ack RENAME TO hidden");
-	assert_fails(w, -EIO, "cannot read the acknowledgement of a: Input/output error");
+	assert_fails(w, -EIO,
+		     "outbound.db: cannot read the acknowledgement of a: Input/output error");
 	database_exec(folder_file(&w->folder, "outbound.db"),
 		      "ALTER TABLE hidden RENAME TO processing_ack");
 	database_exec(folder_file(&w->folder, "outbound.db"),
 		      "ALTER TABLE attempts RENAME TO hidden");
-	assert_fails(w, -EIO, "cannot read messages: Input/output error");
+	assert_fails(w, -EIO, "outbound.db: cannot read messages: Input/output error");
 	database_exec(folder_file(&w->folder, "outbound.db"),
 		      "ALTER TABLE hidden RENAME TO attempts");
 	assert_string_equal(look(w), "a");
@@ -554,6 +575,7 @@ int main(void)
 		CASE(test_attempts_at_rows_of_kind_system),
 		CASE(test_script_output),
 		CASE(test_context),
+		CASE(test_what_is_held_is_not_taken_again),
 		CASE(test_failures),
 	};
 

@@ -281,6 +281,24 @@ static void test_a_failed_look_is_repeated(void **state)
 	assert_int_equal(w->looks, 3);
 }
 
+/* The locks of a busy host: said once, however often one is met. */
+static void test_a_failure_that_comes_and_goes_is_said_once(void **state)
+{
+	struct world *w = *state;
+
+	begin(w, true, NEVER_MS, NEVER_MS);
+	capture_start(&capture, STDERR_FILENO);
+	for (int i = 0; i < 3; i++) {
+		w->fails_with = -EAGAIN;
+		lookout_soon(w->lookout);
+		await_look(w);
+		w->fails_with = 0;
+		await_look(w);
+	}
+	assert_string_equal(capture_stop(&capture), "agent-runner: warning: inbound.db: it failed\n"
+						    "agent-runner: the inbox is served again\n");
+}
+
 static void test_a_write_ahead_log_ends_the_container(void **state)
 {
 	struct world *w = *state;
@@ -376,6 +394,7 @@ int main(void)
 		CASE(test_soon_while_it_looks),
 		CASE(test_a_look_that_was_refused),
 		CASE(test_a_failed_look_is_repeated),
+		CASE(test_a_failure_that_comes_and_goes_is_said_once),
 		CASE(test_a_write_ahead_log_ends_the_container),
 		CASE(test_lasting_damage_ends_the_container),
 		CASE(test_damage_is_looked_at_by_itself),

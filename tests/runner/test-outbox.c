@@ -17,7 +17,7 @@ struct world {
 	struct loop_timer *timeout;
 	struct outbound *outbound;
 	struct outbox *outbox;
-	int drained, broken;
+	int drained, broken, refused;
 };
 
 static const struct route route = {
@@ -47,6 +47,13 @@ static void on_broken(void *userdata)
 	w->broken++;
 }
 
+static void on_refused(void *userdata)
+{
+	struct world *w = userdata;
+
+	w->refused++;
+}
+
 static void on_timeout(void *userdata)
 {
 	struct world *w = userdata;
@@ -56,7 +63,11 @@ static void on_timeout(void *userdata)
 
 static int setup(void **state)
 {
-	static const struct outbox_events events = { .drained = on_drained, .broken = on_broken };
+	static const struct outbox_events events = {
+		.drained = on_drained,
+		.broken = on_broken,
+		.refused = on_refused,
+	};
 	static struct world world;
 	struct world *w = &world;
 	char path[sizeof(w->folder.file)];
@@ -217,6 +228,7 @@ static void test_what_was_refused_is_kept_and_tried_again(void **state)
 	refuse(w);
 	/* What comes later joins it. */
 	outbox_add_text(w->outbox, &route, "two");
+	assert_int_equal(w->refused, 1);
 	database_exec(database(w), "ALTER TABLE hidden RENAME TO session_state");
 	capture_start(&capture, STDERR_FILENO);
 	assert_int_equal(loop_run(w->loop, NULL), 0);

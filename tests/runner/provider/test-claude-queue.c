@@ -118,8 +118,10 @@ static void test_result_answers_what_was_replayed(void **state)
 	(void)send_all();
 	assert_int_equal(claude_queue_guess(&queue), 1);
 	claude_queue_replayed(&queue, "some other");
+	assert_false(claude_queue_has_begun(&queue));
 	assert_int_equal(claude_queue_guess(&queue), 1);
 	claude_queue_replayed(&queue, uuid);
+	assert_true(claude_queue_has_begun(&queue));
 	assert_int_equal(claude_queue_guess(&queue), 2);
 	claude_queue_answered(&queue, 2);
 	assert_int_equal(queue.first->id, 3);

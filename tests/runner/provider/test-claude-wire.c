@@ -95,6 +95,8 @@ static void on_result(void *userdata, const struct claude_wire_result *result)
 		&w->log, " #%s", json_string_value(uuid) + json_string_length(uuid) - 1);
 	if (result->is_background)
 		strbuf_puts(&w->log, " background");
+	if (result->is_repetition)
+		strbuf_puts(&w->log, " again");
 	if (result->retry_at_ms)
 		strbuf_printf(&w->log, " until %lld", (long long)result->retry_at_ms);
 	strbuf_puts(&w->log, "|");
@@ -561,6 +563,22 @@ static void test_result_without_words(void **state)
 }
 
 /* An interrupted subagent of the old CLI leaves its task open; being idle ends it. */
+static void test_a_result_that_is_repeated_is_told_apart(void **state)
+{
+	struct world *w = *state;
+
+	line(w, RESULT("done"));
+	line(w, RESULT("done"));
+	line(w, RESULT("more"));
+	/* What something stands before is another. */
+	line(w, MESSAGE("assistant", TEXT("more")));
+	line(w, RESULT("more"));
+	line(w, "{\"type\":\"system\",\"subtype\":\"init\"}");
+	line(w, RESULT("more"));
+	assert_string_equal(said(w), "result ok done|result ok done again|result ok more|"
+				     "text more|result ok more|result ok more|");
+}
+
 static void test_idle_ends_the_tasks_of_a_cli_that_does_not_list_them(void **state)
 {
 	struct world *w = *state;
@@ -606,6 +624,7 @@ int main(void)
 		TEST(test_servers),
 		TEST(test_odd_lines_are_ignored),
 		TEST(test_result_without_words),
+		TEST(test_a_result_that_is_repeated_is_told_apart),
 		TEST(test_idle_ends_the_tasks_of_a_cli_that_does_not_list_them),
 	};
 

@@ -382,6 +382,19 @@ static void test_result_without_a_replay_answers_the_oldest(void **state)
 	assert_string_equal(w->log.data, "ready|result ok 1 one|result ok 2 two|");
 }
 
+static void test_result_that_is_repeated_answers_nothing_twice(void **state)
+{
+	struct world *w = *state;
+
+	/* The second message is with it, and not begun, when the first one's result comes again. */
+	start(w, SCRIPT "ready; user; replay $u; user; result one; result one; replay $u; "
+			"result two; take");
+	push(w, 1, "one");
+	push(w, 2, "two");
+	wait_for(w, "two|");
+	assert_string_equal(w->log.data, "ready|result ok 1 one|result ok 2 two|");
+}
+
 static void test_background_work_answers_nothing(void **state)
 {
 	struct world *w = *state;
@@ -743,6 +756,7 @@ int main(void)
 		TEST(test_one_result_answers_all_that_was_consumed),
 		TEST(test_result_that_names_what_it_answers),
 		TEST(test_result_without_a_replay_answers_the_oldest),
+		TEST(test_result_that_is_repeated_answers_nothing_twice),
 		TEST(test_background_work_answers_nothing),
 		TEST(test_error),
 		TEST(test_failure_before_another_turn_is_left_to_that),

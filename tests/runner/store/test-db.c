@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/fd.h"
 #include "common/strbuf.h"
@@ -349,6 +351,38 @@ static void test_columns(void **state)
 	db_close(db);
 }
 
+static void test_moved(void **state)
+{
+	struct db *db = db_of("a.db", DB_WRITE);
+	char path[sizeof(folder.file)];
+
+	(void)state;
+	strcpy(path, folder_file(&folder, "a.db"));
+	assert_false(db_has_moved(db));
+	assert_int_equal(rename(path, folder_file(&folder, "b.db")), 0);
+	assert_true(db_has_moved(db));
+	sqlite_run(path, "CREATE TABLE other (x)");
+	assert_true(db_has_moved(db));
+	db_close(db);
+}
+
+static void test_leave_wal(void **state)
+{
+	struct db *db = db_of("a.db", DB_WRITE);
+
+	(void)state;
+	assert_int_equal(db_exec(db, "BEGIN IMMEDIATE", NULL), 0);
+	assert_int_equal(db_leave_wal(db, NULL), 0);
+	assert_int_equal(db_exec(db, "COMMIT", NULL), 0);
+	sqlite_run(folder_file(&folder, "a.db"), "PRAGMA journal_mode=WAL");
+	assert_int_equal(db_exec(db, "BEGIN IMMEDIATE", NULL), 0);
+	assert_int_equal(db_leave_wal(db, NULL), 1);
+	assert_int_equal(db_exec(db, "BEGIN IMMEDIATE", NULL), 0);
+	assert_int_equal(db_leave_wal(db, NULL), 0);
+	db_close(db);
+	assert_int_equal(access(folder_file(&folder, "a.db-wal"), F_OK), -1);
+}
+
 static void test_null(void **state)
 {
 	(void)state;
@@ -367,6 +401,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_other_failures, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_denied, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_columns, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_moved, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_leave_wal, setup, teardown),
 		cmocka_unit_test(test_null),
 	};
 

@@ -105,6 +105,19 @@ static void test_refused(void **state)
 	db_close(db);
 }
 
+static void test_a_table_that_was_dropped(void **state)
+{
+	struct db *db = memory(schema_outbound);
+
+	(void)state;
+	assert_false(outbound_sql_lacks_table(db));
+	sqlite_exec(db_handle(db), "DROP TABLE session_state");
+	assert_true(outbound_sql_lacks_table(db));
+	assert_int_equal(outbound_sql_set_up(db, NULL), 0);
+	assert_false(outbound_sql_lacks_table(db));
+	db_close(db);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -112,6 +125,7 @@ int main(void)
 		cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_older),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_a_table_that_was_dropped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

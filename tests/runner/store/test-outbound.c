@@ -2,8 +2,10 @@
 #include "runner/store/outbound.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "common/table.h"
 #include "runner/store/inbound.h"
@@ -191,7 +193,7 @@ static void assert_all_refused(struct outbound *outbound)
 	assert_int_equal(outbound_commit(outbound, &whole, NULL), -ESTALE);
 	assert_int_equal(outbound_set_tool(outbound, "Bash", -1, -1, NULL), -ESTALE);
 	assert_int_equal(outbound_set_tool(outbound, NULL, -1, -1, NULL), -ESTALE);
-	assert_true(outbound_is_lost(outbound));
+	assert_true(outbound_is_taken(outbound));
 }
 
 static void test_take_over(void **state)
@@ -200,14 +202,14 @@ static void test_take_over(void **state)
 	int lost = 0;
 
 	(void)state;
-	outbound_on_lost(world.outbound, on_lost, &lost);
+	outbound_on_taken(world.outbound, on_lost, &lost);
 	assert_int_equal(outbound_take_over(world.outbound, false, NULL), 0);
 	assert_rows("SELECT key, value GLOB 'run-[0-9]*-*' FROM session_state", "lease|1\n");
 	claim("a");
 	assert_int_equal(outbound_set_tool(world.outbound, "Bash", 1000, 1, NULL), 0);
 	old = steal_ptr(world.outbound);
 	reopen();
-	assert_false(outbound_is_lost(old));
+	assert_false(outbound_is_taken(old));
 	assert_int_equal(outbound_take_over(world.outbound, false, NULL), 0);
 	assert_rows(ACKS, "");
 	assert_rows("SELECT current_tool FROM container_state", "null\n");
@@ -217,7 +219,7 @@ static void test_take_over(void **state)
 	assert_int_equal(lost, 1);
 	assert_rows(ACKS, "a|processing\nb|processing\n");
 	assert_rows(SEQS, "");
-	assert_false(outbound_is_lost(world.outbound));
+	assert_false(outbound_is_taken(world.outbound));
 	outbound_close(old);
 }
 
@@ -228,7 +230,7 @@ static void test_take_over_alone(void **state)
 	fault_order(FAULT_KILL, 1);
 	assert_int_equal(outbound_take_over(world.outbound, true, NULL), 0);
 	fault_order(FAULT_NONE, 0);
-	assert_false(outbound_is_lost(world.outbound));
+	assert_false(outbound_is_taken(world.outbound));
 	assert_rows(STATES, "");
 	claim("a");
 	assert_rows("SELECT key FROM session_state ORDER BY key", "in_reply_to\nlease\n");
@@ -243,7 +245,7 @@ static void test_a_cleared_state_is_not_a_take_over(void **state)
 	(void)state;
 	assert_int_equal(outbound_take_over(world.outbound, false, NULL), 0);
 	sqlite_run(world.path, "DELETE FROM session_state");
-	assert_false(outbound_is_lost(world.outbound));
+	assert_false(outbound_is_taken(world.outbound));
 	claim("a");
 	assert_rows("SELECT key FROM session_state ORDER BY key", "in_reply_to\nlease\n");
 }
@@ -529,6 +531,56 @@ static void test_tool(void **state)
 	assert_rows(TOOL, "1|null|null|null\n");
 }
 
+static void test_lost(void **state)
+{
+	(void)state;
+	assert_null(outbound_lost(world.outbound));
+	sqlite_run(world.path, "DROP TABLE processing_ack");
+	/* Asked for when something failed. */
+	assert_int_equal(outbound_has_ack(world.outbound, "a", NULL), -EIO);
+	assert_string_equal(outbound_lost(world.outbound), "it lacks a table");
+	reopen();
+	assert_null(outbound_lost(world.outbound));
+	assert_int_equal(unlink(world.path), 0);
+	assert_string_equal(outbound_lost(world.outbound), "it was deleted or replaced");
+	reopen();
+	assert_null(outbound_lost(world.outbound));
+}
+
+static void test_damaged(void **state)
+{
+	const int pages = 2 * 4096;
+	struct err err;
+	FILE *file;
+
+	(void)state;
+	claim("a");
+	assert_null(outbound_lost(world.outbound));
+	file = fopen(world.path, "r+e");
+	assert_non_null(file);
+	/* All but the first page, and a counter that says that something changed. */
+	assert_int_equal(fseek(file, 27, SEEK_SET), 0);
+	assert_int_equal(fputc(99, file), 99);
+	assert_int_equal(fseek(file, 4096, SEEK_SET), 0);
+	for (int i = 0; i < 4 * pages; i++)
+		assert_int_equal(fputc(0xff, file), 0xff);
+	fclose(file);
+	assert_int_equal(
+		outbound_claim(world.outbound, &(struct outbound_ids){ ids_c, 1 }, NULL, &err),
+		-EBADMSG);
+	assert_string_equal(outbound_lost(world.outbound), "it is damaged");
+}
+
+/* A host that sets the file to WAL meanwhile is undone with the next transaction. */
+static void test_wal(void **state)
+{
+	(void)state;
+	sqlite_run(world.path, "PRAGMA journal_mode=WAL");
+	claim("a");
+	assert_rows("SELECT message_id FROM processing_ack ORDER BY 1", "a\nb\n");
+	assert_rows("PRAGMA journal_mode", "delete\n");
+}
+
 static void test_null(void **state)
 {
 	(void)state;
@@ -560,6 +612,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_state, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_continuation, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tool, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_wal, setup, teardown),
 		cmocka_unit_test(test_null),
 	};
 
