@@ -234,7 +234,6 @@ static void session_on_terminate(void *userdata, const struct signalfd_siginfo *
 
 /* The start */
 
-/* Before all else, and before signals are handled: it may wait, and SIGTERM ends that. */
 static int session_take_lease(struct session *s, struct err *err)
 {
 	const struct lease_options options = {
@@ -349,8 +348,11 @@ static int session_setup(struct session *s, struct err *err)
 	int r;
 
 	r = config_load(s->paths[SESSION_CONFIG], &s->config, err);
+	/* Before signals are handled: these may have to wait, and SIGTERM ends that. */
 	if (r == 0)
 		r = session_take_lease(s, err);
+	if (r == 0)
+		r = session_open_databases(s, err);
 	if (r == 0)
 		r = loop_new(&s->loop, err);
 	if (r == 0)
@@ -359,8 +361,6 @@ static int session_setup(struct session *s, struct err *err)
 		r = loop_add_signal(s->loop, SIGINT, session_on_terminate, s, err);
 	if (r == 0)
 		r = children_new(s->loop, s->options->self, &s->children, err);
-	if (r == 0)
-		r = session_open_databases(s, err);
 	if (r == 0)
 		r = session_make_parts(s, err);
 	if (r == 0)

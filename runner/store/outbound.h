@@ -21,6 +21,8 @@ struct outbound;
  */
 #define OUTBOUND_BUSY_MS  100
 #define OUTBOUND_HURRY_MS 30
+/* The same at the start, when nothing else would be done meanwhile. */
+#define OUTBOUND_START_MS 2000
 
 /*
  * Opens the file, playing back what a killed writer left, and creates the tables and columns that
