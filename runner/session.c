@@ -160,6 +160,9 @@ static void session_look(void *userdata, bool changed)
 	if (r == 0) {
 		bool took = look.batch.count > 0 || look.batch.aside_count > 0;
 
+		/* Nothing is left of what came: it may be another who took it. */
+		if (!took && changed)
+			(void)outbound_is_lost(s->outbound);
 		r = intake_take(s->intake, &look, &err);
 		if (r == 0 && !took && !look.batch.more)
 			session_catch_up(s);
