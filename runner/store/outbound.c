@@ -252,12 +252,7 @@ void outbound_on_lost(struct outbound *outbound, void (*lost)(void *userdata), v
 
 bool outbound_is_lost(struct outbound *outbound)
 {
-	int r;
-
-	outbound_wait_for_nobody(outbound, true);
-	r = fence_look(&outbound->fence, outbound->db, NULL);
-	outbound_wait_for_nobody(outbound, false);
-	return r == -ESTALE;
+	return fence_look(&outbound->fence, outbound->db, NULL) == -ESTALE;
 }
 
 void outbound_make_id(const char *prefix, char id[OUTBOUND_ID_SIZE])

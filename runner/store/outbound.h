@@ -71,7 +71,7 @@ int outbound_take_over(struct outbound *outbound, bool is_alone, struct err *err
 /* Whom to tell, once, that another loop has taken over. From within any call that gives -ESTALE. */
 void outbound_on_lost(struct outbound *outbound, void (*lost)(void *userdata), void *userdata);
 
-/* Has another loop taken over? Waits for nobody; false if it cannot be seen now. */
+/* Has another loop taken over? False if it cannot be seen, though it waits as a commit does. */
 bool outbound_is_lost(struct outbound *outbound);
 
 /*
