@@ -195,6 +195,9 @@ static void session_look(void *userdata, bool changed)
 	if (r == 0) {
 		bool took = look.batch.count > 0 || look.batch.aside_count > 0;
 
+		/* Nothing is left of what came: it may be another who took it. */
+		if (!took && changed)
+			(void)outbound_is_taken(s->outbound);
 		r = intake_take(s->intake, &look, &err);
 		if (r == 0 && !took && !look.batch.more)
 			session_catch_up(s);
@@ -276,7 +279,6 @@ static void session_on_terminate(void *userdata, const struct signalfd_siginfo *
 
 /* The start */
 
-/* Before all else, and before signals are handled: it may wait, and SIGTERM ends that. */
 static int session_take_lease(struct session *s, struct err *err)
 {
 	const struct lease_options options = {
@@ -423,8 +425,11 @@ static int session_setup(struct session *s, struct err *err)
 	int r;
 
 	r = config_load(s->paths[SESSION_CONFIG], &s->config, err);
+	/* Before signals are handled: these may have to wait, and SIGTERM ends that. */
 	if (r == 0)
 		r = session_take_lease(s, err);
+	if (r == 0)
+		r = session_open_databases(s, err);
 	if (r == 0)
 		r = loop_new(&s->loop, err);
 	if (r == 0)
@@ -433,8 +438,6 @@ static int session_setup(struct session *s, struct err *err)
 		r = loop_add_signal(s->loop, SIGINT, session_on_terminate, s, err);
 	if (r == 0)
 		r = children_new(s->loop, s->options->self, &s->children, err);
-	if (r == 0)
-		r = session_open_databases(s, err);
 	if (r == 0)
 		r = session_make_parts(s, err);
 	if (r == 0)

@@ -34,6 +34,7 @@ SYSTEM_STEPS = {
     "real agent CLI, its tools": "test_claude_mcp.py",
     "MCP clients of others": "test_mcp_sdk.py",
     "containers": "test_container.py",
+    "containers without memory": "test_memory.py",
 }
 
 # Below tests/faults.

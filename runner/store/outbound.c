@@ -53,7 +53,7 @@ int outbound_open(const char *path, const char *inbound_path, struct outbound **
 {
 	const struct db_options options = {
 		.mode = DB_WRITE,
-		.busy_timeout_ms = OUTBOUND_BUSY_MS,
+		.busy_timeout_ms = OUTBOUND_START_MS,
 		.sql = outbound_sql_texts(),
 		.sql_count = OUTBOUND_SQL_QUERIES,
 	};
@@ -75,6 +75,7 @@ int outbound_open(const char *path, const char *inbound_path, struct outbound **
 		return r;
 	}
 	outbound->busy_ms = OUTBOUND_BUSY_MS;
+	outbound_wait_for_nobody(outbound, false);
 	outbound_look_at_inbound(outbound);
 	/* Known from the last container on; where it cannot be read, from the next claim on. */
 	(void)outbound_get_state(outbound, OUTBOUND_IN_REPLY_TO, &outbound->in_reply_to, NULL);
@@ -308,9 +309,11 @@ int outbound_take_over(struct outbound *outbound, bool is_alone, struct err *err
 {
 	struct fence *fence = &outbound->fence;
 	int before = sqlite3_total_changes(db_handle(outbound->db));
-	int r = outbound_run(outbound, OUTBOUND_SQL_BEGIN, err);
+	int r;
 
 	outbound_make_id("run", fence->id);
+	sqlite3_busy_timeout(db_handle(outbound->db), OUTBOUND_START_MS);
+	r = outbound_run(outbound, OUTBOUND_SQL_BEGIN, err);
 	if (r == 0)
 		r = outbound_run(outbound, OUTBOUND_SQL_RELEASE, err);
 	if (r == 0)
@@ -318,7 +321,9 @@ int outbound_take_over(struct outbound *outbound, bool is_alone, struct err *err
 	/* Alone, it comes with the first commit that there is anyway: one costs milliseconds. */
 	if (r == 0 && (!is_alone || sqlite3_total_changes(db_handle(outbound->db)) != before))
 		r = fence_raise(fence, outbound->db, err);
-	return outbound_end(outbound, r, err);
+	r = outbound_end(outbound, r, err);
+	outbound_wait_for_nobody(outbound, false);
+	return r;
 }
 
 void outbound_on_taken(struct outbound *outbound, void (*lost)(void *userdata), void *userdata)
@@ -329,12 +334,7 @@ void outbound_on_taken(struct outbound *outbound, void (*lost)(void *userdata), 
 
 bool outbound_is_taken(struct outbound *outbound)
 {
-	int r;
-
-	outbound_wait_for_nobody(outbound, true);
-	r = fence_look(&outbound->fence, outbound->db, NULL);
-	outbound_wait_for_nobody(outbound, false);
-	return r == -ESTALE;
+	return fence_look(&outbound->fence, outbound->db, NULL) == -ESTALE;
 }
 
 void outbound_make_id(const char *prefix, char id[OUTBOUND_ID_SIZE])

@@ -21,6 +21,8 @@ struct outbound;
  */
 #define OUTBOUND_BUSY_MS  100
 #define OUTBOUND_HURRY_MS 30
+/* The same at the start, when nothing else would be done meanwhile. */
+#define OUTBOUND_START_MS 2000
 
 /*
  * Opens the file, playing back what a killed writer left, and creates the tables and columns that
@@ -78,7 +80,7 @@ int outbound_take_over(struct outbound *outbound, bool is_alone, struct err *err
 /* Whom to tell, once, that another loop has taken over. From within any call that gives -ESTALE. */
 void outbound_on_taken(struct outbound *outbound, void (*lost)(void *userdata), void *userdata);
 
-/* Has another loop taken over? Waits for nobody; false if it cannot be seen now. */
+/* Has another loop taken over? False if it cannot be seen, though it waits as a commit does. */
 bool outbound_is_taken(struct outbound *outbound);
 
 /*

@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 
@@ -120,8 +121,9 @@ def assert_lost(runner, words, seconds=None):
     assert runner.wait_exit() == 75, runner.explain()
     if seconds is not None:
         assert time.monotonic() - before < seconds, runner.stderr()
-    line, = runner.lines(words)
-    assert runner.lines("error:") == [line], runner.stderr()
+    assert len(runner.lines(words)) == 1, runner.stderr()
+    line, = runner.lines("error:")
+    assert words in line, runner.stderr()
     assert str(runner.workspace) in line
     return line
 
@@ -304,3 +306,43 @@ def test_pairs_without_locks(make_session, make_twin, no_locks):
                 assert_lost(runner, "another agent-runner")
             else:
                 assert runner.stop() in (0, 75)
+
+
+# Files that a host puts in the place of others
+
+
+def copy_of_outbound(session):
+    copied = session.base / "copy.db"
+    shutil.copy(session.outbound, copied)
+    if os.getuid() == 0:
+        os.chown(copied, sessions.UID, sessions.GID)
+    return copied
+
+
+def test_an_older_copy_written_into_it(session):
+    session.start().wait_ack(session.add_chat("one"))
+    assert session.stop() == 0
+    older = copy_of_outbound(session)
+    session.start().wait_ack(session.add_chat("two"))
+    with sqlite3.connect(older) as source, sqlite3.connect(session.outbound) as target:
+        source.backup(target)
+    source.close()
+    target.close()
+    message = session.add_chat("three")
+    assert_lost(session, TAKEN)
+    assert session.texts() == ["echo: one"]
+    session.start().wait_ack(message)
+    assert session.texts() == ["echo: one", "echo: two", "echo: three"]
+
+
+def test_a_file_put_in_its_place(session, twin):
+    """It has a lock of its own, so both run; but the old one is not written to any more."""
+    session.start().wait_ack(session.add_chat("one"))
+    os.replace(copy_of_outbound(session), session.outbound)
+    twin.start()
+    for text in ("two", "three"):
+        twin.wait_ack(session.add_chat(text))
+    assert session.texts() == ["echo: one", "echo: two", "echo: three"]
+    session.wait_stderr("SQLite 1032")
+    assert session.stop() == 0
+    twin.wait_ack(session.add_chat("four"))

@@ -81,7 +81,7 @@ static void test_refused(void **state)
 	host = sqlite_open(world.path);
 	sqlite_exec(host, "BEGIN EXCLUSIVE");
 	assert_refused(-EAGAIN, ": database is locked (SQLite 5)");
-	assert_int_equal(fault.waited_us, OUTBOUND_BUSY_MS * 1000);
+	assert_int_equal(fault.waited_us, OUTBOUND_START_MS * 1000);
 	sqlite3_close(host);
 	for (int n = 1; n <= 3; n++) {
 		assert_int_equal(unlink(world.path), 0);
