@@ -264,14 +264,19 @@ static void test_exit_behind_a_failure_costs_no_try(void **state)
 	fake_cli_remove(&cli);
 }
 
+/* It may be asked for other things meanwhile. */
+#define READ_UNTIL(words) \
+	"while read -r line; do case \"$line\" in *" words "*) break ;; esac; done\n"
+
 /* What a CLI says before it hangs in its turn. */
-#define INITIALIZED                                                                \
-	"echo x >> starts; read -r line\n"                                         \
-	"echo '{\"type\":\"control_response\",\"response\":{\"subtype\":"          \
-	"\"success\",\"request_id\":\"initialize\",\"response\":{}}}'\n"           \
-	"read -r line\n"                                                           \
-	"echo '{\"type\":\"system\",\"subtype\":\"init\",\"session_id\":\"s\"}'\n" \
-	"test -e hung && answer=1; touch hung\n"
+#define INITIALIZED                                                                               \
+	"echo x >> starts; read -r line\n"                                                        \
+	"echo '{\"type\":\"control_response\",\"response\":{\"subtype\":"                         \
+	"\"success\",\"request_id\":\"initialize\",\"response\":{}}}'\n" READ_UNTIL(              \
+		"'\"user\"'") "echo "                                                             \
+			      "'{\"type\":\"system\",\"subtype\":\"init\",\"session_id\":\"s\"}'" \
+			      "\n"                                                                \
+			      "test -e hung && answer=1; touch hung\n"
 
 static void on_hung(void *userdata)
 {
@@ -312,13 +317,16 @@ static void test_an_agent_that_hangs(void **state)
 	char *starts;
 
 	hang(w, &cli,
-	     INITIALIZED "read -r line\n"
-			 "echo '{\"type\":\"result\",\"subtype\":\"error_during_execution\","
-			 "\"is_error\":true,\"errors\":[]}'\n"
-			 "read -r line\n"
-			 "echo '{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false,"
-			 "\"result\":\"<message to=\\\"ann\\\">hi</message>\"}'\n"
-			 "read -r line");
+	     INITIALIZED READ_UNTIL(
+		     "interrupt") "echo "
+				  "'{\"type\":\"result\",\"subtype\":\"error_during_execution\","
+				  "\"is_error\":true,\"errors\":[]}'\n" READ_UNTIL(
+					  "'\"user\"'") "echo "
+							"'{\"type\":\"result\",\"subtype\":"
+							"\"success\",\"is_error\":false,"
+							"\"result\":\"<message "
+							"to=\\\"ann\\\">hi</message>\"}'\n"
+							"read -r line");
 	receive(w, "m1", "a", NULL);
 	run_until(w, "m1|completed\n");
 	assert_non_null(strstr(exchange_sent(&w->p.x), "m1|a|thread-a|hi\n"));
