@@ -52,6 +52,7 @@ ERRORS_OF = {
     "unlink": ("EIO", "EROFS"),
     "mkdir": ("EIO", "ENOSPC", "EROFS"),
     "lock": ("EIO", "ENOMEM"),
+    "proc": ("EMFILE",),
 }
 KILLS = (("loop", "kill"), ("loop", "kill-container"), ("init", "kill"), ("agent", "kill"),
          ("relay", "kill"), ("confine", "kill"))
@@ -125,7 +126,8 @@ def count_calls():
 
 def kill_points(counts):
     for role, mode in KILLS:
-        last = int(sum(counts[role].values()) * SLACK)
+        calls = sum(n for family, n in counts[role].items() if family != "proc")
+        last = int(calls * SLACK)
         yield [Fault(role, mode, n) for n in range(1, last + 1)]
 
 
@@ -136,7 +138,7 @@ def error_points(counts):
             last = counts[role][family]
             for i, error in enumerate(ERRORS_OF[family]):
                 # The first error at each call, the others at some.
-                step = every * (1 if i == 0 else 3)
+                step = every * (1 if i == 0 else 3) * (8 if family == "proc" else 1)
                 row = [Fault(role, "error", n, family, error) for n in range(1, last + 1, step)]
                 if row:
                     yield row

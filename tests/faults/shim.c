@@ -38,7 +38,7 @@ static const char *const shim_families[] = {
 	[STATE_OPEN] = "open", [STATE_WRITE] = "write",	      [STATE_SEND] = "send",
 	[STATE_SYNC] = "sync", [STATE_TRUNCATE] = "truncate", [STATE_RENAME] = "rename",
 	[STATE_LINK] = "link", [STATE_UNLINK] = "unlink",     [STATE_MKDIR] = "mkdir",
-	[STATE_LOCK] = "lock",
+	[STATE_LOCK] = "lock", [STATE_PROC] = "proc",
 };
 
 static const char *const shim_roles[] = {
@@ -132,8 +132,7 @@ static bool shim_takes_room(const struct shim_call *call)
 {
 	const char *path = call->path ? call->path : shim_file(call->fd);
 
-	if (path[0] == '\0' || strncmp(path, "/proc/", 6) == 0 ||
-	    strncmp(path, "/dev/null", 9) == 0)
+	if (path[0] == '\0' || strcmp(path, "/dev/null") == 0)
 		return false;
 	return call->family != STATE_OPEN || (call->flags & O_CREAT);
 }
@@ -225,7 +224,10 @@ static bool shim_refuses_path(enum state_family family, const char *name, const 
 
 static int shim_openat(int folder, const char *path, int flags, mode_t mode)
 {
-	const struct shim_call call = { STATE_OPEN, "open", path, -1, flags };
+	bool is_proc = strncmp(path, "/proc/", strlen("/proc/")) == 0;
+	const struct shim_call call = {
+		is_proc ? STATE_PROC : STATE_OPEN, "open", path, -1, flags,
+	};
 	long fd;
 
 	if (shim_refuses(&call))

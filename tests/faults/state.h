@@ -31,6 +31,7 @@ enum state_family {
 	STATE_UNLINK,
 	STATE_MKDIR,
 	STATE_LOCK,
+	STATE_PROC, /* an open below /proc: how many there are is up to the whole machine */
 	STATE_FAMILIES,
 };
 

@@ -59,6 +59,7 @@ class Story:
         self.messages = []
         self.containers = []
         self.notes = []
+        self.by_script = set()  # texts that a script decides about
         self.on_tick = on_tick
         self.watch = watch_maker(self.session.base / "fault")
         self.session.env.update(env_maker(self.session.base / "fault"))
@@ -117,9 +118,11 @@ class Story:
         rows = [{**row, "content": {k: v.replace("{}", token) for k, v in row["content"].items()}}
                 for token, row, _, _ in made]
         ids = yield from self._add(rows)
-        for message_id, (token, _, texts, status) in zip(ids, made):
-            self.messages.append(Message(message_id, token,
-                                         tuple(t.replace("{}", token) for t in texts), status))
+        for message_id, (token, row, texts, status) in zip(ids, made):
+            message = Message(message_id, token, tuple(t.replace("{}", token) for t in texts), status)
+            self.messages.append(message)
+            if row["kind"] == "task":
+                self.by_script.update(message.texts)
         return ids
 
     def _context(self):
@@ -168,7 +171,7 @@ class Story:
         yield from self._done((yield from self._add_others(
             ({"kind": "odd", "content": {"text": "odd {}"}}, (), "failed"))))
         yield from self._done((yield from self._add_others(
-            ({"content": {"text": "/clear"}}, ("Session cleared.",), "completed"))))
+            ({"kind": "chat", "content": {"text": "/clear"}}, ("Session cleared.",), "completed"))))
         yield from self._done((yield from self._say("again")))
         ids = yield from self._say("slow")
         yield from self._begun(ids)
