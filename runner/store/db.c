@@ -193,6 +193,17 @@ int db_run(struct db *db, sqlite3_stmt *statement, struct err *err)
 	return r;
 }
 
+int db_commit(struct db *db, sqlite3_stmt *statement, struct err *err)
+{
+	int r = db_run(db, statement, err), code;
+
+	if (r == 0)
+		return 0;
+	code = sqlite3_extended_errcode(db->handle);
+	/* The journal is gone by the time that locks are given up: it is written. */
+	return code == SQLITE_IOERR_UNLOCK || code == SQLITE_IOERR_RDLOCK ? 0 : r;
+}
+
 int db_column_dup(sqlite3_stmt *statement, int column, char **ret_text, size_t *ret_len)
 {
 	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
