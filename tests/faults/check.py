@@ -135,7 +135,7 @@ def check_containers(story, fault):
             allowed = allowed | {-9, 137, 0}
             # SIGTERM came between two loops.
             allowed = allowed | ({143} if container.stopped else set())
-        if fault.mode in ("error", "errors"):
+        if fault.fails:
             allowed = allowed | CODES_AT_START
         if code not in allowed:
             yield "exit code", f"{code}"

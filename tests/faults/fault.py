@@ -56,6 +56,11 @@ class Fault:
         return self.mode in ("kill", "kill-container")
 
     @property
+    def fails(self):
+        """Do calls return errors?"""
+        return self.mode in ("error", "errors") or self.role == "disk"
+
+    @property
     def row(self):
         """Where it stands in the report."""
         more = f" {self.family} {self.error}" if self.error else ""
@@ -87,8 +92,8 @@ class Watch:
             self._map = mmap.mmap(file.fileno(), ctypes.sizeof(State))
         self.state = State.from_buffer(self._map)
         self.state.magic = MAGIC
-        self.state.mode = MODES.index(fault.mode)
-        self.state.role = ROLES.index(fault.role)
+        self.state.mode = MODES.index(fault.mode if fault.role in ROLES else "count")
+        self.state.role = ROLES.index(fault.role) if fault.role in ROLES else 0
         self.state.families = MASKS[fault.family]
         self.state.nth = fault.nth
         self.state.error = getattr(errno, fault.error) if fault.error else 0

@@ -34,6 +34,7 @@ MEMORY = pathlib.Path("/dev/shm")
 # Points of a row of the sample.
 BOUNDED = 24
 
+import disk  # noqa: E402
 from check import check  # noqa: E402
 from fault import FAMILIES, Fault, Parts, Watch  # noqa: E402
 from story import Story  # noqa: E402
@@ -84,7 +85,12 @@ def play(fault, keep=False):
     """One session. (fault, fired, what was wrong, more)"""
     story = Story(lambda path: Watch(fault, path), _parts.environment)
     before = time.monotonic()
+    small = None
     try:
+        if fault.role == "disk":
+            small = disk.Disk(fault.mode, story.session)
+            step, delay = divmod(fault.nth, len(disk.DELAYS))
+            story.on_tick = disk.Outage(small, step, disk.DELAYS[delay])
         story.run()
         wrong = check(story, fault)
         more = {
@@ -95,10 +101,14 @@ def play(fault, keep=False):
         }
         if keep:
             more["folder"] = str(story.session.base)
-        return fault, story.watch.fired, wrong, more
+        fired = story.on_tick.happened if small else story.watch.fired
+        return fault, fired, wrong, more
     finally:
+        story.stop()
+        if small:
+            small.close()
         if not keep:
-            story.close()
+            story.session.close()
 
 
 def try_to_play(fault):
@@ -150,6 +160,12 @@ def error_points(counts):
         yield [Fault("loop", "errors", n, family, "EIO") for n in range(1, last + 1, 4)]
     yield [Fault("loop", "errors", n, "open", "EMFILE")
            for n in range(1, counts["loop"]["open"] + 1, 4)]
+
+
+def disk_points():
+    """A full disk at each step of the story, and a moment after each."""
+    for kind in disk.kinds():
+        yield [Fault("disk", kind, n) for n in range(len(disk.DELAYS), 15 * len(disk.DELAYS))]
 
 
 def sample(row, number):
@@ -247,6 +263,11 @@ def main():
     parser.add_argument("--sample", type=int, help="at most so many points of a row")
     parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args()
+    if not disk.can_mount():
+        command = disk.namespace_command([sys.executable, *sys.argv])
+        if command:
+            os.execvpe(command[0], command, {**os.environ, "FAULT_NAMESPACE": "1"})
+        print("disks that are full: left out, nothing can be mounted here", flush=True)
     prepare(options.build)
     if options.one:
         return show_one(options.one, options.keep)
@@ -254,7 +275,8 @@ def main():
     counts = count_calls()
     for role, families in counts.items():
         print(f"{role}: {sum(families.values())} calls ({dict(families)})")
-    rows = chosen([*kill_points(counts), *error_points(counts)], options.only)
+    disks = disk_points() if disk.can_mount() else []
+    rows = chosen([*kill_points(counts), *error_points(counts), *disks], options.only)
     number = options.sample or (BOUNDED if options.bounded else None)
     if number:
         rows = [sample(row, number) for row in rows]

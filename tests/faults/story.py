@@ -21,7 +21,7 @@ TICK = 0.001
 # From the fault on, until a disk has room again.
 OUTAGE = 0.3
 # Starts of one session; a host would go on, but something is wrong.
-STARTS_MAX = 60
+STARTS_MAX = 40
 STOP_SECONDS = 8.0
 PLACE = (sessions.CHANNEL, sessions.PLACE)
 
@@ -63,6 +63,7 @@ class Story:
         self.on_tick = on_tick
         self.watch = watch_maker(self.session.base / "fault")
         self.session.env.update(env_maker(self.session.base / "fault"))
+        self.steps = 0          # how often the host has added something, or will in a moment
         self._acks = {}
         self._seen = None
         self._wants_container = False
@@ -70,9 +71,9 @@ class Story:
         self._starts = 0
         self._fired_at = None
         self._news_at = time.monotonic()
-        self._inbound = self._inbound_digest()
         (self.session.workspace / "agent/note.txt").write_text("a note\n")
         self.session.own()
+        self._inbound = self._inbound_digest()
 
     # What the host does
 
@@ -86,6 +87,7 @@ class Story:
     def _add(self, rows):
         """One commit of the host's, tried again while the disk refuses it."""
         self.check_inbound()
+        self.steps += 1
         while True:
             try:
                 ids = self.session.add_rows(rows)
@@ -227,7 +229,7 @@ class Story:
             raise Silence("it ends again and again")
         if self.containers[-1].code > 0:
             # As a host does it, which waits a little.
-            time.sleep(0.02)
+            time.sleep(0.05)
         self._start()
 
     # What the host sees
@@ -290,11 +292,11 @@ class Story:
         self.watch.mend()
         return self
 
-    def close(self):
+    def stop(self):
+        """Whatever happened: no process stays."""
         if self.session.process and self.session.process.poll() is None:
             self.session.process.kill()
             self.session.process.wait()
             self._bury(stopped=True)
-        self.session.close()
 
 
