@@ -31,8 +31,10 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "system")]
 PR_SET_CHILD_SUBREAPER = 36
 WORKERS = int(os.environ.get("FAULT_WORKERS", "2"))
 MEMORY = pathlib.Path("/dev/shm")
-# Points of a row of the sample.
-BOUNDED = 24
+# Points of each row, by the mode of its faults; the last number is for all others.
+BOUNDED = {"kill": 40, "kill-container": 40, None: 8}
+SANITIZED = {"kill": 60, "kill-container": 30, None: 6}
+SANITIZED_BOUNDED = {"kill": 6, "kill-container": 6, None: 1}
 
 import disk  # noqa: E402
 from check import check  # noqa: E402
@@ -57,6 +59,9 @@ ERRORS_OF = {
 }
 KILLS = (("loop", "kill"), ("loop", "kill-container"), ("init", "kill"), ("agent", "kill"),
          ("relay", "kill"), ("confine", "kill"))
+BUILD = "build"
+# With ASan and UBSan; a sample of the points is tried with it, if it is there.
+BUILD_SANITIZED = "build-dev"
 # Beyond the last call that was counted: of some sessions it is a few more.
 SLACK = 1.05
 
@@ -66,6 +71,7 @@ _parts = None
 def prepare(build):
     """The programs, in a folder that any user may look into."""
     global _parts
+    sessions.forget_runner()
     os.environ["AGENT_RUNNER"] = str(HERE.parents[1] / build / "agent-runner")
     if MEMORY.is_dir() and os.access(MEMORY, os.W_OK):
         tempfile.tempdir = str(MEMORY)
@@ -168,18 +174,21 @@ def disk_points():
         yield [Fault("disk", kind, n) for n in range(len(disk.DELAYS), 15 * len(disk.DELAYS))]
 
 
-def sample(row, number):
-    """So many of a row, evenly spread."""
-    if len(row) <= number:
-        return row
-    return [row[i * len(row) // number] for i in range(number)]
+def sample(rows, numbers):
+    """So many of each row, evenly spread."""
+    for row in rows:
+        number = numbers.get(row[0].mode, numbers[None]) if numbers else len(row)
+        number = min(number, len(row))
+        # In the middle of each part, so that samples of one are of something, too.
+        yield [row[(2 * i + 1) * len(row) // (2 * number)] for i in range(number)]
 
 
 # The report
 
 
-def repeat(fault):
-    return f"tests/faults/run.py --one {' '.join(fault.words)} --keep"
+def repeat(build, fault):
+    more = "" if build == BUILD else f"--build {build} "
+    return f"tests/faults/run.py {more}--one {' '.join(fault.words)} --keep"
 
 
 class Report:
@@ -187,16 +196,17 @@ class Report:
         self.rows = collections.OrderedDict()
         self.violations = []
 
-    def add(self, fault, fired, wrong, more):
-        row = self.rows.setdefault(fault.row, {"points": 0, "missed": 0, "violations": 0,
-                                               "seconds": 0.0})
+    def add(self, build, fault, fired, wrong, more):
+        name = fault.row if build == BUILD else f"{build}: {fault.row}"
+        row = self.rows.setdefault(name, {"points": 0, "missed": 0, "violations": 0,
+                                          "seconds": 0.0})
         row["seconds"] += more.get("seconds", 0)
         row["points" if fired else "missed"] += 1
         if not wrong:
             return
         row["violations"] += 1
-        self.violations.append({"fault": fault.row, "nth": fault.nth, "call": more["call"],
-                                "wrong": wrong, "repeat": repeat(fault),
+        self.violations.append({"fault": name, "nth": fault.nth, "call": more["call"],
+                                "wrong": wrong, "repeat": repeat(build, fault),
                                 "stderr": more["stderr"]})
 
     def print(self, seconds):
@@ -216,18 +226,17 @@ class Report:
             print(f"        {number:5} times: {kind}")
 
 
-def run(points, report, json_path):
+def run(rows, report, build):
+    """All points of these rows with this build."""
+    prepare(build)
+    points = [fault for row in rows for fault in row]
     before = time.monotonic()
     with multiprocessing.Pool(WORKERS, initializer=become_reaper) as pool:
         for i, result in enumerate(pool.imap_unordered(try_to_play, points)):
-            report.add(*result)
+            report.add(build, *result)
             if i % 200 == 199:
                 print(f"… {i + 1} of {len(points)} points, {len(report.violations)} violations, "
                       f"{time.monotonic() - before:.0f} s", flush=True)
-    report.print(time.monotonic() - before)
-    if json_path:
-        pathlib.Path(json_path).write_text(json.dumps(
-            {"rows": report.rows, "violations": report.violations}, indent=1))
 
 
 def show_one(words, keep):
@@ -245,43 +254,60 @@ def show_one(words, keep):
 
 def chosen(rows, only):
     """only: ROLE or ROLE/MODE or ROLE/MODE/FAMILY"""
+    rows = [row for row in rows if row]
     if not only:
         return rows
     words = only.split("/")
-    return [row for row in rows if row and all(
+    return [row for row in rows if all(
         w == have for w, have in zip(words, (row[0].role, row[0].mode, row[0].family)))]
 
 
-def main():
+def parse_options():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bounded", action="store_true")
-    parser.add_argument("--build", default="build")
+    parser.add_argument("--build", default=BUILD)
     parser.add_argument("--one", nargs="+", metavar="WORD")
     parser.add_argument("--keep", action="store_true")
-    parser.add_argument("--only")
-    parser.add_argument("--sample", type=int, help="at most so many points of a row")
+    parser.add_argument("--only", metavar="ROLE[/MODE[/FAMILY]]")
+    parser.add_argument("--sample", type=int, metavar="N", help="at most N points of a row")
     parser.add_argument("--json", metavar="FILE")
-    options = parser.parse_args()
-    if not disk.can_mount():
-        command = disk.namespace_command([sys.executable, *sys.argv])
-        if command:
-            os.execvpe(command[0], command, {**os.environ, "FAULT_NAMESPACE": "1"})
-        print("disks that are full: left out, nothing can be mounted here", flush=True)
+    return parser.parse_args()
+
+
+def enter_namespace():
+    """Where it may mount, if there is such a place."""
+    if disk.can_mount():
+        return
+    command = disk.namespace_command([sys.executable, *sys.argv])
+    if command:
+        os.execvpe(command[0], command, {**os.environ, "FAULT_NAMESPACE": "1"})
+    print("disks that are full: left out, nothing can be mounted here", flush=True)
+
+
+def main():
+    options = parse_options()
+    enter_namespace()
     prepare(options.build)
     if options.one:
         return show_one(options.one, options.keep)
     become_reaper()
+    before = time.monotonic()
     counts = count_calls()
     for role, families in counts.items():
         print(f"{role}: {sum(families.values())} calls ({dict(families)})")
     disks = disk_points() if disk.can_mount() else []
     rows = chosen([*kill_points(counts), *error_points(counts), *disks], options.only)
-    number = options.sample or (BOUNDED if options.bounded else None)
-    if number:
-        rows = [sample(row, number) for row in rows]
+    numbers = {None: options.sample} if options.sample else BOUNDED if options.bounded else None
     report = Report()
-    run([fault for row in rows for fault in row], report, options.json)
+    run(list(sample(rows, numbers)), report, options.build)
+    if options.build == BUILD and (HERE.parents[1] / BUILD_SANITIZED / "agent-runner").exists():
+        numbers = SANITIZED_BOUNDED if options.bounded or options.sample else SANITIZED
+        run(list(sample(rows, numbers)), report, BUILD_SANITIZED)
+    report.print(time.monotonic() - before)
+    if options.json:
+        pathlib.Path(options.json).write_text(json.dumps(
+            {"rows": report.rows, "violations": report.violations}, indent=1))
     return 1 if report.violations else 0
 
 
