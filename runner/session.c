@@ -209,7 +209,10 @@ static void session_on_terminate(void *userdata, const struct signalfd_siginfo *
 	(void)outbox_flush(s->outbox);
 	s->stopping = true;
 	toolbox_stop_listening(s->toolbox);
-	if (session_is_busy(s) && outbound_release(s->outbound, &err) < 0)
+	if (!session_is_busy(s))
+		/* One that could not be taken back yet would make the host wait. */
+		pulse_no_tools(s->pulse);
+	else if (outbound_release(s->outbound, &err) < 0)
 		log_warning("%s; the next start gives the claims back", err.text);
 	if (conversation_end(s->conversation, SESSION_STOP_MS))
 		loop_timer_arm(s->stop, SESSION_STOP_MS);

@@ -98,6 +98,8 @@ def play(fault, keep=False):
             step, delay = divmod(fault.nth, len(disk.DELAYS))
             story.on_tick = disk.Outage(small, step, disk.DELAYS[delay])
         story.run()
+        if small:
+            small.empty()
         wrong = check(story, fault)
         more = {
             "call": story.watch.call,
