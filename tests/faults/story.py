@@ -66,6 +66,7 @@ class Story:
         self.steps = 0          # how often the host has added something, or will in a moment
         self._acks = {}
         self._seen = None
+        self._seen_at = 0.0
         self._wants_container = False
         self._stopping = False
         self._starts = 0
@@ -237,13 +238,14 @@ class Story:
     def _look(self):
         """Reads the acknowledgements if outbound.db changed."""
         try:
-            with open(self.session.outbound, "rb") as file:
-                file.seek(24)
-                counter = file.read(4)
+            found = self.session.outbound.stat()
         except FileNotFoundError:
             return
-        if counter == self._seen:
+        stamp = (found.st_ino, found.st_size, found.st_mtime_ns)
+        # Clocks of file systems may be coarse.
+        if stamp == self._seen and time.monotonic() < self._seen_at + 0.25:
             return
+        self._seen_at = time.monotonic()
         try:
             acks = self._query("SELECT message_id, status FROM processing_ack")
         except sqlite3.OperationalError:
@@ -251,7 +253,7 @@ class Story:
         if dict(acks) != self._acks:
             self._news_at = time.monotonic()
         self._acks = dict(acks)
-        self._seen = counter
+        self._seen = stamp
 
     def _query(self, text):
         db = sqlite3.connect(f"file:{self.session.outbound}?mode=ro", uri=True, timeout=0.1)
