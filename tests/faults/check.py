@@ -74,9 +74,10 @@ def check_rows(story, fault, rows):
         # "Error or no output": a script that was killed wakes nobody.
         if fault.role == "confine" and script_died and text in story.by_script:
             continue
-        # A file that could not be sent is told of in words.
-        found = texts[text] + (texts[text.replace("file ", "nofile ")]
-                               if text.startswith("file ") else 0)
+        # A file that could not be sent is told of in words; so is one of which no tool said that it
+        # was sent.
+        words = text.replace("file ", "nofile ")
+        found = max(texts[text], texts[words])
         if found < count:
             yield "lost", f"{text!r}: {found} rows"
         if found > count:
