@@ -22,7 +22,9 @@ TICK = 0.001
 OUTAGE = 0.3
 # Starts of one session; a host would go on, but something is wrong.
 STARTS_MAX = 40
-STOP_SECONDS = 8.0
+# On a busy machine the kernel may take seconds to take an inotify descriptor back, and a process
+# that waits for it cannot even be killed.
+STOP_SECONDS = 20.0
 PLACE = (sessions.CHANNEL, sessions.PLACE)
 
 WAKING = "echo '{\"wakeAgent\": true, \"data\": 1}'"
@@ -55,7 +57,7 @@ class Story:
     """folder: of the programs; env: of the runner, LD_PRELOAD among it."""
 
     def __init__(self, watch_maker, env_maker, on_tick=None):
-        self.session = sessions.Session(provider="claude", grace="3s")
+        self.session = sessions.Session(provider="claude")
         self.messages = []
         self.containers = []
         self.notes = []
@@ -184,10 +186,15 @@ class Story:
         yield from self._done((yield from self._say("say-first bye")))
         yield from self._stop()
         # What a fault at the very end left behind is the next container's to put in order.
-        while self.containers[-1].code != 0 and self._starts < STARTS_MAX:
+        while self._is_unsettled() and self._starts < STARTS_MAX:
+            self.watch.mend()
             self._start()
             yield from self._settle()
             yield from self._stop()
+
+    def _is_unsettled(self):
+        was_mended = self.watch.state.mended or not self.watch.state.failed
+        return self.containers[-1].code != 0 or not was_mended
 
     def _settle(self):
         """Until it has looked at what is due."""
