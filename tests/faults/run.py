@@ -14,12 +14,14 @@ The last lines are the report: a row for each kind of fault, with the points at 
 and how many of them broke the promise.
 """
 import argparse
+import atexit
 import collections
 import ctypes
 import json
 import multiprocessing
 import os
 import pathlib
+import shutil
 import sys
 import tempfile
 import time
@@ -76,10 +78,10 @@ def prepare(build):
     if MEMORY.is_dir() and os.access(MEMORY, os.W_OK):
         tempfile.tempdir = str(MEMORY)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="agent-runner-faults-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     folder.chmod(0o755)
     _parts = Parts(build, folder)
     sessions.runner_path()
-    return folder
 
 
 def become_reaper():
