@@ -43,7 +43,8 @@ class State(ctypes.Structure):
 class Fault:
     """
     At the nth call of this family by this role; error: a name of errno, for the modes error and
-    errors.
+    errors. Of the role "disk" the mode is a kind of file system, and nth says when it is full; of
+    the role "stop" it is what the agent does in the turn in which SIGTERM comes.
     """
     role: str = "loop"
     mode: str = "count"

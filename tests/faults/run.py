@@ -99,6 +99,8 @@ def play(fault, keep=False):
             small = disk.Disk(fault.mode, story.session)
             step, delay = divmod(fault.nth, len(disk.DELAYS))
             story.on_tick = disk.Outage(small, step, disk.DELAYS[delay])
+        if fault.role == "stop":
+            story.stopped_words = f"slow {fault.mode}"
         story.run()
         if small:
             small.empty()
@@ -111,7 +113,7 @@ def play(fault, keep=False):
         }
         if keep:
             more["folder"] = str(story.session.base)
-        fired = story.on_tick.happened if small else story.watch.fired
+        fired = story.on_tick.happened if small else story.watch.fired or fault.role == "stop"
         return fault, fired, wrong, more
     finally:
         story.stop()
@@ -176,6 +178,12 @@ def disk_points():
     """A full disk at each step of the story, and a moment after each."""
     for kind in disk.kinds():
         yield [Fault("disk", kind, n) for n in range(len(disk.DELAYS), 15 * len(disk.DELAYS))]
+
+
+def stop_points():
+    """SIGTERM in a turn in which something was sent already."""
+    for words in ("use-tool", "say-first", "send-file"):
+        yield [Fault("stop", words, n) for n in range(1, 9)]
 
 
 def sample(rows, numbers):
@@ -301,7 +309,7 @@ def main():
     for role, families in counts.items():
         print(f"{role}: {sum(families.values())} calls ({dict(families)})")
     disks = disk_points() if disk.can_mount() else []
-    rows = chosen([*kill_points(counts), *error_points(counts), *disks], options.only)
+    rows = chosen([*kill_points(counts), *error_points(counts), *disks, *stop_points()], options.only)
     numbers = {None: options.sample} if options.sample else BOUNDED if options.bounded else None
     report = Report()
     run(list(sample(rows, numbers)), report, options.build)

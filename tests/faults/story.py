@@ -63,6 +63,7 @@ class Story:
         self.notes = []
         self.by_script = set()  # texts that a script decides about
         self.on_tick = on_tick
+        self.stopped_words = "slow"     # the message in whose turn SIGTERM comes
         self.watch = watch_maker(self.session.base / "fault")
         self.session.env.update(env_maker(self.session.base / "fault"))
         self.steps = 0          # how often the host has added something, or will in a moment
@@ -178,8 +179,10 @@ class Story:
         yield from self._done((yield from self._add_others(
             ({"kind": "chat", "content": {"text": "/clear"}}, ("Session cleared.",), "completed"))))
         yield from self._done((yield from self._say("again")))
-        ids = yield from self._say("slow")
+        ids = yield from self._say(self.stopped_words)
         yield from self._begun(ids)
+        # Late enough for what is said first, early enough for the turn not to be over.
+        yield from self._pause(0.02)
         yield from self._stop()
         self._start()
         yield from self._done(ids)
@@ -192,15 +195,19 @@ class Story:
             yield from self._settle()
             yield from self._stop()
 
+    @staticmethod
+    def _pause(seconds):
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            yield
+
     def _is_unsettled(self):
         was_mended = self.watch.state.mended or not self.watch.state.failed
         return self.containers[-1].code != 0 or not was_mended
 
     def _settle(self):
         """Until it has looked at what is due."""
-        deadline = time.monotonic() + 0.2
-        while time.monotonic() < deadline and self.session.process.poll() is None:
-            yield
+        yield from self._pause(0.2)
 
     # Containers
 
