@@ -136,6 +136,9 @@ def check_containers(story, fault):
             allowed = allowed | {-9, 137, 0}
             # SIGTERM came between two loops.
             allowed = allowed | ({143} if container.stopped else set())
+        if container.stopped:
+            # It came before the first instruction.
+            allowed = allowed | {-15}
         if fault.fails:
             allowed = allowed | CODES_AT_START
         if code not in allowed:

@@ -202,8 +202,10 @@ class Story:
             yield
 
     def _is_unsettled(self):
+        """Did the last container end before it could do all that was to be done?"""
         was_mended = self.watch.state.mended or not self.watch.state.failed
-        return self.containers[-1].code != 0 or not was_mended
+        last = self.containers[-1]
+        return last.code != 0 or "ending on signal" not in last.stderr or not was_mended
 
     def _settle(self):
         """Until it has looked at what is due."""
@@ -220,7 +222,8 @@ class Story:
         """The container has ended: what it left dies with it, as the kernel sees to."""
         left = sessions.descendants(os.getpid())
         names = [sessions.process_name(pid) for pid in left if sessions.is_alive(pid)]
-        deadline = time.monotonic() + 5
+        # One of them may wait in the kernel.
+        deadline = time.monotonic() + STOP_SECONDS
         while left and time.monotonic() < deadline:
             sessions.kill_all(left)
             self._reap()
