@@ -209,7 +209,8 @@ class Report:
         self.violations = []
 
     def add(self, build, fault, fired, wrong, more):
-        name = fault.row if build == BUILD else f"{build}: {fault.row}"
+        # Of a few points each one row is enough.
+        name = f"{build}: {fault.role} {fault.mode}" if build == BUILD_SANITIZED else fault.row
         row = self.rows.setdefault(name, {"points": 0, "missed": 0, "violations": 0,
                                           "seconds": 0.0})
         row["seconds"] += more.get("seconds", 0)
