@@ -13,15 +13,15 @@
  */
 #include <errno.h>
 #include <jansson.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "tests/faults/lines.h"
 
 #define AGENT_SLOW_MS	50
 #define AGENT_RELAY_MS	5000
@@ -31,23 +31,15 @@
 #define AGENT_TEXT	4096
 #define AGENT_SERVER	"nanoclaw"
 
-/* Lines that come in through a descriptor. */
-struct agent_lines {
-	int fd;
-	bool ended;
-	char *bytes;
-	size_t len, start;
-};
-
 struct agent_relay {
 	pid_t pid; /* 0: none */
 	int in;
-	struct agent_lines out;
+	struct lines out;
 	int calls;
 };
 
 struct agent {
-	struct agent_lines in;
+	struct lines in;
 	struct agent_relay relay;
 	json_t *queue;	 /* user lines not begun yet */
 	json_t *answers; /* UUIDs of what the running turn answers */
@@ -75,90 +67,9 @@ static void __attribute__((noreturn)) agent_die(const char *what)
 	_exit(1);
 }
 
-/* Lines */
-
-static int64_t agent_now_ms(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* Is there something to be read, or an end? <0: wait for ever. */
-static bool agent_wait(int fd, int64_t ms)
-{
-	struct pollfd pollfd = { .fd = fd, .events = POLLIN };
-
-	return poll(&pollfd, 1, ms < 0 ? -1 : (int)ms) > 0;
-}
-
-static void agent_fill(struct agent_lines *lines)
-{
-	char *bytes;
-	ssize_t n;
-
-	if (lines->start > 0) {
-		memmove(lines->bytes, lines->bytes + lines->start, lines->len - lines->start);
-		lines->len -= lines->start;
-		lines->start = 0;
-	}
-	bytes = realloc(lines->bytes, lines->len + 65536);
-	if (!bytes)
-		agent_die("memory");
-	lines->bytes = bytes;
-	n = read(lines->fd, bytes + lines->len, 65536);
-	if (n > 0)
-		lines->len += (size_t)n;
-	else if (n == 0 || errno != EINTR)
-		lines->ended = true;
-}
-
-/* The next line as JSON within so much time; NULL: none came, or the end. */
-static json_t *agent_next(struct agent_lines *lines, int64_t ms)
-{
-	int64_t deadline = agent_now_ms() + ms;
-
-	for (;;) {
-		char *start = lines->bytes ? lines->bytes + lines->start : NULL;
-		char *end = start ? memchr(start, '\n', lines->len - lines->start) : NULL;
-		int64_t left = ms < 0 ? -1 : deadline - agent_now_ms();
-
-		if (end) {
-			lines->start += (size_t)(end - start) + 1;
-			return json_loadb(start, (size_t)(end - start), 0, NULL);
-		}
-		if (lines->ended || (ms >= 0 && left < 0) || !agent_wait(lines->fd, left))
-			return NULL;
-		agent_fill(lines);
-	}
-}
-
-/* Writes it as a line and frees it. */
-static int agent_write(int fd, json_t *value)
-{
-	char *text = json_dumps(value, JSON_COMPACT);
-	size_t len = text ? strlen(text) : 0, done = 0;
-
-	json_decref(value);
-	if (!text)
-		return -1;
-	text[len++] = '\n';
-	while (done < len) {
-		ssize_t n = write(fd, text + done, len - done);
-
-		if (n < 0 && errno != EINTR && errno != EAGAIN)
-			break;
-		if (n > 0)
-			done += (size_t)n;
-	}
-	free(text);
-	return done == len ? 0 : -1;
-}
-
 static void agent_say(json_t *value)
 {
-	if (!value || agent_write(STDOUT_FILENO, value) < 0)
+	if (!value || lines_write(STDOUT_FILENO, value) < 0)
 		agent_die("stdout");
 }
 
@@ -214,12 +125,12 @@ static json_t *agent_call(struct agent *agent, const char *method, json_t *param
 		json_decref(params);
 		return NULL;
 	}
-	if (agent_write(relay->in, json_pack("{s:s,s:i,s:s,s:o}", "jsonrpc", "2.0", "id", id,
+	if (lines_write(relay->in, json_pack("{s:s,s:i,s:s,s:o}", "jsonrpc", "2.0", "id", id,
 					     "method", method, "params", params)) < 0) {
 		agent_lose_relay(agent);
 		return NULL;
 	}
-	while ((line = agent_next(&relay->out, AGENT_RELAY_MS))) {
+	while ((line = lines_next(&relay->out, AGENT_RELAY_MS))) {
 		bool is_it = json_integer_value(json_object_get(line, "id")) == id;
 
 		result = is_it ? json_incref(json_object_get(line, "result")) : NULL;
@@ -254,7 +165,7 @@ static void agent_start_relay(struct agent *agent, const char *config)
 					 "capabilities", "clientInfo", "name", "fault-agent",
 					 "version", "1")));
 	if (agent->relay.pid > 0)
-		(void)agent_write(agent->relay.in,
+		(void)lines_write(agent->relay.in,
 				  json_pack("{s:s,s:s}", "jsonrpc", "2.0", "method",
 					    "notifications/initialized"));
 }
@@ -458,7 +369,7 @@ static void agent_control(struct agent *agent, const json_t *line)
 /* Takes one line; false: there is none within this time. */
 static bool agent_take(struct agent *agent, int64_t ms)
 {
-	json_t *line = agent_next(&agent->in, ms);
+	json_t *line = lines_next(&agent->in, ms);
 	const char *type = agent_string(line, "type");
 
 	if (!line)
@@ -550,7 +461,7 @@ static void agent_work(struct agent *agent, const struct agent_prompt *prompt, s
 static void agent_turn(struct agent *agent)
 {
 	struct agent_prompt prompt = { .count = 0 };
-	int64_t deadline = agent_now_ms() + AGENT_SLOW_MS;
+	int64_t deadline = lines_now_ms() + AGENT_SLOW_MS;
 	char text[AGENT_TEXT] = "";
 	size_t done;
 
@@ -562,8 +473,8 @@ static void agent_turn(struct agent *agent)
 	agent_work(agent, &prompt, 0, text);
 	done = prompt.count;
 	while (agent_is_slow(&prompt) && !agent->is_interrupted &&
-	       json_array_size(agent->queue) == 0 && agent_now_ms() < deadline)
-		if (!agent_take(agent, deadline - agent_now_ms()) && agent->in.ended)
+	       json_array_size(agent->queue) == 0 && lines_now_ms() < deadline)
+		if (!agent_take(agent, deadline - lines_now_ms()) && agent->in.ended)
 			break;
 	if (agent_is_slow(&prompt) && json_array_size(agent->queue) > 0) {
 		agent_begin(agent, &prompt);
@@ -587,7 +498,7 @@ int main(int argc, char **argv)
 
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)snprintf(agent.session, sizeof(agent.session), "00000000-0000-4000-8000-%012lld",
-		       (long long)agent_now_ms() % 1000000000000LL);
+		       (long long)lines_now_ms() % 1000000000000LL);
 	for (int i = 1; i < argc; i++) {
 		if (strncmp(argv[i], "--resume=", 9) == 0)
 			(void)snprintf(agent.session, sizeof(agent.session), "%s", argv[i] + 9);
