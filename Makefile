@@ -14,7 +14,7 @@ PROVIDER  ?= mock
 PROVIDERS := mock claude
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast build bench image format lint install clean
+.PHONY: help demo test test-fast faults build bench image format lint install clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,7 +26,7 @@ demo: ## See it work: one session, one message, its answer (PROVIDER=claude: the
 	@$(PYTHON) docs/demo.py --provider $(PROVIDER)
 
 test: ## Run all tests: unit, whole program, real agent CLI, real containers
-	@tools/packages.sh build test npm container
+	@tools/packages.sh build test faults npm container
 	@$(MAKE) --no-print-directory build
 	@$(PYTHON) tests/run.py full
 
@@ -34,6 +34,13 @@ test-fast: ## Run the first tier only: lints, and unit tests with gcc and clang
 	@tools/packages.sh build test
 	@$(MAKE) --no-print-directory build
 	@$(PYTHON) tests/run.py fast
+
+faults: ## Kill sessions, and let their calls fail, at every instant (about an hour)
+	@tools/packages.sh build test faults
+	@$(MAKE) --no-print-directory build
+	@[ -f build-dev/build.ninja ] || CC=gcc meson setup --native-file build-dev.ini build-dev
+	@ninja -C build-dev agent-runner tests/faults/fault-shim.so tests/faults/fault-agent
+	@$(PYTHON) tests/faults/run.py
 
 build: ## Build build/agent-runner
 	@[ -f build/build.ninja ] || meson setup build

@@ -270,6 +270,9 @@ static void session_on_terminate(void *userdata, const struct signalfd_siginfo *
 	(void)outbox_flush(s->outbox);
 	s->stopping = true;
 	toolbox_stop_listening(s->toolbox);
+	/* A tool that could not be taken back yet would make the host wait. */
+	if (!session_is_busy(s))
+		pulse_no_tools(s->pulse);
 	session_release(s);
 	if (conversation_end(s->conversation, SESSION_STOP_MS))
 		loop_timer_arm(s->stop, SESSION_STOP_MS);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "runner/folders.h"
 #include "runner/io/json.h"
@@ -22,8 +23,9 @@ struct toolbox {
 	struct toolbox_options options;
 	struct toolbox_events events;
 	void *userdata;
-	char *folder; /* NULL: there is none, and no server */
-	bool is_left; /* the folder is removed, and whoever comes next may have it */
+	int64_t made_ms; /* by the clock */
+	char *folder;	 /* NULL: there is none, and no server */
+	bool is_left;	 /* the folder is removed, and whoever comes next may have it */
 	char *socket_path;
 	char *variable; /* "AGENT_SOCKET=…" */
 	const char *env[2];
@@ -158,6 +160,7 @@ int toolbox_new(const struct toolbox_options *options, const struct toolbox_even
 	toolbox->options = *options;
 	toolbox->events = *events;
 	toolbox->userdata = userdata;
+	toolbox->made_ms = clock_realtime_ms();
 	toolbox->agent_folder = folders_find_working(options->workspace, FOLDERS_AGENT);
 	toolbox->servers = json_deep_copy(options->config->mcp_servers);
 	toolbox->status = json_object();
@@ -188,9 +191,21 @@ void toolbox_free(struct toolbox *toolbox)
 	free(toolbox);
 }
 
-void toolbox_sweep(const struct toolbox *toolbox)
+static int toolbox_has_row(void *userdata, const char *id)
 {
-	size_t removed = file_outbox_sweep(toolbox->options.workspace);
+	const struct toolbox *toolbox = userdata;
+	struct outbound_row row;
+	int r = outbound_read(toolbox->options.outbound, id, &row, NULL);
+
+	if (r > 0)
+		outbound_row_deinit(&row);
+	return r;
+}
+
+void toolbox_sweep(struct toolbox *toolbox)
+{
+	const struct file_outbox_rows rows = { toolbox->made_ms, toolbox_has_row, toolbox };
+	size_t removed = file_outbox_sweep(toolbox->options.workspace, &rows);
 
 	if (removed > 0)
 		log_info("removed from the outbox: %zu unfinished cop%s of an earlier run", removed,

@@ -46,7 +46,7 @@ int toolbox_new(const struct toolbox_options *options, const struct toolbox_even
 void toolbox_free(struct toolbox *toolbox);
 
 /* Removes what tools that were killed have left; once, as soon as nothing else is to be done. */
-void toolbox_sweep(const struct toolbox *toolbox);
+void toolbox_sweep(struct toolbox *toolbox);
 
 /* The process ends: the next one may take the socket's place at once. */
 void toolbox_stop_listening(struct toolbox *toolbox);

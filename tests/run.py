@@ -4,7 +4,8 @@
 Runs the tests in tiers: run.py fast | full.
 
 fast  the lints, and the unit tests built by gcc and by clang with ASan and UBSan; a minute or two
-full  fast, and the whole-program tests: session folders, the real agent CLI, containers
+full  fast, and the whole-program tests: session folders, the real agent CLI, containers, and a
+      sample of the faults of tests/faults, each kind of which counts as a test
 
 The last line is "N passed, N failed"; the exit status is 0 if none failed. What is skipped counts
 as failed if MUST_WORK=1 is set, else as nothing. A step that breaks, or that finds nothing to run,
@@ -122,6 +123,18 @@ def system_steps():
             yield title, lambda path=path: (_ for _ in ()).throw(Broken(f"{path} is missing"))
 
 
+def faults():
+    with tempfile.TemporaryDirectory() as folder:
+        report = pathlib.Path(folder) / "report.json"
+        status = call("/usr/bin/python3", ROOT / "tests/faults/run.py", "--bounded",
+                      "--json", report)
+        if not report.exists():
+            raise Broken(f"tests/faults/run.py: exit status {status}, no results")
+        rows = json.loads(report.read_text())["rows"].values()
+    failed = sum(row["violations"] > 0 for row in rows)
+    return len(rows) - failed, failed, 0
+
+
 def steps(tier):
     # First, since a lint compiles headers that the build generates.
     yield "build", release_build
@@ -132,6 +145,7 @@ def steps(tier):
     yield "unit tests, clang", lambda: unit_tests("build-clang", "clang")
     if tier == "full":
         yield from system_steps()
+        yield "faults", faults
 
 
 def run(tier):

@@ -78,16 +78,12 @@ static int rundir_check_length(const char *path, struct err *err)
 	return err_set(err, -ENAMETOOLONG, "%s: too long for a socket's address", path);
 }
 
-/* Makes the folder, or sees that the one that is there is ours alone. */
-static int rundir_claim(const char *path, struct err *err)
+/* Is the folder ours alone, and does it hold a socket? */
+static int rundir_check_own(const char *path, struct err *err)
 {
 	cleanup_close int fd = -1;
 	struct stat st;
 
-	if (rundir_check_length(path, err) < 0)
-		return -ENAMETOOLONG;
-	if (mkdir(path, RUNDIR_MODE) < 0 && errno != EEXIST)
-		return err_sys(err, -errno, "%s", path);
 	/* From here on by its descriptor: others may rename what lies in /tmp. */
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0)
@@ -101,6 +97,24 @@ static int rundir_claim(const char *path, struct err *err)
 		return err_sys(err, -errno, "%s: holds no sockets", path);
 	(void)unlinkat(fd, "probe", 0);
 	return 0;
+}
+
+/* Makes the folder, or sees that the one that is there can be used. */
+static int rundir_claim(const char *path, struct err *err)
+{
+	bool is_made;
+	int r;
+
+	if (rundir_check_length(path, err) < 0)
+		return -ENAMETOOLONG;
+	is_made = mkdir(path, RUNDIR_MODE) == 0;
+	if (!is_made && errno != EEXIST)
+		return err_sys(err, -errno, "%s", path);
+	r = rundir_check_own(path, err);
+	/* Another base is tried, and nobody would come back for this one. */
+	if (r < 0 && is_made)
+		(void)rmdir(path);
+	return r;
 }
 
 static void rundir_add_tried(struct err *tried, const struct err *why)

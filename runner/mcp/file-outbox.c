@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,6 +14,9 @@
 #include "common/quote.h"
 #include "common/utf8.h"
 #include "runner/io/copy.h"
+
+/* Of the ids of rows that send a file. */
+#define FILE_OUTBOX_PREFIX   "msg-"
 
 #define FILE_OUTBOX_NAME_MAX (FILE_OUTBOX_NAME_SIZE - 1)
 
@@ -131,20 +135,65 @@ void file_outbox_close(struct file_outbox *outbox)
 	*outbox = FILE_OUTBOX_NONE;
 }
 
+/* When an id of ours was made ("msg-<unix ms>-<6 characters>"); -1: it is none. */
+static int64_t file_outbox_time(const char *id)
+{
+	size_t digits;
+
+	if (strncmp(id, FILE_OUTBOX_PREFIX, strlen(FILE_OUTBOX_PREFIX)) != 0)
+		return -1;
+	id += strlen(FILE_OUTBOX_PREFIX);
+	digits = strspn(id, "0123456789");
+	/* Of so few digits nothing overflows. */
+	if (digits == 0 || digits > 15 || id[digits] != '-' || strlen(id + digits + 1) != 6)
+		return -1;
+	return strtoll(id, NULL, 10);
+}
+
+static bool file_outbox_is_left(const struct file_outbox_rows *rows, const char *id)
+{
+	int64_t made_ms = file_outbox_time(id);
+
+	return rows && made_ms >= 0 && made_ms < rows->before_ms &&
+	       rows->has(rows->userdata, id) == 0;
+}
+
+/* Removes the files: how many that were. Of what else there may be nothing is ours. */
+static size_t file_outbox_empty(int folder)
+{
+	cleanup_closedir DIR *entries = NULL;
+	cleanup_close int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const struct dirent *entry;
+	size_t removed = 0;
+
+	entries = fd >= 0 ? fdopendir(fd) : NULL;
+	if (!entries)
+		return 0;
+	(void)steal_fd(&fd);
+	for (int i = 0; i < FILE_OUTBOX_SWEEP_MAX && (entry = readdir(entries)); i++)
+		if (unlinkat(folder, entry->d_name, 0) == 0)
+			removed++;
+	return removed;
+}
+
 /* What was left in this folder, and then the folder: how many copies that were. */
-static size_t file_outbox_sweep_folder(int outbox, const char *id)
+static size_t file_outbox_sweep_folder(int outbox, const char *id,
+				       const struct file_outbox_rows *rows)
 {
 	cleanup_close int folder =
 		openat(outbox, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	size_t removed = folder >= 0 ? copy_sweep(folder) : 0;
+	bool is_left = folder >= 0 && file_outbox_is_left(rows, id);
 
+	if (is_left)
+		removed += file_outbox_empty(folder);
 	/* If it is not empty it stays. */
-	if (removed > 0)
+	if (removed > 0 || is_left)
 		(void)unlinkat(outbox, id, AT_REMOVEDIR);
 	return removed;
 }
 
-size_t file_outbox_sweep(const char *workspace)
+size_t file_outbox_sweep(const char *workspace, const struct file_outbox_rows *rows)
 {
 	cleanup_close int base = open(workspace, O_RDONLY | O_DIRECTORY | O_CLOEXEC), outbox = -1;
 	cleanup_closedir DIR *folders = NULL;
@@ -160,6 +209,6 @@ size_t file_outbox_sweep(const char *workspace)
 	for (int i = 0; i < FILE_OUTBOX_SWEEP_MAX && (entry = readdir(folders)); i++)
 		/* No id of ours begins so; above all "." and ".." do. */
 		if (entry->d_name[0] != '.')
-			removed += file_outbox_sweep_folder(dirfd(folders), entry->d_name);
+			removed += file_outbox_sweep_folder(dirfd(folders), entry->d_name, rows);
 	return removed;
 }

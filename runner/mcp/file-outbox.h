@@ -5,6 +5,7 @@
  * be called there. Nothing is made or removed anywhere else: no symbolic link is followed.
  */
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/err.h"
 
@@ -41,8 +42,17 @@ void file_outbox_close(struct file_outbox *outbox);
 /* So many folders are looked at, in no order; the loop waits meanwhile. */
 #define FILE_OUTBOX_SWEEP_MAX 1000
 
+/* Which folders belong to a row. */
+struct file_outbox_rows {
+	int64_t before_ms; /* by the clock: the row of a later folder may be on its way */
+	int (*has)(void *userdata, const char *id); /* 1, 0, or <0: it cannot be told */
+	void *userdata;
+};
+
 /*
  * Removes from the outbox what copies have left there that a kill cut off, with their folders where
- * nothing else lies in them; what is under way stays (copy_sweep()). How many copies that were.
+ * nothing else lies in them; what is under way stays (copy_sweep()). A kill between the copy and its
+ * row leaves a folder without a row: it goes, too, if it bears an id of ours (rows NULL: it stays).
+ * How many copies that were.
  */
-size_t file_outbox_sweep(const char *workspace);
+size_t file_outbox_sweep(const char *workspace, const struct file_outbox_rows *rows);

@@ -33,6 +33,7 @@ struct relay {
 	int in, out, fd;
 	bool is_shut; /* the end of in was passed on */
 	bool is_deaf; /* the loop takes nothing any more */
+	int error;    /* -errno: why, if it has not hung up itself */
 };
 
 enum relay_poll {
@@ -114,6 +115,23 @@ static void relay_shut(struct relay *relay)
 	relay->is_shut = true;
 }
 
+/* Passes on what came in. */
+static void relay_write_up(struct relay *relay)
+{
+	int r = relay_write(&relay->up, relay->fd);
+
+	if (r == 0)
+		return;
+	/* Whoever hung up may have said something before: only its ear is given up. */
+	relay->is_deaf = true;
+	relay->up.start = relay->up.end = 0;
+	if (r == -EPIPE || r == -ECONNRESET)
+		return;
+	/* It would wait for the rest of a request, and the agent for its answer. */
+	relay->error = r;
+	(void)shutdown(relay->fd, SHUT_RDWR);
+}
+
 /* 0: go on; -EPIPE: nobody reads out. */
 static int relay_turn(struct relay *relay, const struct pollfd polls[RELAY_POLLS])
 {
@@ -123,11 +141,8 @@ static int relay_turn(struct relay *relay, const struct pollfd polls[RELAY_POLLS
 		relay_read(&relay->up, relay->in);
 	if (at_socket && relay_has_room(&relay->down))
 		relay_read(&relay->down, relay->fd);
-	/* Whoever hung up may have said something before: only its ear is given up. */
-	if (at_socket && !relay_is_empty(&relay->up) && relay_write(&relay->up, relay->fd) < 0) {
-		relay->is_deaf = true;
-		relay->up.start = relay->up.end = 0;
-	}
+	if (at_socket && !relay_is_empty(&relay->up))
+		relay_write_up(relay);
 	relay_shut(relay);
 	if (polls[RELAY_OUT].revents & POLLOUT)
 		return relay_write(&relay->down, relay->out) < 0 ? -EPIPE : 0;
@@ -148,6 +163,8 @@ static int relay_loop(struct relay *relay, struct err *err)
 		if (relay_turn(relay, polls) < 0)
 			return 0;
 	}
+	if (relay->error)
+		return err_sys(err, relay->error, "cannot write to the session loop");
 	if (relay->up.ended)
 		return 0;
 	return err_set(err, -ECONNRESET, "the session loop has hung up");

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/strbuf.h"
@@ -54,6 +55,19 @@ static int db_map(int code)
 	return -EIO;
 }
 
+/*
+ * Where a journal cannot be made, SQLite tries to open it for reading, and knows the errno of that:
+ * "no such file", of a file that nobody misses.
+ */
+static const char *db_reason(struct db *db, int reason)
+{
+	const char *path = sqlite3_db_filename(db->handle, "main");
+
+	if (reason == ENOENT && path && access(path, F_OK) == 0)
+		return "its journal cannot be made, the disk may be full or read-only";
+	return strerror(reason);
+}
+
 static int db_fail(struct db *db, struct err *err)
 {
 	int code = sqlite3_extended_errcode(db->handle), reason = 0;
@@ -62,7 +76,7 @@ static int db_fail(struct db *db, struct err *err)
 	if ((code & 0xff) == SQLITE_CANTOPEN)
 		reason = sqlite3_system_errno(db->handle);
 	return err_set(err, db_map(code), "%s%s%s (SQLite %d)", sqlite3_errmsg(db->handle),
-		       reason ? ": " : "", reason ? strerror(reason) : "", code);
+		       reason ? ": " : "", reason ? db_reason(db, reason) : "", code);
 }
 
 int db_exec(struct db *db, const char *sql, struct err *err)
@@ -191,6 +205,17 @@ int db_run(struct db *db, sqlite3_stmt *statement, struct err *err)
 		r = db_step(db, statement, err);
 	while (r > 0);
 	return r;
+}
+
+int db_commit(struct db *db, sqlite3_stmt *statement, struct err *err)
+{
+	int r = db_run(db, statement, err), code;
+
+	if (r == 0)
+		return 0;
+	code = sqlite3_extended_errcode(db->handle);
+	/* The journal is gone by the time that locks are given up: it is written. */
+	return code == SQLITE_IOERR_UNLOCK || code == SQLITE_IOERR_RDLOCK ? 0 : r;
 }
 
 int db_column_dup(sqlite3_stmt *statement, int column, char **ret_text, size_t *ret_len)

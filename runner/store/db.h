@@ -61,6 +61,12 @@ int db_step(struct db *db, sqlite3_stmt *statement, struct err *err);
 int db_run(struct db *db, sqlite3_stmt *statement, struct err *err);
 
 /*
+ * As db_run(), for COMMIT. 0 as well if all was written and only the lock could not be given up,
+ * which SQLite calls an error: who believed it would write it all again.
+ */
+int db_commit(struct db *db, sqlite3_stmt *statement, struct err *err);
+
+/*
  * A heap copy of a column's text, NULL if it is null; NUL bytes become U+FFFD. ret_len may be NULL.
  * 0 or -ENOMEM.
  */

@@ -145,8 +145,12 @@ static int outbound_begin(struct outbound *outbound, struct err *err)
 /* Ends the transaction: commits if r is 0, else takes everything back and returns r. */
 static int outbound_end(struct outbound *outbound, int r, struct err *err)
 {
+	sqlite3_stmt *s;
+
 	if (r == 0)
-		r = outbound_run(outbound, OUTBOUND_SQL_COMMIT, err);
+		r = db_statement(outbound->db, OUTBOUND_SQL_COMMIT, &s, err);
+	if (r == 0)
+		r = db_commit(outbound->db, s, err);
 	fence_settle(&outbound->fence, r == 0);
 	if (r == 0 && outbound->next_in_reply_to) {
 		free(outbound->in_reply_to);

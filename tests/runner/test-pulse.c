@@ -313,6 +313,21 @@ static void test_what_could_not_be_published_is_tried_again(void **state)
 	assert_int_equal(w->asked, 0);
 }
 
+/* The end of the process cannot wait for the next beat: whoever asks again has it tried at once. */
+static void test_what_could_not_be_published_is_tried_when_asked(void **state)
+{
+	struct world *w = *state;
+
+	pulse_tool_start(w->pulse, "a", "Bash", 600000);
+	exec(w, "ALTER TABLE container_state RENAME TO hidden");
+	capture_start(&capture, STDERR_FILENO);
+	pulse_no_tools(w->pulse);
+	(void)capture_stop(&capture);
+	exec(w, "ALTER TABLE hidden RENAME TO container_state");
+	pulse_no_tools(w->pulse);
+	assert_string_equal(published(w), "NULL|NULL|0\n");
+}
+
 static void test_free_accepts_null(void **state)
 {
 	(void)state;
@@ -335,6 +350,7 @@ int main(void)
 		CASE(test_a_file_that_cannot_be_touched),
 		CASE(test_tools_are_published),
 		CASE(test_what_could_not_be_published_is_tried_again),
+		CASE(test_what_could_not_be_published_is_tried_when_asked),
 		CASE(test_free_accepts_null),
 	};
 

@@ -325,12 +325,25 @@ static void test_what_a_killed_one_left(void **state)
 	folder_mkdir(&w->x.folder, "outbox");
 	folder_mkdir(&w->x.folder, "outbox/msg-1");
 	folder_write(&w->x.folder, "outbox/msg-1/.copy-0123456789abcdef", "x");
+	folder_mkdir(&w->x.folder, "outbox/msg-1700000000000-sent00");
+	folder_write(&w->x.folder, "outbox/msg-1700000000000-sent00/report.pdf", "x");
+	folder_mkdir(&w->x.folder, "outbox/msg-1700000000000-lost00");
+	folder_write(&w->x.folder, "outbox/msg-1700000000000-lost00/report.pdf", "x");
+	database_exec(w->x.outbound_path,
+		      "INSERT INTO messages_out(id, seq, timestamp, kind, content) VALUES "
+		      "('msg-1700000000000-sent00', 1, '', 'chat', '{}')");
 	capture_start(&capture, STDERR_FILENO);
 	toolbox_sweep(w->toolbox);
 	toolbox_sweep(w->toolbox);
-	assert_string_equal(capture_stop(&capture), "agent-runner: removed from the outbox: 1 "
-						    "unfinished copy of an earlier run\n");
+	assert_string_equal(capture_stop(&capture), "agent-runner: removed from the outbox: 2 "
+						    "unfinished copies of an earlier run\n");
 	assert_int_equal(access(folder_file(&w->x.folder, "outbox/msg-1"), F_OK), -1);
+	assert_int_equal(access(folder_file(&w->x.folder, "outbox/msg-1700000000000-lost00"), F_OK),
+			 -1);
+	assert_int_equal(
+		access(folder_file(&w->x.folder, "outbox/msg-1700000000000-sent00/report.pdf"),
+		       F_OK),
+		0);
 }
 
 /* Answers of the host */

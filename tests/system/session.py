@@ -156,6 +156,12 @@ def runner_path():
     return _runner
 
 
+def forget_runner():
+    """Another one stands in AGENT_RUNNER now."""
+    global _runner
+    _runner = None
+
+
 def schema(name):
     return (ROOT / "schema" / f"{name}.sql").read_text()
 

@@ -2,6 +2,7 @@
 #include "runner/io/rundir.h"
 
 #include <errno.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -188,6 +189,28 @@ static void test_bases_that_are_not_used(void **state)
 	assert_made_in_tmp(workspace);
 }
 
+/* A folder that turns out to be of no use does not stay behind. */
+static void test_a_base_that_fails_is_left_as_it_was(void **state)
+{
+	char workspace[128];
+	cleanup_free char *path = NULL;
+	struct rlimit before, none;
+	struct err err;
+	int r;
+
+	(void)state;
+	(void)snprintf(workspace, sizeof(workspace), "%s/workspace", folder.path);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = 0;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	r = rundir_make(workspace, &path, &err);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(r, -EMFILE);
+	assert_int_equal(rmdir(folder.path), 0);
+	assert_int_equal(mkdir(folder.path, 0700), 0);
+}
+
 static void test_the_longest_address(void **state)
 {
 	cleanup_free char *path = NULL, *socket = NULL;
@@ -331,6 +354,7 @@ int main(void)
 		CASE(test_slashes_make_no_difference),
 		CASE(test_what_is_not_ours_is_not_used),
 		CASE(test_bases_that_are_not_used),
+		CASE(test_a_base_that_fails_is_left_as_it_was),
 		CASE(test_the_longest_address),
 		CASE(test_found_by_its_name),
 		CASE(test_found_by_the_variable),

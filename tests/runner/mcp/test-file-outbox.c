@@ -171,8 +171,8 @@ static void test_sweep(void **state)
 					       "outbox/msg-2", "outbox/msg-3" };
 
 	(void)state;
-	assert_int_equal(file_outbox_sweep("/nonexistent"), 0);
-	assert_int_equal(file_outbox_sweep(folder.path), 0);
+	assert_int_equal(file_outbox_sweep("/nonexistent", NULL), 0);
+	assert_int_equal(file_outbox_sweep(folder.path, NULL), 0);
 	for (size_t i = 0; i < ARRAY_LEN(folders); i++)
 		folder_mkdir(&folder, folders[i]);
 	folder_write(&folder, "outbox/msg-1" LEFT, "x");
@@ -181,7 +181,7 @@ static void test_sweep(void **state)
 	folder_write(&folder, "outbox" LEFT, "x");
 	folder_write(&folder, "elsewhere" LEFT, "x");
 	assert_int_equal(symlink("../elsewhere", folder_file(&folder, "outbox/msg-4")), 0);
-	assert_int_equal(file_outbox_sweep(folder.path), 2);
+	assert_int_equal(file_outbox_sweep(folder.path, NULL), 2);
 	assert_there("outbox/msg-1", false);
 	assert_there("outbox/msg-2" LEFT, false);
 	assert_there("outbox/msg-2/report.pdf", true);
@@ -189,7 +189,52 @@ static void test_sweep(void **state)
 	assert_there("outbox/msg-3", true);
 	assert_there("outbox" LEFT, true);
 	assert_there("elsewhere" LEFT, true);
-	assert_int_equal(file_outbox_sweep(folder.path), 0);
+	assert_int_equal(file_outbox_sweep(folder.path, NULL), 0);
+}
+
+static int has_row(void *userdata, const char *id)
+{
+	(void)userdata;
+	return strstr(id, "known") ? 1 : strstr(id, "locked") ? -EAGAIN : 0;
+}
+
+/* A kill came between a copy and its row. */
+static void test_sweep_of_what_no_row_names(void **state)
+{
+	static const struct file_outbox_rows rows = { 2000, has_row, NULL };
+	static const struct {
+		const char *id;
+		bool stays;
+	} cases[] = {
+		{ "msg-1999-aknown", true },  { "msg-1999-alocked", true },
+		{ "msg-1999-locked", true },  { "msg-1999-abcdef", false },
+		{ "msg-2000-abcdef", true },  { "msg-1999-abcdefg", true },
+		{ "msg--abcdef", true },      { "msg-1999999999999999-abcdef", true },
+		{ "task-1999-abcdef", true }, { "other", true },
+	};
+
+	(void)state;
+	folder_mkdir(&folder, "outbox");
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char name[64];
+
+		(void)snprintf(name, sizeof(name), "outbox/%s", cases[i].id);
+		folder_mkdir(&folder, name);
+		strcat(name, "/report.pdf");
+		folder_write(&folder, name, "x");
+	}
+	folder_mkdir(&folder, "outbox/msg-1000-abcdef");
+	folder_mkdir(&folder, "outbox/msg-1001-abcdef");
+	folder_mkdir(&folder, "outbox/msg-1001-abcdef/folder");
+	assert_int_equal(file_outbox_sweep(folder.path, &rows), 1);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char name[64];
+
+		(void)snprintf(name, sizeof(name), "outbox/%s", cases[i].id);
+		assert_there(name, cases[i].stays);
+	}
+	assert_there("outbox/msg-1000-abcdef", false);
+	assert_there("outbox/msg-1001-abcdef/folder", true);
 }
 
 static void test_sweep_follows_no_link(void **state)
@@ -199,7 +244,7 @@ static void test_sweep_follows_no_link(void **state)
 	folder_mkdir(&folder, "elsewhere/msg-1");
 	folder_write(&folder, "elsewhere/msg-1" LEFT, "x");
 	assert_int_equal(symlink("elsewhere", folder_file(&folder, "outbox")), 0);
-	assert_int_equal(file_outbox_sweep(folder.path), 0);
+	assert_int_equal(file_outbox_sweep(folder.path, NULL), 0);
 	assert_there("elsewhere/msg-1" LEFT, true);
 }
 
@@ -215,7 +260,7 @@ static void test_sweep_ends(void **state)
 		strcat(name, LEFT);
 		folder_write(&folder, name, "");
 	}
-	assert_in_range(file_outbox_sweep(folder.path), FILE_OUTBOX_SWEEP_MAX - 2,
+	assert_in_range(file_outbox_sweep(folder.path, NULL), FILE_OUTBOX_SWEEP_MAX - 2,
 			FILE_OUTBOX_SWEEP_MAX);
 }
 
@@ -228,6 +273,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_another_of_this_name, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_links_are_not_followed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sweep, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sweep_of_what_no_row_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sweep_follows_no_link, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sweep_ends, setup, teardown),
 	};

@@ -31,14 +31,18 @@ static enum ending ending_of(int r, const struct err *err)
 											  : FAILED;
 }
 
-static void start(struct scene *s)
+/* type: of the socket. */
+static void start_on(struct scene *s, int type)
 {
-	int in[2], out[2], pair[2];
+	int in[2], out[2], pair[2], room = 1;
 	struct err err;
 
 	assert_int_equal(pipe2(in, O_CLOEXEC), 0);
 	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, pair), 0);
+	if (type != SOCK_STREAM)
+		assert_int_equal(setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)),
+				 0);
 	assert_int_equal(fd_set_nonblock(pair[1], true), 0);
 	*s = (struct scene){ .in = in[1], .out = out[0], .loop = pair[0] };
 	s->pid = fork();
@@ -53,6 +57,11 @@ static void start(struct scene *s)
 	close(in[0]);
 	close(out[1]);
 	close(pair[1]);
+}
+
+static void start(struct scene *s)
+{
+	start_on(s, SOCK_STREAM);
 }
 
 static void end(int *fd)
@@ -135,6 +144,23 @@ static void test_the_loop_hangs_up(void **state)
 	assert_hears(s.out, "last words\n");
 	assert_hears_end(s.out);
 	assert_ends(&s, HUNG_UP);
+}
+
+/* A write may fail although the loop is there: nobody may wait for an answer then. */
+static void test_the_loop_cannot_be_written_to(void **state)
+{
+	char much[8192];
+	struct scene s;
+
+	(void)state;
+	memset(much, 'x', sizeof(much));
+	/* Of packets, one that is too long is refused. */
+	start_on(&s, SOCK_SEQPACKET);
+	say(s.loop, "last words\n");
+	assert_hears(s.out, "last words\n");
+	assert_int_equal(fd_write_all(s.in, much, sizeof(much)), 0);
+	assert_hears_end(s.out);
+	assert_ends(&s, FAILED);
 }
 
 /* With a reset, since it did not read what it was sent. */
@@ -325,6 +351,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_both_ways),
 		cmocka_unit_test(test_the_loop_hangs_up),
+		cmocka_unit_test(test_the_loop_cannot_be_written_to),
 		cmocka_unit_test(test_the_loop_is_killed),
 		cmocka_unit_test(test_nobody_reads),
 		cmocka_unit_test(test_the_loop_is_deaf),

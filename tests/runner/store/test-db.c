@@ -146,6 +146,40 @@ static void test_missing(void **state)
 	assert_null(db);
 }
 
+static sqlite3_vfs *real_vfs;
+
+/* A disk without room for one more file, as SQLite sees it after its second try. */
+static int open_no_journal(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags,
+			   int *out)
+{
+	(void)vfs;
+	if (!(flags & SQLITE_OPEN_MAIN_JOURNAL))
+		return real_vfs->xOpen(real_vfs, name, file, flags, out);
+	file->pMethods = NULL;
+	errno = ENOENT;
+	return SQLITE_CANTOPEN;
+}
+
+static void test_no_journal(void **state)
+{
+	sqlite3_vfs vfs;
+	struct db *db;
+	struct err err;
+
+	(void)state;
+	real_vfs = sqlite3_vfs_find(NULL);
+	vfs = *real_vfs;
+	vfs.zName = "no-journal";
+	vfs.xOpen = open_no_journal;
+	assert_int_equal(sqlite3_vfs_register(&vfs, 1), SQLITE_OK);
+	db = db_of("a.db", DB_WRITE);
+	assert_int_equal(sqlite3_vfs_unregister(&vfs), SQLITE_OK);
+	assert_int_equal(db_exec(db, "INSERT INTO t VALUES (1, 2)", &err), -ENOENT);
+	assert_string_equal(err.text, "unable to open database file: its journal cannot be made, "
+				      "the disk may be full or read-only (SQLite 14)");
+	db_close(db);
+}
+
 static void test_damaged(void **state)
 {
 	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
@@ -395,6 +429,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_statements, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_modes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_missing, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_journal, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_locked, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hot_journal, setup, teardown),

@@ -105,6 +105,24 @@ static void test_disk_refuses(void **state)
 	}
 }
 
+/* What is written is written, also if its lock stays; nobody may write it again. */
+static void test_lock_is_not_given_up(void **state)
+{
+	(void)state;
+	for (int n = 1; n <= 4; n++) {
+		start_over();
+		fault_order(FAULT_KEEP, n);
+		assert_int_equal(outbound_commit(world.outbound, &whole, NULL), 0);
+		assert_rows(ALL_OF_IT, ALL_OF_IT_TEXT);
+		fault_order(FAULT_KEEP, n);
+		assert_int_equal(outbound_release(world.outbound, NULL), 0);
+		fault_order(FAULT_NONE, 0);
+		/* With the next one it is given up. */
+		assert_int_equal(outbound_release(world.outbound, NULL), 0);
+		sqlite_run(world.path, "DELETE FROM container_state");
+	}
+}
+
 /* Commits in a process of its own, which ends in the midst of it. true: it did not. */
 static bool commit_and_die(enum fault_action action, int n)
 {
@@ -161,6 +179,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_refused_row_takes_all_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_locked, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_disk_refuses, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lock_is_not_given_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_killed_at_any_point, setup, teardown),
 	};
 
