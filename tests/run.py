@@ -40,6 +40,7 @@ SYSTEM_STEPS = {
 
 # Below tests/faults.
 FAULT_STEPS = {
+    "recovery": "test_recovery.py",
     "rude agents": "test_rude_agent.py",
     "rude hosts": "test_rude_host.py",
 }

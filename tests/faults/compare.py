@@ -28,7 +28,7 @@ sys.path.insert(0, str(HERE.parent / "system"))
 
 import session as sessions  # noqa: E402
 
-AGENT = pathlib.Path("/work/wt/faults/build/tests/faults/fault-agent")
+AGENT = ROOT / "build/tests/faults/fault-agent"
 SILENCE = 15.0
 TICK = 0.005
 

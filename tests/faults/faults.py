@@ -17,7 +17,7 @@ import session as sessions
 
 # How every error begins that a sender is told; the words stand in runner/notice.c.
 NOTICES = ("I cannot work", "My agent program", "Something went wrong", "I have no answer",
-           "I could not", "Your message")
+           "I could not", "Your message", "I have begun")
 
 # Retries wait 20, 80 and 300 ms.
 FAST = {"AGENT_RETRY_MS": "20", "AGENT_POLL_IDLE_MS": "50", "AGENT_POLL_ACTIVE_MS": "50"}

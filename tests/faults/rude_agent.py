@@ -191,6 +191,11 @@ class Agent:
     def kill(self, argument):
         os.kill(os.getpid(), getattr(signal, argument))
 
+    def kill_on(self, argument):
+        """Dies of a word in the prompt."""
+        if argument in self.request["message"]["content"]:
+            self.kill("SIGKILL")
+
     def ignore(self, argument):
         signal.signal(getattr(signal, argument), signal.SIG_IGN)
 
