@@ -9,12 +9,15 @@ VERSION ?= $(shell sed -n "s/^  version: '\(.*\)',/\1/p" meson.build)
 # What builds images: docker if its daemon answers, else podman.
 RUNTIME ?= $(shell docker info >/dev/null 2>&1 && echo docker || echo podman)
 
+# How long each fuzzer runs.
+SECONDS ?= 60
+
 # Who answers in the demo.
 PROVIDER  ?= mock
 PROVIDERS := mock claude
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast build bench image format lint install clean
+.PHONY: help demo test test-fast fuzz build bench image format lint install clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +37,10 @@ test-fast: ## Run the first tier only: lints, and unit tests with gcc and clang
 	@tools/packages.sh build test
 	@$(MAKE) --no-print-directory build
 	@$(PYTHON) tests/run.py fast
+
+fuzz: ## Fuzz each parser of outside bytes for SECONDS=60, two at a time
+	@tools/packages.sh build fuzz
+	@$(PYTHON) tests/fuzz/run.py --seconds $(SECONDS)
 
 build: ## Build build/agent-runner
 	@[ -f build/build.ninja ] || meson setup build

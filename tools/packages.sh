@@ -10,12 +10,13 @@ packages_build="gcc/cc libc6-dev meson/meson ninja-build/ninja pkg-config/pkg-co
 packages_demo="python3"
 packages_test="clang/clang libclang-rt-dev clang-format/clang-format libcmocka-dev python3-pytest
 	mandoc/mandoc strace/strace procps/ps git/git tzdata"
+packages_fuzz="clang/clang libclang-rt-dev"
 packages_npm="nodejs/node npm/npm"
 packages_container="podman/podman runc/runc mmdebstrap/mmdebstrap debian-archive-keyring
 	uidmap/newuidmap"
 packages_bench="gcc/cc tini/tini dumb-init/dumb-init catatonit/catatonit strace/strace"
 
-jobs="build demo test npm container bench"
+jobs="build demo test fuzz npm container bench"
 
 fail() {
 	echo "packages.sh: $*" >&2
@@ -37,6 +38,7 @@ for job in "$@"; do
 	build) rows=$packages_build ;;
 	demo) rows=$packages_demo ;;
 	test) rows=$packages_test ;;
+	fuzz) rows=$packages_fuzz ;;
 	npm) rows=$packages_npm ;;
 	container) rows=$packages_container ;;
 	bench) rows=$packages_bench ;;
