@@ -17,8 +17,8 @@
  * honest file of its size needs. In a damaged one pages can lead to each other so that a walk over
  * the table never ends, and who waits for it would wait for ever.
  */
-#define DB_STEPS	  (16 * 1000 * 1000)
-#define DB_STEPS_PER_BYTE 64
+#define DB_STEPS	  (4 * 1000 * 1000)
+#define DB_STEPS_PER_BYTE 32
 /* So many at once are counted. */
 #define DB_STEPS_COUNTED 100000
 

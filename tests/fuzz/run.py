@@ -114,7 +114,7 @@ def report(row):
 
 
 def merge(name, top):
-    """Adds to the corpus, by hand made, what leads further than it."""
+    """Adds to the corpus, as little as needed, what leads further than it."""
     work = top / name
     found, kept = work / "found", work / "kept"
     shutil.copytree(CORPUS / name, kept)
@@ -122,8 +122,8 @@ def merge(name, top):
     for path in found.iterdir():
         if path.stat().st_size > KEPT_SIZE_MAX:
             path.unlink()
-    subprocess.run([fuzzer(name), "-merge=1", str(kept), str(found)], cwd=work,
-                   env={**ENV, "TMPDIR": str(work / "tmp")}, stdout=subprocess.DEVNULL,
+    subprocess.run([fuzzer(name), "-merge=1", f"-timeout={TIMEOUT_SECONDS}", str(kept), str(found)],
+                   cwd=work, env={**ENV, "TMPDIR": str(work / "tmp")}, stdout=subprocess.DEVNULL,
                    stderr=subprocess.DEVNULL, check=True)
     have = {p.name for p in (CORPUS / name).iterdir()}
     size = sum(p.stat().st_size for p in (CORPUS / name).iterdir())
@@ -160,12 +160,11 @@ def main():
         with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
             rows = list(pool.map(lambda name: run(name, chosen.seconds, top),
                                  chosen.names or names()))
-        if chosen.merge:
-            for row in rows:
-                merge(row["target"], top)
         for row in rows:
             if row["crashes"]:
                 report(row)
+            elif chosen.merge:
+                merge(row["target"], top)
     print("\ntarget      executions  per second   edges  new edges  slowest s  crashes")
     for row in rows:
         print(f"{row['target']:10} {row['executions']:11} {row['per_second']:11} {row['edges']:7} "
