@@ -122,9 +122,11 @@ def merge(name, top):
     for path in found.iterdir():
         if path.stat().st_size > KEPT_SIZE_MAX:
             path.unlink()
-    subprocess.run([fuzzer(name), "-merge=1", f"-timeout={TIMEOUT_SECONDS}", str(kept), str(found)],
-                   cwd=work, env={**ENV, "TMPDIR": str(work / "tmp")}, stdout=subprocess.DEVNULL,
-                   stderr=subprocess.DEVNULL, check=True)
+    # Edges count, not how often each was taken: that would keep hundreds of files.
+    subprocess.run([fuzzer(name), "-merge=1", "-use_counters=0", f"-timeout={TIMEOUT_SECONDS}",
+                    str(kept), str(found)],
+                   cwd=work, env={**ENV, "TMPDIR": str(work / "tmp")},
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
     have = {p.name for p in (CORPUS / name).iterdir()}
     size = sum(p.stat().st_size for p in (CORPUS / name).iterdir())
     # Small ones first: a person may want to read them.
