@@ -9,12 +9,15 @@ VERSION ?= $(shell sed -n "s/^  version: '\(.*\)',/\1/p" meson.build)
 # What builds images: docker if its daemon answers, else podman.
 RUNTIME ?= $(shell docker info >/dev/null 2>&1 && echo docker || echo podman)
 
+# How long each fuzzer runs.
+SECONDS ?= 60
+
 # Who answers in the demo.
 PROVIDER  ?= mock
 PROVIDERS := mock claude
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast faults build bench image format lint install clean
+.PHONY: help demo test test-fast fuzz faults build bench image format lint install clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +44,10 @@ faults: ## Kill sessions, and let their calls fail, at every instant (about an h
 	@[ -f build-dev/build.ninja ] || CC=gcc meson setup --native-file build-dev.ini build-dev
 	@ninja -C build-dev agent-runner tests/faults/fault-shim.so tests/faults/fault-agent
 	@$(PYTHON) tests/faults/run.py
+
+fuzz: ## Fuzz each parser of outside bytes for SECONDS=60, two at a time
+	@tools/packages.sh build fuzz
+	@$(PYTHON) tests/fuzz/run.py --seconds $(SECONDS)
 
 build: ## Build build/agent-runner
 	@[ -f build/build.ninja ] || meson setup build

@@ -4,8 +4,8 @@
 Runs the tests in tiers: run.py fast | full.
 
 fast  the lints, and the unit tests built by gcc and by clang with ASan and UBSan; a minute or two
-full  fast, and the whole-program tests: session folders, the real agent CLI, containers, and a
-      sample of the faults of tests/faults, each kind of which counts as a test
+full  fast, the fuzzers for a minute each, the whole-program tests: session folders, the real agent
+      CLI, containers, and a sample of the faults of tests/faults, each kind of which counts as a test
 
 The last line is "N passed, N failed"; the exit status is 0 if none failed. What is skipped counts
 as failed if MUST_WORK=1 is set, else as nothing. A step that breaks, or that finds nothing to run,
@@ -111,6 +111,18 @@ def pytest(*arguments, env=None):
     return max(0, total - failed - skipped), failed, skipped
 
 
+def fuzz():
+    """Each fuzzer is a test: it passes if it ran, and found nothing."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = pathlib.Path(folder) / "fuzz.json"
+        status = call(ROOT / "tests/fuzz/run.py", "--seconds", "60", "--json", report)
+        if not report.exists():
+            raise Broken(f"tests/fuzz/run.py: exit status {status}, no results")
+        rows = json.loads(report.read_text())
+    passed = sum(row["executions"] > 0 and row["crashes"] == 0 for row in rows)
+    return passed, len(rows) - passed, 0
+
+
 def system_steps():
     folder = ROOT / "tests/system"
     ignored = [f"--ignore={folder / name}" for name in SYSTEM_STEPS.values()]
@@ -145,6 +157,7 @@ def steps(tier):
     yield "unit tests, gcc", lambda: unit_tests("build-dev", "gcc")
     yield "unit tests, clang", lambda: unit_tests("build-clang", "clang")
     if tier == "full":
+        yield "fuzz", fuzz
         yield from system_steps()
         yield "faults", faults
 

@@ -11,12 +11,13 @@ packages_demo="python3"
 packages_test="clang/clang libclang-rt-dev clang-format/clang-format libcmocka-dev python3-pytest
 	mandoc/mandoc strace/strace procps/ps git/git tzdata"
 packages_faults="python3 util-linux mount e2fsprogs"
+packages_fuzz="clang/clang libclang-rt-dev"
 packages_npm="nodejs/node npm/npm"
 packages_container="podman/podman runc/runc mmdebstrap/mmdebstrap debian-archive-keyring
 	uidmap/newuidmap"
 packages_bench="gcc/cc tini/tini dumb-init/dumb-init catatonit/catatonit strace/strace"
 
-jobs="build demo test faults npm container bench"
+jobs="build demo test fuzz faults npm container bench"
 
 fail() {
 	echo "packages.sh: $*" >&2
@@ -39,6 +40,7 @@ for job in "$@"; do
 	demo) rows=$packages_demo ;;
 	test) rows=$packages_test ;;
 	faults) rows=$packages_faults ;;
+	fuzz) rows=$packages_fuzz ;;
 	npm) rows=$packages_npm ;;
 	container) rows=$packages_container ;;
 	bench) rows=$packages_bench ;;

@@ -12,6 +12,12 @@
 /* Significant digits that tell any two doubles apart. */
 #define JSON_DIGITS_MAX 17
 
+/*
+ * Deeper than this lines are indented no further: what is nested 2000 deep would cost 4000 blanks for
+ * each value, and gigabytes for a message of some hundred kilobytes.
+ */
+#define JSON_INDENT_DEPTH 32
+
 /* JavaScript's largest array index is 2^32 - 2: members so named come first, in that order. */
 #define JSON_INDEX_MAX 4294967294
 
@@ -276,9 +282,9 @@ static void json_append_break(struct strbuf *out, bool pretty, size_t depth)
 {
 	if (!pretty)
 		return;
-	strbuf_putc(out, '\n');
-	for (size_t i = 0; i < depth; i++)
-		strbuf_puts(out, "  ");
+	if (depth > JSON_INDENT_DEPTH)
+		depth = JSON_INDENT_DEPTH;
+	strbuf_printf(out, "\n%*s", (int)(2 * depth), "");
 }
 
 static void json_append_member(struct strbuf *out, const char *name, const json_t *value,

@@ -62,7 +62,10 @@ bool json_member_bool(const json_t *value, const char *name, bool fallback);
  */
 int json_append_compact(struct strbuf *out, const json_t *value);
 
-/* Appends value as JSON.stringify(value, null, 2) prints it. 0 or -ENOMEM. */
+/*
+ * Appends value as JSON.stringify(value, null, 2) prints it, but that beyond 32 levels lines are
+ * indented no further: the text is never much longer than the compact one. 0 or -ENOMEM.
+ */
 int json_append_pretty(struct strbuf *out, const json_t *value);
 
 /* Appends text as a JSON string, quotes included, mended to valid UTF-8. 0 or -ENOMEM. */

@@ -11,6 +11,13 @@
 
 #define NCL_PRINT_GAP "  "
 
+/*
+ * A larger table is printed as JSON: every row is as wide as the widest, and has all columns of the
+ * first, so that one long text among many rows would be gigabytes of blanks.
+ */
+#define NCL_PRINT_CELLS_MAX 250000
+#define NCL_PRINT_TABLE_MAX (16 * 1024 * 1024)
+
 /* Characters that drive a terminal */
 
 /* The number of a control character at p (C0, DEL, or C1 in UTF-8), and its length; -1: none. */
@@ -172,6 +179,16 @@ static void ncl_print_row(const struct ncl_print_columns *columns, const json_t 
 	strbuf_putc(out, '\n');
 }
 
+/* What the table takes on a screen, nearly. */
+static size_t ncl_print_size(const json_t *rows, const struct ncl_print_columns *columns)
+{
+	size_t width = 0;
+
+	for (size_t i = 0; i < columns->count; i++)
+		width += columns->widths[i] + strlen(NCL_PRINT_GAP);
+	return width * (json_array_size(rows) + 2);
+}
+
 static int ncl_print_table(const json_t *rows, struct strbuf *out)
 {
 	CLEANUP(ncl_print_columns_free)
@@ -182,6 +199,8 @@ static int ncl_print_table(const json_t *rows, struct strbuf *out)
 		r = ncl_print_measure(rows, &columns);
 	if (r < 0)
 		return out->error = r;
+	if (ncl_print_size(rows, &columns) > NCL_PRINT_TABLE_MAX)
+		return ncl_print_json(rows, out);
 	ncl_print_row(&columns, NULL, out);
 	for (size_t i = 0; i < columns.count; i++) {
 		strbuf_puts(out, i > 0 ? NCL_PRINT_GAP : "");
@@ -209,7 +228,9 @@ static bool ncl_print_is_flat(const json_t *row)
 /* A table needs a column. */
 static bool ncl_print_is_table(const json_t *data)
 {
-	if (json_object_size(json_array_get(data, 0)) == 0)
+	size_t columns = json_object_size(json_array_get(data, 0));
+
+	if (columns == 0 || columns > NCL_PRINT_CELLS_MAX / json_array_size(data))
 		return false;
 	for (size_t i = 0; i < json_array_size(data); i++)
 		if (!ncl_print_is_flat(json_array_get(data, i)))

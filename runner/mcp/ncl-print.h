@@ -18,7 +18,7 @@ int ncl_print_frame(const json_t *frame, struct strbuf *out);
 
 /*
  * Appends a frame's data: an array of objects that hold no arrays and objects as a table, everything
- * else as indented JSON. 0 or -ENOMEM.
+ * else, and a table of many megabytes, as indented JSON. 0 or -ENOMEM.
  */
 int ncl_print_data(const json_t *frame, struct strbuf *out);
 

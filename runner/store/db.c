@@ -6,14 +6,26 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/strbuf.h"
 #include "common/table.h"
 
+/*
+ * What a connection that only reads may do, in steps of SQLite's virtual machine: many times what an
+ * honest file of its size needs. In a damaged one pages can lead to each other so that a walk over
+ * the table never ends, and who waits for it would wait for ever.
+ */
+#define DB_STEPS	  (4 * 1000 * 1000)
+#define DB_STEPS_PER_BYTE 32
+/* So many at once are counted. */
+#define DB_STEPS_COUNTED 100000
+
 struct db {
 	sqlite3 *handle;
+	int64_t steps; /* that are left */
 	const char *const *sql;
 	size_t sql_count;
 	sqlite3_stmt **statements;
@@ -38,6 +50,7 @@ static const struct {
 	{ SQLITE_CANTOPEN, -ENOENT },
 	{ SQLITE_CORRUPT, -EBADMSG },
 	{ SQLITE_NOTADB, -EBADMSG },
+	{ SQLITE_INTERRUPT, -EBADMSG }, /* by db_count_steps() */
 	{ SQLITE_FULL, -ENOSPC },
 	{ SQLITE_READONLY, -EROFS },
 	{ SQLITE_PERM, -EACCES },
@@ -75,6 +88,8 @@ static int db_fail(struct db *db, struct err *err)
 	/* Of other failures SQLite may know the errno of something else. */
 	if ((code & 0xff) == SQLITE_CANTOPEN)
 		reason = sqlite3_system_errno(db->handle);
+	if (code == SQLITE_INTERRUPT)
+		return err_set(err, db_map(code), "reading it does not end: it is damaged");
 	return err_set(err, db_map(code), "%s%s%s (SQLite %d)", sqlite3_errmsg(db->handle),
 		       reason ? ": " : "", reason ? db_reason(db, reason) : "", code);
 }
@@ -82,6 +97,24 @@ static int db_fail(struct db *db, struct err *err)
 int db_exec(struct db *db, const char *sql, struct err *err)
 {
 	return sqlite3_exec(db->handle, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : db_fail(db, err);
+}
+
+/* Not 0: the statement that runs is given up. */
+static int db_count_steps(void *userdata)
+{
+	struct db *db = userdata;
+
+	db->steps -= DB_STEPS_COUNTED;
+	return db->steps < 0;
+}
+
+static void db_limit_steps(struct db *db, const char *path)
+{
+	struct stat st = { .st_size = 0 };
+
+	(void)stat(path, &st);
+	db->steps = DB_STEPS + (int64_t)st.st_size * DB_STEPS_PER_BYTE;
+	sqlite3_progress_handler(db->handle, DB_STEPS_COUNTED, db_count_steps, db);
 }
 
 static int db_set_up(struct db *db, const struct db_options *options, struct err *err)
@@ -114,6 +147,8 @@ int db_open(const char *path, const struct db_options *options, struct db **ret_
 	db->sql_count = options->sql_count;
 	db->statements = calloc(options->sql_count, sizeof(sqlite3_stmt *));
 	r = db->statements ? sqlite3_open_v2(path, &db->handle, flags, NULL) : SQLITE_NOMEM;
+	if (db->handle && options->mode == DB_READ)
+		db_limit_steps(db, path);
 	if (!db->handle)
 		r = err_sys(err, -ENOMEM, "cannot open");
 	else

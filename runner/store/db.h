@@ -7,7 +7,7 @@
  * Result codes (https://www.sqlite.org/rescode.html) become
  *   -EAGAIN   locked, replaced, hot journal, cannot be read yet: try again later
  *   -ENOENT   cannot be opened: missing, or no permission
- *   -EBADMSG  not a database, or damaged
+ *   -EBADMSG  not a database, or damaged, or reading it does not end
  *   -ENOSPC   disk or quota full		-EROFS  not writable
  *   -EACCES   no permission		-EEXIST a UNIQUE constraint
  *   -ENOMEM				-EIO    anything that is not listed
@@ -22,7 +22,7 @@
 struct db;
 
 enum db_mode {
-	DB_READ,  /* never creates, never writes, never recovers */
+	DB_READ,  /* never creates, never writes, never recovers, never reads without an end */
 	DB_WRITE, /* created if missing, journal_mode DELETE, synchronous FULL */
 };
 

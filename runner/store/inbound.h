@@ -6,7 +6,9 @@
  *
  * Tables and columns that an older host lacks are no error. -EAGAIN from any function: try again
  * with a fresh look (locked, replaced, hot journal, missing, empty, not to be opened). -EBADMSG:
- * the same, but the file looks damaged. -ENOTSUP: write-ahead log, which no retry mends.
+ * the same, but the file looks damaged. -ENOTSUP: write-ahead log, which no retry mends. -EIO: the
+ * tables are none that a host makes (one without rowids, for instance). -ENOMEM: a damaged record
+ * can look so to SQLite, too.
  */
 #include <stdbool.h>
 #include <stddef.h>

@@ -11,6 +11,7 @@
 
 #include "common/strbuf.h"
 #include "runner/io/json.h"
+#include "runner/task/verdict.h"
 
 /* How much of stderr's last line the log shows, in bytes. */
 #define SCRIPT_STDERR_SHOWN 200
@@ -114,35 +115,21 @@ static void script_blame(struct script *script, int status)
 			*line ? ": " : "", SCRIPT_STDERR_SHOWN, line);
 }
 
-/* Reads the last line. Returns wakeAgent; what is wrong goes to .problem. */
-static bool script_verdict(struct script *script, json_t **ret_data)
+/* Reads the last line; what is wrong goes to .problem, and then nobody is woken. */
+static void script_judge(struct script *script, struct verdict *verdict)
 {
-	cleanup_json json_t *value = NULL;
-	const json_t *wake;
-
 	if (script->last.error)
 		err_set(&script->problem, 0, "no memory for its output");
 	else if (script->last.len == 0)
 		err_set(&script->problem, 0, "no output");
-	else if (json_parse(script->last.data, script->last.len, &value, NULL) < 0)
-		err_set(&script->problem, 0, "the last line of its output is not JSON");
-	if (!value)
-		return false;
-	wake = json_member(value, "wakeAgent");
-	if (!json_is_boolean(wake)) {
-		err_set(&script->problem, 0,
-			"the last line of its output has no boolean \"wakeAgent\"");
-		return false;
-	}
-	*ret_data = json_incref(json_member(value, "data"));
-	return json_is_true(wake);
+	else
+		(void)verdict_read(script->last.data, script->last.len, verdict, &script->problem);
 }
 
 static void script_on_exited(void *userdata, int status)
 {
 	struct script *script = userdata;
-	cleanup_json json_t *data = NULL;
-	bool wake = false;
+	struct verdict verdict = { .wake = false };
 
 	/*
 	 * A stopped script leaves nothing behind. The group's leader was reaped in this very moment,
@@ -153,8 +140,9 @@ static void script_on_exited(void *userdata, int status)
 	else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
 		script_blame(script, status);
 	else
-		wake = script_verdict(script, &data);
-	script_finish(script, wake, data);
+		script_judge(script, &verdict);
+	script_finish(script, verdict.wake, verdict.data);
+	json_decref(verdict.data);
 }
 
 static int script_spawn(struct script *script, struct children *children,

@@ -109,6 +109,31 @@ static void test_pretty(void **state)
 }
 
 /* What is wrong and where, but none of the text: errors are logged. */
+/* Many values, deep down: each of them would cost as many blanks as it is deep, and twice. */
+static void test_pretty_deep(void **state)
+{
+	cleanup_strbuf struct strbuf text = STRBUF_EMPTY, out = STRBUF_EMPTY;
+	cleanup_json json_t *value = NULL;
+	const char *deepest;
+
+	(void)state;
+	for (int i = 0; i < 2000; i++)
+		strbuf_putc(&text, '[');
+	for (int i = 0; i < 20000; i++)
+		strbuf_puts(&text, "1,");
+	strbuf_putc(&text, '2');
+	for (int i = 0; i < 2000; i++)
+		strbuf_putc(&text, ']');
+	assert_int_equal(json_parse(text.data, text.len, &value, NULL), 0);
+	assert_int_equal(json_append_pretty(&out, value), 0);
+	assert_true(out.len < text.len * 40);
+	deepest = strchr(out.data, '2');
+	assert_non_null(deepest);
+	for (int i = 1; i <= 64; i++)
+		assert_int_equal(deepest[-i], ' ');
+	assert_int_equal(deepest[-65], '\n');
+}
+
 static void test_refused(void **state)
 {
 	static const struct {
@@ -242,7 +267,7 @@ int main(void)
 		cmocka_unit_test(test_compact),		cmocka_unit_test(test_pretty),
 		cmocka_unit_test(test_refused),		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_members),		cmocka_unit_test(test_string),
-		cmocka_unit_test(test_too_many_values),
+		cmocka_unit_test(test_too_many_values), cmocka_unit_test(test_pretty_deep),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "runner/mcp/ncl-print.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "common/table.h"
@@ -112,6 +113,51 @@ static void test_no_table(void **state)
 	assert_prints(ncl_print_data, "{\"ok\":true}", "null\n");
 }
 
+/* What is printed of an object {name: "…"} of that width, with so many empty ones behind it. */
+static void print_rows(size_t width, size_t columns, size_t rows, struct strbuf *out)
+{
+	cleanup_json json_t *frame = json_object();
+	json_t *data = json_array(), *first = json_object();
+	char name[32];
+
+	assert_int_equal(json_object_set_new(frame, "data", data), 0);
+	assert_int_equal(json_array_append_new(data, first), 0);
+	for (size_t i = 0; i < columns; i++) {
+		cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
+
+		for (size_t n = 0; n < width; n++)
+			strbuf_putc(&text, 'x');
+		(void)snprintf(name, sizeof(name), "name%zu", i);
+		assert_int_equal(json_object_set_new(first, name, json_stringn(text.data, width)),
+				 0);
+	}
+	for (size_t i = 0; i < rows; i++)
+		assert_int_equal(json_array_append_new(data, json_object()), 0);
+	assert_int_equal(ncl_print_data(frame, out), 0);
+}
+
+static void test_no_endless_table(void **state)
+{
+	static const struct {
+		size_t width, columns, rows;
+		bool is_table;
+	} rows[] = {
+		{ 1000, 1, 1000, true },
+		{ 30000, 1, 10000, false },
+		{ 1, 24, 10000, true },
+		{ 1, 3000, 8000, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		cleanup_strbuf struct strbuf out = STRBUF_EMPTY;
+
+		print_rows(rows[i].width, rows[i].columns, rows[i].rows, &out);
+		assert_true(out.len < 20 * 1024 * 1024);
+		assert_int_equal(out.data[0], rows[i].is_table ? 'n' : '[');
+	}
+}
+
 static void test_error(void **state)
 {
 	static const struct {
@@ -147,7 +193,7 @@ int main(void)
 		cmocka_unit_test(test_ok),	  cmocka_unit_test(test_frame),
 		cmocka_unit_test(test_table),	  cmocka_unit_test(test_cells_drive_no_terminal),
 		cmocka_unit_test(test_no_table),  cmocka_unit_test(test_error),
-		cmocka_unit_test(test_complaint),
+		cmocka_unit_test(test_complaint), cmocka_unit_test(test_no_endless_table),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

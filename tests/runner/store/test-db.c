@@ -14,12 +14,14 @@
 #include "tests/sqlite.h"
 #include "tests/test.h"
 
-enum query { QUERY_INSERT, QUERY_SELECT, QUERY_BROKEN, QUERIES };
+enum query { QUERY_INSERT, QUERY_SELECT, QUERY_BROKEN, QUERY_ENDLESS, QUERIES };
 
 static const char *const sql[] = {
 	[QUERY_INSERT] = "INSERT INTO t (a, b) VALUES (:a, :b)",
 	[QUERY_SELECT] = "SELECT a, b FROM t WHERE a >= :from ORDER BY a",
 	[QUERY_BROKEN] = "SELECT absent FROM t",
+	[QUERY_ENDLESS] = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT 1 FROM c)"
+			  " SELECT max(n) FROM c",
 };
 TABLE_COVERS(sql, QUERIES);
 
@@ -201,6 +203,23 @@ static void test_damaged(void **state)
 	db = db_of("a.db", DB_READ);
 	assert_int_equal(db_exec(db, "SELECT sum(length(b)) FROM t", &err), -EBADMSG);
 	assert_string_equal(err.text, "database disk image is malformed (SQLite 11)");
+	db_close(db);
+}
+
+/* In place of a file whose pages lead in a circle. What is left afterwards is as good as nothing. */
+static void test_endless(void **state)
+{
+	static const char text[] = "reading it does not end: it is damaged";
+	struct db *db = db_of("a.db", DB_READ);
+	struct err err = { "" };
+	sqlite3_stmt *s;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(db_statement(db, QUERY_ENDLESS, &s, NULL), 0);
+		assert_int_equal(db_step(db, s, &err), -EBADMSG);
+		assert_string_equal(err.text, text);
+	}
 	db_close(db);
 }
 
@@ -431,6 +450,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_missing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_journal, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_endless, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_locked, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hot_journal, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_failures, setup, teardown),
