@@ -27,7 +27,7 @@ static int is_acked(void *userdata, const char *id)
 	return id[0] == 'a';
 }
 
-static enum inbound_pick pick(void *userdata, const struct inbound_row *row)
+static enum inbound_pick pick(void *userdata, struct inbound_row *row)
 {
 	(void)userdata;
 	fuzz_must(row->id && row->kind && row->content);
