@@ -103,6 +103,13 @@ static void outbox_clear(struct outbox_batch *batch)
 	*batch = (struct outbox_batch){ .messages = NULL };
 }
 
+/* A lock that could not be given up after a commit, a claim's among them, is tried again. */
+static void outbox_let_go(struct outbox *outbox)
+{
+	if (!outbound_let_go(outbox->outbound))
+		loop_timer_arm(outbox->retry, OUTBOX_LOCKED_MS);
+}
+
 /* Also armed when somebody else's commit succeeded: `drained` is raised from the loop. */
 static void outbox_on_retry(void *userdata)
 {
@@ -111,6 +118,7 @@ static void outbox_on_retry(void *userdata)
 	if (!outbox_flush(outbox))
 		return;
 	loop_timer_disarm(outbox->retry);
+	outbox_let_go(outbox);
 	outbox->events.drained(outbox->userdata);
 }
 
@@ -433,8 +441,10 @@ bool outbox_flush(struct outbox *outbox)
 
 	if (outbox->broken)
 		return false;
-	if (outbox_is_empty(outbox))
+	if (outbox_is_empty(outbox)) {
+		outbox_let_go(outbox);
 		return true;
+	}
 	r = outbox_write(outbox, &err);
 	/* The folder is another loop's; ours ends. */
 	if (r == -ESTALE)
@@ -456,6 +466,7 @@ bool outbox_flush(struct outbox *outbox)
 	}
 	outbox->refused = false;
 	outbox_clear(&outbox->batch);
+	outbox_let_go(outbox);
 	return true;
 }
 

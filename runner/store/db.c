@@ -253,6 +253,23 @@ int db_commit(struct db *db, sqlite3_stmt *statement, struct err *err)
 	return code == SQLITE_IOERR_UNLOCK || code == SQLITE_IOERR_RDLOCK ? 0 : r;
 }
 
+static bool db_holds_lock(struct db *db)
+{
+	int level = SQLITE_LOCK_NONE;
+
+	(void)sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_LOCKSTATE, &level);
+	return level > SQLITE_LOCK_NONE;
+}
+
+bool db_let_go(struct db *db)
+{
+	if (!sqlite3_get_autocommit(db->handle) || !db_holds_lock(db))
+		return true;
+	/* SQLite believes that it is gone: only at the end of another transaction it tries again. */
+	(void)db_exec(db, "SELECT 1 FROM sqlite_schema LIMIT 1", NULL);
+	return !db_holds_lock(db);
+}
+
 int db_column_dup(sqlite3_stmt *statement, int column, char **ret_text, size_t *ret_len)
 {
 	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;

@@ -62,9 +62,15 @@ int db_run(struct db *db, sqlite3_stmt *statement, struct err *err);
 
 /*
  * As db_run(), for COMMIT. 0 as well if all was written and only the lock could not be given up,
- * which SQLite calls an error: who believed it would write it all again.
+ * which SQLite calls an error: who believed it would write it all again. db_let_go() follows then.
  */
 int db_commit(struct db *db, sqlite3_stmt *statement, struct err *err);
+
+/*
+ * A lock that could not be given up at the end of a transaction keeps everybody else out: tries
+ * again. True: none is held; false: to be called again later. Costs no system call if all is well.
+ */
+bool db_let_go(struct db *db);
 
 /*
  * A heap copy of a column's text, NULL if it is null; NUL bytes become U+FFFD. ret_len may be NULL.

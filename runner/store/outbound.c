@@ -256,6 +256,11 @@ static int outbound_write_state(struct outbound *outbound, const char *key, cons
 	return db_run(outbound->db, s, err);
 }
 
+bool outbound_let_go(struct outbound *outbound)
+{
+	return db_let_go(outbound->db);
+}
+
 void outbound_begin_reads(struct outbound *outbound)
 {
 	(void)outbound_run(outbound, OUTBOUND_SQL_BEGIN_READS, NULL);

@@ -130,6 +130,12 @@ struct outbound_commit {
 int outbound_commit(struct outbound *outbound, const struct outbound_commit *commit,
 		    struct err *err);
 
+/*
+ * True: nobody is kept out by us. False: after a transaction a lock could not be given up, and the
+ * host cannot read; to be called again until it can.
+ */
+bool outbound_let_go(struct outbound *outbound);
+
 /* session_state: 1 and a heap string of the caller's; 0: no such key. */
 int outbound_get_state(struct outbound *outbound, const char *key, char **ret_value,
 		       struct err *err);

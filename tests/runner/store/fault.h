@@ -19,6 +19,7 @@ enum fault_action {
 	FAULT_KILL,  /* the process ends before it */
 	FAULT_TEAR,  /* the process ends when half of a write is done */
 	FAULT_KEEP,  /* a lock is not given up: of these calls it counts no others */
+	FAULT_KEEP_ALL, /* none is */
 };
 
 #define FAULT_KILLED 42 /* exit status */
@@ -43,7 +44,7 @@ static inline sqlite3_file *fault_real(sqlite3_file *file)
 /* Is it this one? */
 static inline bool fault_strikes(bool is_write)
 {
-	if (fault.action == FAULT_NONE || fault.action == FAULT_KEEP || --fault.countdown != 0)
+	if (fault.action == FAULT_NONE || fault.action >= FAULT_KEEP || --fault.countdown != 0)
 		return false;
 	if (fault.action == FAULT_KILL || (fault.action == FAULT_TEAR && !is_write))
 		_exit(FAULT_KILLED);
@@ -100,7 +101,8 @@ static inline int fault_lock(sqlite3_file *file, int level)
 
 static inline int fault_unlock(sqlite3_file *file, int level)
 {
-	if (fault.action == FAULT_KEEP && --fault.countdown == 0)
+	if (fault.action == FAULT_KEEP_ALL ||
+	    (fault.action == FAULT_KEEP && --fault.countdown == 0))
 		return level == SQLITE_LOCK_SHARED ? SQLITE_IOERR_RDLOCK : SQLITE_IOERR_UNLOCK;
 	return fault_real(file)->pMethods->xUnlock(fault_real(file), level);
 }

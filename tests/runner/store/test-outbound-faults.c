@@ -120,7 +120,25 @@ static void test_lock_is_not_given_up(void **state)
 		/* With the next one it is given up. */
 		assert_int_equal(outbound_release(world.outbound, NULL), 0);
 		sqlite_run(world.path, "DELETE FROM container_state");
+		assert_true(outbound_let_go(world.outbound));
 	}
+}
+
+/* Or by trying until it works: the host cannot wait for the next one. */
+static void test_lock_is_given_up_later(void **state)
+{
+	sqlite3 *host = sqlite_open(world.path);
+
+	(void)state;
+	start_over();
+	fault_order(FAULT_KEEP_ALL, 0);
+	assert_int_equal(outbound_commit(world.outbound, &whole, NULL), 0);
+	assert_int_equal(sqlite3_exec(host, "BEGIN EXCLUSIVE", NULL, NULL, NULL), SQLITE_BUSY);
+	assert_false(outbound_let_go(world.outbound));
+	fault_order(FAULT_NONE, 0);
+	assert_true(outbound_let_go(world.outbound));
+	sqlite_exec(host, "BEGIN EXCLUSIVE; COMMIT");
+	sqlite3_close(host);
 }
 
 /* Commits in a process of its own, which ends in the midst of it. true: it did not. */
@@ -180,6 +198,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_locked, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_disk_refuses, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lock_is_not_given_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lock_is_given_up_later, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_killed_at_any_point, setup, teardown),
 	};
 
