@@ -20,8 +20,8 @@ static const char *const sql[] = {
 	[QUERY_INSERT] = "INSERT INTO t (a, b) VALUES (:a, :b)",
 	[QUERY_SELECT] = "SELECT a, b FROM t WHERE a >= :from ORDER BY a",
 	[QUERY_BROKEN] = "SELECT absent FROM t",
-	[QUERY_ENDLESS] = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT 1 FROM c)"
-			  " SELECT max(n) FROM c",
+	[QUERY_ENDLESS] = ("WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT 1 FROM c)"
+			   " SELECT max(n) FROM c"),
 };
 TABLE_COVERS(sql, QUERIES);
 
