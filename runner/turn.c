@@ -10,9 +10,10 @@
 #include "common/strbuf.h"
 #include "common/table.h"
 #include "runner/group.h"
-#include "runner/message/format.h"
 #include "runner/message/route.h"
+#include "runner/notes.h"
 #include "runner/notice.h"
+#include "runner/prompt.h"
 #include "runner/reply.h"
 #include "runner/resume.h"
 
@@ -20,8 +21,7 @@ struct turn {
 	struct turn_options options;
 	struct groups groups; /* unanswered, in order */
 	struct reply *reply;
-	struct strbuf notes;	/* lines for the next prompt */
-	struct group_mark mark; /* of those lines */
+	struct notes notes; /* for the next prompt */
 	int retries;
 	bool tried_fresh;
 };
@@ -72,8 +72,7 @@ void turn_free(struct turn *turn)
 	if (!turn)
 		return;
 	groups_deinit(&turn->groups);
-	strbuf_deinit(&turn->notes);
-	group_mark_deinit(&turn->mark);
+	notes_deinit(&turn->notes);
 	reply_free(turn->reply);
 	free(turn);
 }
@@ -95,19 +94,7 @@ bool turn_is_full(const struct turn *turn)
 	       (turn->groups.first && turn->groups.first->is_last);
 }
 
-/* Claim and format */
-
-/* Says to the sender of one row, if it was addressed to us, why the agent does not get it. */
-static void turn_reject(struct turn *turn, const struct inbound_row *row, const char *text)
-{
-	struct route route;
-
-	route_origin(row, &route);
-	log_warning("message %s cannot be handed to the agent", row->id);
-	if (row->wakes)
-		outbox_add_text(turn->options.outbox, &route, text);
-	outbox_add_failed(turn->options.outbox, row->id);
-}
+/* Taking up */
 
 static int turn_claim(struct turn *turn, const struct group *group, struct err *err)
 {
@@ -147,60 +134,21 @@ static int turn_recall(struct turn *turn, struct group *group, bool claimed, str
 			   err);
 }
 
-/* Makes the group's prompt; rows that cannot be rendered leave the group. 0 or -ENOMEM. */
-static int turn_format(struct turn *turn, struct group *group, const struct strbuf *recalled,
-		       const json_t *script_output, struct err *err)
+static void turn_compose(struct turn *turn, struct group *group, const struct turn_input *input,
+			 const struct strbuf *recalled)
 {
-	cleanup_free struct format_item *items = calloc(group->count, sizeof(*items));
-	cleanup_free bool *failed = calloc(group->count, sizeof(*failed));
-	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
-	const struct format_context context = {
+	const struct prompt_options options = {
+		.outbox = turn->options.outbox,
 		.destinations = turn->options.destinations,
 		.timezone = turn->options.timezone,
 		.workspace = turn->options.workspace,
-		.passed_over = group->passed_over_count,
 	};
-	size_t kept = 0;
-	int r = -ENOMEM;
 
-	strbuf_append(&text, turn->notes.data, turn->notes.len);
-	strbuf_append(&text, recalled->data, recalled->len);
-	for (size_t i = 0; items && i < group->count; i++)
-		items[i] = (struct format_item){ &group->rows[i], script_output };
-	if (items && failed)
-		r = format_prompt(&context, items, group->count, failed, &text, err);
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < group->count; i++) {
-		struct inbound_row row = group->rows[i];
-
-		if (!failed[i]) {
-			group->rows[kept++] = row;
-			continue;
-		}
-		turn_reject(turn, &row, "I could not read your message, so it was left out.");
-		inbound_row_deinit(&row);
-	}
-	group->count = kept;
-	group->len = text.len;
-	group->text = strbuf_steal(&text);
-	if (!group->text)
-		return -ENOMEM;
-	if (kept > 0) {
-		group->note_len = turn->notes.len;
-		strbuf_reset(&turn->notes);
-		group_mark_move(&group->mark, &turn->mark);
-	}
-	return 0;
-}
-
-/* The text is given: a command, or words of ours. 0 or -ENOMEM. */
-static int turn_use_text(struct group *group, const char *text, bool is_command)
-{
-	group->text = strdup(text);
-	group->len = strlen(text);
-	group->is_command = is_command;
-	return group->text ? 0 : -ENOMEM;
+	if (input->command || input->text)
+		prompt_use_text(&options, group, input->command ? input->command : input->text,
+				input->command != NULL);
+	else
+		prompt_compose(&options, group, &turn->notes, recalled, input->script_output);
 }
 
 int turn_add(struct turn *turn, struct turn_input *input, struct err *err)
@@ -219,17 +167,7 @@ int turn_add(struct turn *turn, struct turn_input *input, struct err *err)
 		group_free(group);
 		return r;
 	}
-	if (input->command || input->text)
-		r = turn_use_text(group, input->command ? input->command : input->text,
-				  input->command != NULL);
-	else
-		r = turn_format(turn, group, &recalled, input->script_output, err);
-	if (r < 0) {
-		/* Claimed, but it cannot be handed on: nobody may wait for it in vain. */
-		for (size_t i = 0; i < group->count; i++)
-			turn_reject(turn, &group->rows[i], "I could not read your message.");
-		group->count = 0;
-	}
+	turn_compose(turn, group, input, &recalled);
 	for (size_t i = 0; group->count == 0 && i < group->passed_over_count; i++)
 		outbox_add_completed(turn->options.outbox, group->passed_over[i]);
 	(void)outbox_commit(turn->options.outbox);
@@ -242,21 +180,7 @@ int turn_add(struct turn *turn, struct turn_input *input, struct err *err)
 
 void turn_note(struct turn *turn, const char *text, const struct outbound_state *mark)
 {
-	if (text) {
-		strbuf_puts(&turn->notes, text);
-		if (strbuf_putc(&turn->notes, '\n') < 0) {
-			strbuf_reset(&turn->notes);
-			group_mark_deinit(&turn->mark);
-			return;
-		}
-	}
-	if (mark) {
-		struct group_mark copy = { mark->key, strdup(mark->value) };
-
-		/* Out of memory: the next container tells it again, which is better than never. */
-		if (copy.value)
-			group_mark_move(&turn->mark, &copy);
-	}
+	notes_add(&turn->notes, text, mark);
 }
 
 /* Push */
@@ -328,36 +252,6 @@ static void turn_acknowledge(struct turn *turn, const struct group *group, bool 
 		outbox_add_completed(turn->options.outbox, group->passed_over[i]);
 }
 
-/* What the agent was to be told besides the messages of groups, and was not. */
-struct turn_untold {
-	struct strbuf text;
-	struct group_mark mark;
-};
-
-static void turn_untell(struct turn_untold *untold, struct group *group)
-{
-	if (group->note_len == 0)
-		return;
-	strbuf_append(&untold->text, group->text, group->note_len);
-	group_mark_move(&untold->mark, &group->mark);
-}
-
-/* The next prompt says it, before the newer. */
-static void turn_take_back_notes(struct turn *turn, struct turn_untold *untold)
-{
-	struct strbuf newer = turn->notes;
-
-	if (untold->text.len > 0 && strbuf_append(&untold->text, newer.data, newer.len) == 0) {
-		turn->notes = untold->text;
-		untold->text = newer;
-		/* That of the newer ones stands for these, too. */
-		if (!turn->mark.key)
-			group_mark_move(&turn->mark, &untold->mark);
-	}
-	strbuf_deinit(&untold->text);
-	group_mark_deinit(&untold->mark);
-}
-
 /*
  * Acknowledges every group pushed up to this id, and commits it together with all that the outbox
  * holds: the answers among it.
@@ -366,7 +260,7 @@ static enum turn_verdict turn_finish(struct turn *turn, int64_t up_to, bool fail
 {
 	struct group **link = &turn->groups.first;
 	struct group_mark *earlier = NULL; /* of a group that stays */
-	struct turn_untold untold = { .text = STRBUF_EMPTY };
+	struct notes untold = NOTES_EMPTY;
 	/* Words about background work answer nothing: what the turn has sent still counts. */
 	bool answered = !turn_is_active(turn);
 
@@ -381,7 +275,7 @@ static enum turn_verdict turn_finish(struct turn *turn, int64_t up_to, bool fail
 		}
 		turn_acknowledge(turn, group, failed);
 		if (failed)
-			turn_untell(&untold, group);
+			notes_untell(&untold, group);
 		/* A mark stands for what was told before it, too. */
 		if (earlier)
 			group_mark_move(earlier, &group->mark);
@@ -390,7 +284,7 @@ static enum turn_verdict turn_finish(struct turn *turn, int64_t up_to, bool fail
 		groups_drop(&turn->groups, link);
 		answered = true;
 	}
-	turn_take_back_notes(turn, &untold);
+	notes_put_back(&turn->notes, &untold);
 	(void)outbox_commit(turn->options.outbox);
 	if (answered) {
 		reply_reset(turn->reply);
@@ -452,7 +346,7 @@ static void turn_give_back(struct turn *turn, const struct group *group, bool ex
  */
 static enum turn_verdict turn_broke_off(struct turn *turn, const struct provider_result *result)
 {
-	struct turn_untold untold = { .text = STRBUF_EMPTY };
+	struct notes untold = NOTES_EMPTY;
 	struct provider_result failure = *result;
 	bool again = false;
 	struct group *group;
@@ -469,10 +363,10 @@ static enum turn_verdict turn_broke_off(struct turn *turn, const struct provider
 			turn_give_back(turn, group, group->push_id == 0);
 			again |= group->count > 0;
 		}
-		turn_untell(&untold, group);
+		notes_untell(&untold, group);
 		group_free(group);
 	}
-	turn_take_back_notes(turn, &untold);
+	notes_put_back(&turn->notes, &untold);
 	(void)outbox_commit(turn->options.outbox);
 	reply_reset(turn->reply);
 	turn->tried_fresh = false;
