@@ -3,7 +3,7 @@
  * A small agent that speaks as Claude Code does (stream-json on its stdio) and answers each message
  * with a block that repeats its token, "tok-" and three digits. Words in a message steer it:
  *
- *   slow       waits for a follow-up, or 50 ms, before the result
+ *   slow       waits for a follow-up, or 50 ms (FAULT_SLOW_MS), before the result
  *   say-first  sends a block, then uses a tool, then answers
  *   use-tool   calls send_message of the MCP server that it was given, then answers
  *   send-file  calls send_file of it
@@ -435,6 +435,13 @@ static void agent_send(struct agent *agent, const struct agent_prompt *prompt,
 	agent_say_tool_result(agent, id);
 }
 
+static int64_t agent_slow_ms(void)
+{
+	const char *text = getenv("FAULT_SLOW_MS");
+
+	return text ? strtoll(text, NULL, 10) : AGENT_SLOW_MS;
+}
+
 static bool agent_is_slow(const struct agent_prompt *prompt)
 {
 	for (size_t i = 0; i < prompt->count; i++)
@@ -461,7 +468,7 @@ static void agent_work(struct agent *agent, const struct agent_prompt *prompt, s
 static void agent_turn(struct agent *agent)
 {
 	struct agent_prompt prompt = { .count = 0 };
-	int64_t deadline = lines_now_ms() + AGENT_SLOW_MS;
+	int64_t deadline = lines_now_ms() + agent_slow_ms();
 	char text[AGENT_TEXT] = "";
 	size_t done;
 

@@ -77,7 +77,7 @@ class Run:
             cwd=self.root, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=(open(os.environ["COMPARE_LOG"], "ab") if "COMPARE_LOG" in os.environ else subprocess.DEVNULL), env={
                 "PATH": os.environ["PATH"], "HOME": "/root", "TZ": "UTC", "AGENT_RETRY_MS": "20",
-                "ANTHROPIC_API_KEY": "none"})
+                "ANTHROPIC_API_KEY": "none", "FAULT_SLOW_MS": "1500"})
 
     def _stop(self):
         self.process.send_signal(signal.SIGKILL)
@@ -98,34 +98,44 @@ class Run:
             self.tokens.append(f"tok-{len(self.tokens) + 1:03}")
             rows.append({"content": {"text": f"{text} {self.tokens[-1]}", "sender": "Ann"}})
         self.session.add_rows(rows)
+        self.news_at = time.monotonic()
 
-    def texts(self):
+    def _query(self, text):
         try:
             db = sqlite3.connect(f"file:{self.session.outbound}?mode=ro", uri=True, timeout=1)
             try:
-                return [row[0] for row in db.execute(
-                    "SELECT json_extract(content, '$.text') FROM messages_out")]
+                return [row[0] for row in db.execute(text)]
             finally:
                 db.close()
         except sqlite3.OperationalError:
             return []
 
-    def _answered(self, count):
-        """Waits until so many of the messages have their answer. False: silence."""
-        while True:
+    def texts(self):
+        return self._query("SELECT json_extract(content, '$.text') FROM messages_out")
+
+    def _claimed(self):
+        """Is the last message taken up?"""
+        count = self._query("SELECT count(*) FROM processing_ack") or [0]
+        return count[0] == len(self.tokens)
+
+    def _wait(self, probe):
+        """Until probe() is true, or nothing happens any more."""
+        while not probe():
             texts = self.texts()
             if len(texts) != self.seen:
                 self.seen, self.news_at = len(texts), time.monotonic()
-            if all(f"re {token}" in texts for token in self.tokens[:count]):
-                return True
             now = time.monotonic()
             if not self.was_killed and self.kill_at and now > self.began_at + self.kill_at:
                 self._kill()
             elif self.process.poll() is not None:
                 self._start()
             if now > self.news_at + SILENCE:
-                return False
+                return
             time.sleep(TICK)
+
+    def _answered(self):
+        texts = self.texts()
+        return all(f"re {token}" in texts for token in self.tokens)
 
     def run(self):
         """Tokens that have no answer, and texts that stand there more than once."""
@@ -133,11 +143,14 @@ class Run:
             self._say("hello", "and hello")
             self._start()
             self.began_at = self.news_at = time.monotonic()
-            for words in (("say-first",), ("slow",), ("bye",)):
-                self._answered(len(self.tokens))
+            for words in (("say-first slow",), ("slow",)):
+                self._wait(self._answered)
                 self._say(*words)
+            self._wait(self._claimed)
             self._say("follow-up")
-            self._answered(len(self.tokens))
+            self._wait(self._answered)
+            self._say("bye")
+            self._wait(self._answered)
             seconds = time.monotonic() - self.began_at
             # What comes too late to be waited for comes twice, if it does.
             time.sleep(1.5)
