@@ -30,6 +30,7 @@ struct agent {
 	char *cwd;
 	char *archive;
 	int64_t last_push;
+	bool has_worked;     /* a process of it was ready once */
 	bool fails_to_start; /* the last process ended before it was ready, or there was none */
 };
 
@@ -40,6 +41,7 @@ static void agent_on_ready(void *userdata)
 	if (agent->state != AGENT_STARTING)
 		return;
 	agent->state = AGENT_READY;
+	agent->has_worked = true;
 	agent->fails_to_start = false;
 	agent->options.events->ready(agent->options.userdata);
 }
@@ -122,6 +124,9 @@ static void agent_on_exited(void *userdata, enum provider_error error, const cha
 
 	if (agent->state == AGENT_STARTING)
 		agent->fails_to_start = true;
+	/* One that has worked is not missing: something is short at present. */
+	if (error == PROVIDER_UNAVAILABLE && agent->has_worked)
+		error = PROVIDER_CRASHED;
 	agent->state = AGENT_OFF;
 	/* What its tools left running must not outlive it. */
 	(void)children_kill_orphans(agent->options.children);

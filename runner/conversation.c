@@ -102,7 +102,21 @@ static void conversation_finish_hang(struct conversation *c)
 
 static void conversation_on_retry(void *userdata)
 {
-	conversation_pump(userdata, false);
+	struct conversation *c = userdata;
+
+	pulse_alive(c->options.pulse);
+	conversation_pump(c, false);
+}
+
+/* What there is too little of at present, nobody has to repair. */
+static enum provider_error conversation_start_error(int r)
+{
+	static const int passing[] = { -EAGAIN, -ENOMEM, -EMFILE, -ENFILE, -ENOSPC, -EDQUOT };
+
+	for (size_t i = 0; i < ARRAY_LEN(passing); i++)
+		if (r == passing[i])
+			return PROVIDER_CRASHED;
+	return PROVIDER_UNAVAILABLE;
 }
 
 /*
@@ -113,13 +127,15 @@ static void conversation_pump(struct conversation *c, bool replace)
 {
 	struct turn_push push;
 	struct err err;
+	int r;
 
 	/* What came behind a /stop is not given to an agent that is about to be interrupted. */
 	if (c->ending || c->stop_requested || c->hangs_ms > 0 || conversation_is_waiting(c))
 		return;
-	if (agent_ensure(c->agent, c->instructions, replace, &err) < 0) {
+	r = agent_ensure(c->agent, c->instructions, replace, &err);
+	if (r < 0) {
 		log_error("%s", err.text);
-		conversation_follow(c, turn_broken(c->turn, PROVIDER_UNAVAILABLE, err.text));
+		conversation_follow(c, turn_broken(c->turn, conversation_start_error(r), err.text));
 		return;
 	}
 	/* While it is being replaced everything waits for its successor. */
@@ -208,7 +224,8 @@ static void conversation_on_result(void *userdata, const struct provider_result 
 	if (c->stop_requested)
 		conversation_finish_stop(c);
 	else if (c->hangs_ms > 0 && (result->interrupted || result->error != PROVIDER_OK))
-		conversation_finish_hang(c);
+		/* It heeds us; but what it may still say of this must not be heard. */
+		agent_stop(c->agent, CONVERSATION_KILL_MS);
 	else
 		conversation_heard(c, result);
 }
@@ -243,6 +260,8 @@ static void conversation_on_exited(void *userdata, enum provider_error error, co
 		return;
 	}
 	pulse_no_tools(c->options.pulse);
+	/* Whoever comes next has all the time that there is. */
+	pulse_alive(c->options.pulse);
 	if (error != PROVIDER_OK && error != PROVIDER_INVALID_SESSION &&
 	    shortage_ended_agent(c->shortage, detail, shortage)) {
 		error = PROVIDER_OUT_OF_MEMORY;
@@ -326,6 +345,7 @@ void conversation_interrupt(struct conversation *c, const struct inbound_row *ro
 	if (c->stop_requested || !turn_is_active(c->turn))
 		return;
 	turn_stop(c->turn);
+	c->hangs_ms = 0;
 	if (conversation_is_waiting(c) || !agent_is_ready(c->agent)) {
 		/* Nothing runs that could be interrupted, and what is queued must not be run. */
 		loop_timer_disarm(c->timers[CONVERSATION_RETRY]);
@@ -334,7 +354,6 @@ void conversation_interrupt(struct conversation *c, const struct inbound_row *ro
 		return;
 	}
 	c->stop_requested = true;
-	c->hangs_ms = 0;
 	conversation_interrupt_agent(c);
 }
 
@@ -416,6 +435,11 @@ void conversation_note_sent(struct conversation *c, const char *to, const char *
 			    const char *text)
 {
 	turn_note_sent(c->turn, to, thread, text);
+}
+
+void conversation_give_up(struct conversation *c, const struct inbound_row *row, const char *text)
+{
+	turn_give_up(c->turn, row, text);
 }
 
 bool conversation_is_active(const struct conversation *c)

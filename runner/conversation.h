@@ -78,6 +78,9 @@ void conversation_send_held(struct conversation *c);
 void conversation_note_sent(struct conversation *c, const char *to, const char *thread,
 			    const char *text);
 
+/* See turn_give_up(). */
+void conversation_give_up(struct conversation *c, const struct inbound_row *row, const char *text);
+
 /* A turn runs. */
 bool conversation_is_active(const struct conversation *c);
 /* It takes no more messages at present. */

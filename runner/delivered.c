@@ -38,19 +38,6 @@ void delivered_clear(struct delivered *delivered)
 	*delivered = (struct delivered){ .blocks = NULL };
 }
 
-void delivered_rewind(struct delivered *delivered)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < delivered->count; i++) {
-		if (delivered->blocks[i].is_sent)
-			delivered->blocks[kept++] = delivered->blocks[i];
-		else
-			delivered_block_deinit(&delivered->blocks[i]);
-	}
-	delivered->count = kept;
-}
-
 void delivered_free(struct delivered *delivered)
 {
 	if (!delivered)
@@ -98,17 +85,36 @@ static bool delivered_same_thread(const char *a, const char *b)
 	return strcmp(a ? a : "", b ? b : "") == 0;
 }
 
-bool delivered_was_sent(const struct delivered *delivered, const char *to, const char *thread,
-			const char *body)
+static struct delivered_block *delivered_find_sent(const struct delivered *delivered,
+						   const char *to, const char *thread,
+						   const char *body)
 {
 	for (size_t i = 0; i < delivered->count; i++) {
-		const struct delivered_block *block = &delivered->blocks[i];
+		struct delivered_block *block = &delivered->blocks[i];
 
 		if (block->is_sent && strcmp(block->to, to) == 0 &&
 		    strcmp(block->body, body) == 0 && delivered_same_thread(block->thread, thread))
-			return true;
+			return block;
 	}
-	return false;
+	return NULL;
+}
+
+bool delivered_was_sent(const struct delivered *delivered, const char *to, const char *thread,
+			const char *body)
+{
+	return delivered_find_sent(delivered, to, thread, body) != NULL;
+}
+
+bool delivered_take_sent(struct delivered *delivered, const char *to, const char *thread,
+			 const char *body)
+{
+	struct delivered_block *block = delivered_find_sent(delivered, to, thread, body);
+
+	if (!block)
+		return false;
+	delivered_block_deinit(block);
+	*block = delivered->blocks[--delivered->count];
+	return true;
 }
 
 void delivered_expect(struct delivered *delivered)

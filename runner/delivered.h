@@ -13,9 +13,6 @@ struct delivered *delivered_new(void);
 void delivered_free(struct delivered *delivered);
 void delivered_clear(struct delivered *delivered);
 
-/* Forgets the blocks, not what a tool delivered: the answer begins anew. */
-void delivered_rewind(struct delivered *delivered);
-
 /* A block was delivered. Out of memory it is forgotten, and may be sent again. */
 void delivered_add(struct delivered *delivered, const char *to, const char *body);
 
@@ -28,6 +25,10 @@ void delivered_add_sent(struct delivered *delivered, const char *to, const char 
 /* Did a tool deliver this block, which goes into this thread? */
 bool delivered_was_sent(const struct delivered *delivered, const char *to, const char *thread,
 			const char *body);
+
+/* The same, once for each time that it was delivered: it is forgotten with that. */
+bool delivered_take_sent(struct delivered *delivered, const char *to, const char *thread,
+			 const char *body);
 
 /* What follows repeats, as a whole or in part, what was delivered before this call. */
 void delivered_expect(struct delivered *delivered);

@@ -57,6 +57,17 @@ static int inbox_is_acked(void *userdata, const char *id)
 	return r;
 }
 
+static int inbox_is_begun(void *userdata, const char *id)
+{
+	struct outbound_attempt attempt = { .starts = 0 };
+	struct inbox_walk *walk = userdata;
+	int r = outbound_attempt(walk->view->outbound, id, &attempt, NULL);
+
+	walk->is_outbound = r < 0;
+	outbound_attempt_deinit(&attempt);
+	return r;
+}
+
 /* 1: a script decides about this row; 0: none does; -ENOMEM. */
 static int inbox_has_script(const struct inbound_row *row)
 {
@@ -199,6 +210,7 @@ static int inbox_read(struct inbound *inbound, struct inbox_walk *walk, struct i
 		.limit = view->limit,
 		.userdata = walk,
 		.is_acked = inbox_is_acked,
+		.is_begun = inbox_is_begun,
 		.pick = inbox_pick,
 	};
 	int r;

@@ -138,6 +138,29 @@ static bool intake_has_stop(const struct inbound_batch *batch)
 	return false;
 }
 
+/* A question whose late answer it is has its end with it. */
+static int intake_give_up(struct intake *intake, const struct inbound_row *row, struct err *err)
+{
+	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
+	cleanup_free char *question = NULL;
+	int r = 0;
+
+	if (strcmp(row->kind, "system") == 0)
+		r = toolbox_take(intake->options.toolbox, row, &question, &text, err);
+	if (r < 0)
+		return r;
+	log_warning("message %s: %d attempts at it broke off: acknowledged as failed", row->id,
+		    CONFIG_ATTEMPTS);
+	conversation_give_up(
+		intake->options.conversation, row,
+		"I have begun to answer your message several times, and each time my "
+		"work was broken off. I leave it now, so that I can go on with others. "
+		"Please try again, or ask in another way.");
+	if (question)
+		outbox_add_completed(intake->options.outbox, question);
+	return 0;
+}
+
 /* stops: a /stop came with the row. */
 static int intake_set_aside(struct intake *intake, struct inbound_row *row, bool stops,
 			    struct err *err)
@@ -166,15 +189,7 @@ static int intake_set_aside(struct intake *intake, struct inbound_row *row, bool
 		outbox_add_failed(outbox, row->id);
 		break;
 	case INBOX_GIVEN_UP:
-		log_warning("message %s: %d attempts at it broke off: acknowledged as failed",
-			    row->id, CONFIG_ATTEMPTS);
-		route_origin(row, &route);
-		outbox_add_text(outbox, &route,
-				"I have begun to answer your message several times, and each time "
-				"my work was broken off. I leave it now, so that I can go on with "
-				"others. Please try again, or ask in another way.");
-		outbox_add_failed(outbox, row->id);
-		break;
+		return intake_give_up(intake, row, err);
 	}
 	return 0;
 }

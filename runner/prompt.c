@@ -82,11 +82,17 @@ void prompt_compose(const struct prompt_options *options, struct group *group, s
 		notes_give(notes, group);
 }
 
-void prompt_use_text(const struct prompt_options *options, struct group *group, const char *text,
-		     bool is_command)
+void prompt_use_text(const struct prompt_options *options, struct group *group,
+		     const struct strbuf *recalled, const char *text, bool is_command)
 {
-	group->text = strdup(text);
-	group->len = strlen(text);
+	cleanup_strbuf struct strbuf out = STRBUF_EMPTY;
+
+	/* A command is one only if nothing stands before it. */
+	if (!is_command)
+		strbuf_append(&out, recalled->data, recalled->len);
+	strbuf_puts(&out, text);
+	group->len = out.len;
+	group->text = strbuf_steal(&out);
 	group->is_command = is_command;
 	if (!group->text)
 		prompt_reject_all(options, group);

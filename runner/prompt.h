@@ -28,6 +28,6 @@ struct prompt_options {
 void prompt_compose(const struct prompt_options *options, struct group *group, struct notes *notes,
 		    const struct strbuf *recalled, const json_t *script_output);
 
-/* The text is given: a command, or words of ours. */
-void prompt_use_text(const struct prompt_options *options, struct group *group, const char *text,
-		     bool is_command);
+/* The text is given: a command, or words of ours behind recalled. */
+void prompt_use_text(const struct prompt_options *options, struct group *group,
+		     const struct strbuf *recalled, const char *text, bool is_command);

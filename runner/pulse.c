@@ -29,6 +29,7 @@ struct pulse {
 	int64_t every_ms;
 	int64_t patience_ms;
 	bool complained; /* of the file */
+	bool beats;	 /* something is claimed, as far as we know */
 	bool is_wedged;	 /* said once, until the agent lives again */
 };
 
@@ -132,7 +133,8 @@ static void pulse_on_timer(void *userdata)
 
 	if (need == PULSE_WAITING)
 		pulse_alive(pulse);
-	if (need != PULSE_IDLE) {
+	pulse->beats = need != PULSE_IDLE;
+	if (pulse->beats) {
 		pulse_check(pulse);
 		pulse_arm(pulse);
 	}
@@ -188,7 +190,10 @@ void pulse_set_silence(struct pulse *pulse, int64_t patience_ms,
 
 void pulse_start(struct pulse *pulse)
 {
-	pulse_alive(pulse);
+	/* What joins others is no sign of life of the agent. */
+	if (!pulse->beats)
+		pulse_alive(pulse);
+	pulse->beats = true;
 	pulse_beat(pulse);
 	pulse_arm(pulse);
 }

@@ -44,7 +44,10 @@ void pulse_set_silence(struct pulse *pulse, int64_t patience_ms,
 /* Other times than PULSE_EVERY_MS and PULSE_PATIENCE_MS, so that a test does not wait for them. */
 void pulse_set_pace(struct pulse *pulse, int64_t every_ms, int64_t patience_ms);
 
-/* Something was claimed: beats now, and goes on by itself until need() says PULSE_IDLE. */
+/*
+ * Something was claimed: beats now, and goes on by itself until need() says PULSE_IDLE. The agent's
+ * time begins, unless it has begun.
+ */
 void pulse_start(struct pulse *pulse);
 
 /* The agent gave a sign of life. */

@@ -19,6 +19,8 @@ struct reply {
 	struct strbuf held; /* the last text, not yet dispatched */
 	bool holds;
 	struct delivered *delivered; /* blocks sent in this answer */
+	struct delivered *earlier;   /* what was sent in attempts that broke off */
+	bool has_earlier;
 	size_t sent;
 	struct strbuf scratch;	/* the last text that stood outside of blocks */
 	struct strbuf unknown;	/* bodies of blocks for unknown destinations */
@@ -40,7 +42,8 @@ int reply_new(const struct reply_options *options, struct reply **ret_reply)
 		return -ENOMEM;
 	reply->options = *options;
 	reply->delivered = delivered_new();
-	if (!reply->delivered ||
+	reply->earlier = delivered_new();
+	if (!reply->delivered || !reply->earlier ||
 	    loop_timer_new(options->loop, reply_on_hold, reply, &reply->hold) < 0) {
 		reply_free(reply);
 		return -ENOMEM;
@@ -55,6 +58,7 @@ void reply_free(struct reply *reply)
 		return;
 	loop_timer_free(reply->hold);
 	delivered_free(reply->delivered);
+	delivered_free(reply->earlier);
 	strbuf_deinit(&reply->held);
 	strbuf_deinit(&reply->scratch);
 	strbuf_deinit(&reply->unknown);
@@ -119,6 +123,21 @@ static bool reply_find_older(struct reply *reply, const struct inbound_destinati
 				   reply, ret_row, NULL) > 0;
 }
 
+/*
+ * Was it sent before the attempt at its message broke off? An answer to a new message may well have
+ * the same words.
+ */
+static bool reply_repeats_earlier(struct reply *reply, const struct inbound_destination *to,
+				  const struct route *route, const char *body,
+				  const struct inbound_row *const *rows, size_t count)
+{
+	for (size_t i = 0; route->in_reply_to && i < count; i++)
+		if (rows[i]->resumed && strcmp(rows[i]->id, route->in_reply_to) == 0)
+			return delivered_take_sent(reply->earlier, to->name, route->thread_id,
+						   body);
+	return false;
+}
+
 static void reply_send_block(struct reply *reply, const struct inbound_destination *to,
 			     const char *body, struct reply_look *look)
 {
@@ -132,7 +151,8 @@ static void reply_send_block(struct reply *reply, const struct inbound_destinati
 	if (!route_newest(to, rows, count))
 		has_older = reply_find_older(reply, to, look, &older);
 	route_reply(to, rows, count, has_older ? &older : NULL, count ? rows[0]->id : NULL, &route);
-	if (!delivered_was_sent(reply->delivered, to->name, route.thread_id, body))
+	if (!delivered_was_sent(reply->delivered, to->name, route.thread_id, body) &&
+	    !reply_repeats_earlier(reply, to, &route, body, rows, count))
 		outbox_add_text(reply->options.outbox, &route, body);
 	/* Also what is there already is an answer. */
 	reply->sent++;
@@ -261,31 +281,50 @@ static bool reply_session_address(const struct reply *reply, struct inbound_addr
 	       (ret_address->channel_type || ret_address->platform_id);
 }
 
-void reply_aside(struct reply *reply, const char *text)
+/* To the session's own address, else to the only destination that there is. */
+static void reply_to_home(struct reply *reply, const char *in_reply_to, const char *text)
 {
 	const struct inbound_destinations *known = reply->options.destinations;
 	struct inbound_address address = { .channel_type = NULL };
-	size_t count;
-	cleanup_free const struct inbound_row **rows = reply_rows(reply, &count);
-	const struct inbound_row *newest = reply_newest(rows, count);
-	struct route route = { .in_reply_to = count ? rows[0]->id : NULL };
+	struct route route = { .in_reply_to = in_reply_to };
 
-	if (newest) {
-		route_origin(newest, &route);
-	} else if (reply_session_address(reply, &address)) {
+	if (reply_session_address(reply, &address)) {
 		route.channel_type = address.channel_type;
 		route.platform_id = address.platform_id;
 		route.thread_id = address.thread_id;
 	} else if (known->count == 1) {
-		route_reply(&known->rows[0], rows, count, NULL, route.in_reply_to, &route);
+		route_reply(&known->rows[0], NULL, 0, NULL, in_reply_to, &route);
 	}
 	outbox_add_text(reply->options.outbox, &route, text);
 	inbound_address_deinit(&address);
 }
 
+/* To where the newest message came from. */
+static void reply_to_newest(struct reply *reply, bool is_answer, const char *text)
+{
+	size_t count;
+	cleanup_free const struct inbound_row **rows = reply_rows(reply, &count);
+	const struct inbound_row *newest = reply_newest(rows, count);
+	struct route route;
+
+	if (!newest) {
+		reply_to_home(reply, is_answer && count ? rows[0]->id : NULL, text);
+		return;
+	}
+	route_origin(newest, &route);
+	if (!is_answer)
+		route.in_reply_to = NULL;
+	outbox_add_text(reply->options.outbox, &route, text);
+}
+
+void reply_aside(struct reply *reply, const char *text)
+{
+	reply_to_newest(reply, false, text);
+}
+
 void reply_to_origin(struct reply *reply, const char *text)
 {
-	reply_aside(reply, text);
+	reply_to_newest(reply, true, text);
 	reply->sent++;
 }
 
@@ -301,7 +340,7 @@ static bool reply_same_place(const struct inbound_row *a, const struct inbound_r
 }
 
 void reply_to_senders(struct reply *reply, const struct inbound_row *const *rows, size_t count,
-		      const char *text)
+		      bool is_answer, const char *text)
 {
 	bool told = false;
 
@@ -316,30 +355,46 @@ void reply_to_senders(struct reply *reply, const struct inbound_row *const *rows
 		if (j < i)
 			continue;
 		route_origin(rows[i], &route);
+		if (!is_answer)
+			route.in_reply_to = NULL;
 		outbox_add_text(reply->options.outbox, &route, text);
 		told = true;
 	}
 	if (!told)
-		reply_aside(reply, text);
+		reply_to_home(reply, is_answer && count ? rows[0]->id : NULL, text);
 }
 
-void reply_note_earlier(struct reply *reply, const char *to, const char *thread, const char *text)
+/* As the body of a block is. */
+static void reply_remember(struct delivered *delivered, const char *to, const char *thread,
+			   const char *text)
 {
 	cleanup_free char *body = NULL;
 	size_t len = strlen(text);
 
-	/* As the body of a block is. */
 	blank_trim(&text, &len);
 	body = strndup(text, len);
 	if (body)
-		delivered_add_sent(reply->delivered, to, thread, body);
+		delivered_add_sent(delivered, to, thread, body);
+}
+
+void reply_note_earlier(struct reply *reply, const char *to, const char *thread, const char *text)
+{
+	reply->has_earlier = true;
+	if (to)
+		reply_remember(reply->earlier, to, thread, text);
+}
+
+void reply_forget_earlier(struct reply *reply)
+{
+	delivered_clear(reply->earlier);
+	reply->has_earlier = false;
 }
 
 void reply_note_sent(struct reply *reply, const char *to, const char *thread, const char *text)
 {
 	reply->sent++;
 	if (to && text)
-		reply_note_earlier(reply, to, thread, text);
+		reply_remember(reply->delivered, to, thread, text);
 }
 
 bool reply_has_sent(const struct reply *reply)
@@ -347,11 +402,23 @@ bool reply_has_sent(const struct reply *reply)
 	return reply->sent > 0;
 }
 
+bool reply_was_answered(const struct reply *reply)
+{
+	size_t count;
+	cleanup_free const struct inbound_row **rows = reply_rows(reply, &count);
+
+	for (size_t i = 0; i < count; i++)
+		if (rows[i]->wakes && !rows[i]->resumed)
+			return false;
+	return reply->has_earlier && count > 0;
+}
+
 bool reply_has_undelivered(const struct reply *reply)
 {
 	if (reply->nudged && reply->sent > reply->sent_at_nudge)
 		return false;
-	return reply->unknown.len > 0 || (reply->sent == 0 && reply->scratch.len > 0);
+	return reply->unknown.len > 0 ||
+	       (reply->sent == 0 && reply->scratch.len > 0 && !reply_was_answered(reply));
 }
 
 int reply_nudge(struct reply *reply, struct strbuf *out)
@@ -381,8 +448,9 @@ void reply_rescue(struct reply *reply)
 	strbuf_reset(&reply->scratch);
 }
 
-static void reply_forget(struct reply *reply)
+void reply_reset(struct reply *reply)
 {
+	delivered_clear(reply->delivered);
 	strbuf_reset(&reply->scratch);
 	strbuf_reset(&reply->unknown);
 	strbuf_reset(&reply->stranger);
@@ -391,17 +459,9 @@ static void reply_forget(struct reply *reply)
 	reply->sent_at_nudge = 0;
 }
 
-void reply_reset(struct reply *reply)
-{
-	delivered_clear(reply->delivered);
-	reply_forget(reply);
-}
-
 void reply_rewind(struct reply *reply)
 {
-	if (reply->sent == 0) {
-		delivered_rewind(reply->delivered);
-		reply_forget(reply);
-	}
+	if (reply->sent == 0)
+		reply_reset(reply);
 	reply->nudged = false;
 }

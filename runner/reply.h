@@ -55,22 +55,32 @@ void reply_final(struct reply *reply, const char *text, size_t len);
 void reply_note_sent(struct reply *reply, const char *to, const char *thread, const char *text);
 
 /*
- * Something that was delivered in an attempt that broke off: as above, but whether this answer says
- * something is another question.
+ * Something was delivered in an attempt that broke off, at messages that are taken up again: a block
+ * that replies to one of these does not repeat it. Each is worth one block. to NULL: to no
+ * destination of today.
  */
 void reply_note_earlier(struct reply *reply, const char *to, const char *thread, const char *text);
+
+/* All of these messages are acknowledged. */
+void reply_forget_earlier(struct reply *reply);
 
 /* Words without an address: they go to where the newest message of the turn came from. */
 void reply_to_origin(struct reply *reply, const char *text);
 /* The same, for words that are no answer: they don't count as sent. */
 void reply_aside(struct reply *reply, const char *text);
 
-/* The same words, ours, to everybody who sent one of the rows, once each. They answer nothing. */
+/*
+ * The same words, ours, to everybody who sent one of the rows, once each; if none of them has an
+ * address, to the session's own. is_answer: the last that is said about these rows; else an aside,
+ * which replies to nothing, so that nobody takes it for words of the agent.
+ */
 void reply_to_senders(struct reply *reply, const struct inbound_row *const *rows, size_t count,
-		      const char *text);
+		      bool is_answer, const char *text);
 
 /* Has anything been sent since reply_reset()? */
 bool reply_has_sent(const struct reply *reply);
+/* Is every message one that is taken up again, and had something been sent for them? */
+bool reply_was_answered(const struct reply *reply);
 /* Was something said, since then or since the last nudge, that reached nobody? */
 bool reply_has_undelivered(const struct reply *reply);
 

@@ -2,6 +2,7 @@
 #include "runner/resume.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/cleanup.h"
@@ -19,10 +20,13 @@ struct resume {
 	const struct resume_options *options;
 	struct strbuf named;
 	size_t count;
+	char *turn; /* of the row before; NULL: there was none */
+	bool is_resumed, is_last;
 };
 
 static int resume_on_sent(void *userdata, const struct outbound_sent *sent)
 {
+	static const char *const operation[] = { "operation", NULL };
 	struct resume *resume = userdata;
 	const struct resume_options *options = resume->options;
 	const struct inbound_destination *to =
@@ -31,48 +35,61 @@ static int resume_on_sent(void *userdata, const struct outbound_sent *sent)
 	const char *text;
 	int r = content_parse(sent->content, strlen(sent->content), &content);
 
-	if (r < 0)
+	/* An edit or a reaction is no message, and harmless if it is made again. */
+	if (r < 0 || content_first(content, operation))
 		return r;
 	text = json_member_string(content, "text");
-	if (to && text)
-		options->sent(options->userdata, to->name, sent->thread_id, text);
-	if (resume->count++ >= RESUME_NAMED_MAX)
-		return 0;
+	if (text)
+		options->sent(options->userdata, to ? to->name : NULL, sent->thread_id, text);
+	resume->count++;
 	if (resume->named.len > 0)
 		strbuf_puts(&resume->named, "; ");
 	return note_sent(to ? to->name : NULL, content, &resume->named);
 }
 
-int resume_look(const struct resume_options *options, const struct inbound_row *rows, size_t count,
+/* Looks at one row. Those of one turn share what was sent: it is told once. */
+static int resume_look_at(struct resume *resume, struct inbound_row *row, bool claimed,
+			  struct err *err)
+{
+	__attribute__((cleanup(
+		outbound_attempt_deinit))) struct outbound_attempt attempt = { .starts = 0 };
+	int r = outbound_attempt(resume->options->outbound, row->id, &attempt, err);
+	bool is_same;
+
+	if (r < 0)
+		return r;
+	resume->is_last |= attempt.broken + !claimed >= CONFIG_ATTEMPTS;
+	row->resumed = attempt.starts + !claimed > 1;
+	if (!row->resumed)
+		return 0;
+	is_same = resume->turn && attempt.turn && strcmp(resume->turn, attempt.turn) == 0;
+	resume->is_resumed = true;
+	free(resume->turn);
+	resume->turn = steal_ptr(attempt.turn);
+	return is_same ? 0
+		       : outbound_sent_for(resume->options->outbound, row->id, RESUME_NAMED_MAX,
+					   resume_on_sent, resume, err);
+}
+
+int resume_look(const struct resume_options *options, struct inbound_row *rows, size_t count,
 		bool claimed, struct strbuf *note, bool *ret_is_last, struct err *err)
 {
-	cleanup_strbuf struct strbuf named = STRBUF_EMPTY;
 	struct resume resume = { .options = options };
-	bool is_resumed = false, is_last = false;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < count; i++) {
-		struct outbound_attempt attempt = { .starts = 0 };
-
-		r = outbound_attempt(options->outbound, rows[i].id, &attempt, err);
+	/* Context rides along with one message after the other: nothing is said of it. */
+	for (size_t i = 0; r == 0 && i < count; i++)
+		if (rows[i].wakes)
+			r = resume_look_at(&resume, &rows[i], claimed, err);
+	if (r == 0 && resume.is_resumed) {
+		r = note_resumed(resume.named.len ? resume.named.data : NULL,
+				 resume.count >= RESUME_NAMED_MAX, note);
+		r = r < 0 ? r : strbuf_putc(note, '\n');
 		if (r < 0)
-			break;
-		outbound_attempt_deinit(&attempt);
-		is_last |= attempt.broken + !claimed >= CONFIG_ATTEMPTS;
-		r = 0;
-		if (attempt.starts + !claimed <= 1)
-			continue;
-		is_resumed = true;
-		r = outbound_sent_for(options->outbound, rows[i].id, resume_on_sent, &resume, err);
+			err_sys(err, r, "cannot tell of an earlier attempt");
 	}
-	named = resume.named;
-	if (r == 0 && is_resumed)
-		r = note_resumed(named.len ? named.data : NULL, resume.count > RESUME_NAMED_MAX,
-				 note);
-	if (r == 0 && is_resumed)
-		r = strbuf_putc(note, '\n');
-	if (r < 0)
-		return r == -ENOMEM ? err_sys(err, r, "cannot tell of an earlier attempt") : r;
-	*ret_is_last = is_last;
-	return 0;
+	strbuf_deinit(&resume.named);
+	free(resume.turn);
+	*ret_is_last = resume.is_last;
+	return r;
 }

@@ -240,7 +240,9 @@ static enum pulse_need session_need(void *userdata)
 	/* Looked for here, too: a turn may write nothing for long, and must not beat for another. */
 	if (!session_is_busy(s) || outbound_is_taken(s->outbound))
 		return PULSE_IDLE;
-	return intake_is_busy(s->intake) || conversation_is_waiting(s->conversation) ||
+	/* A script beside a turn excuses nothing. */
+	return !conversation_is_active(s->conversation) ||
+			       conversation_is_waiting(s->conversation) ||
 			       toolbox_awaits_person(s->toolbox)
 		       ? PULSE_WAITING
 		       : PULSE_AGENT;

@@ -116,7 +116,9 @@ static void turn_on_sent_earlier(void *userdata, const char *to, const char *thr
 {
 	struct turn *turn = userdata;
 
-	reply_note_earlier(turn->reply, to, thread, text);
+	/* What is about to be told may be that it was not delivered: it may be sent again then. */
+	if (turn->notes.text.len == 0)
+		reply_note_earlier(turn->reply, to, thread, text);
 }
 
 /* What earlier attempts at the group left behind. 0; <0: it cannot be found out at present. */
@@ -145,7 +147,8 @@ static void turn_compose(struct turn *turn, struct group *group, const struct tu
 	};
 
 	if (input->command || input->text)
-		prompt_use_text(&options, group, input->command ? input->command : input->text,
+		prompt_use_text(&options, group, recalled,
+				input->command ? input->command : input->text,
 				input->command != NULL);
 	else
 		prompt_compose(&options, group, &turn->notes, recalled, input->script_output);
@@ -291,6 +294,8 @@ static enum turn_verdict turn_finish(struct turn *turn, int64_t up_to, bool fail
 		turn->retries = 0;
 		turn->tried_fresh = false;
 	}
+	if (!turn_is_active(turn))
+		reply_forget_earlier(turn->reply);
 	return turn_is_active(turn) ? TURN_GOES_ON : TURN_DONE;
 }
 
@@ -304,7 +309,7 @@ static void turn_apologise(struct turn *turn, const struct provider_result *resu
 		groups_rows(groups, (int64_t)result->answered, &count);
 
 	if (rows && notice_compose(result->error, result->text, result->retry_at_ms, &text) == 0)
-		reply_to_senders(turn->reply, rows, count, text.data);
+		reply_to_senders(turn->reply, rows, count, true, text.data);
 }
 
 /* Queues a text that tells the agent that something was not delivered; false: it was told before. */
@@ -369,6 +374,7 @@ static enum turn_verdict turn_broke_off(struct turn *turn, const struct provider
 	notes_put_back(&turn->notes, &untold);
 	(void)outbox_commit(turn->options.outbox);
 	reply_reset(turn->reply);
+	reply_forget_earlier(turn->reply);
 	turn->tried_fresh = false;
 	if (!again)
 		turn->retries = 0;
@@ -432,7 +438,7 @@ enum turn_verdict turn_result(struct turn *turn, const struct provider_result *r
 	if (result->error != PROVIDER_OK)
 		return turn_failed(turn, result);
 	reply_final(turn->reply, result->text, result->text_len);
-	if (result->missing && !reply_has_sent(turn->reply) &&
+	if (result->missing && !reply_has_sent(turn->reply) && !reply_was_answered(turn->reply) &&
 	    !reply_has_undelivered(turn->reply)) {
 		/* The agent may keep silent, but then it says so by a result: this is a loss. */
 		turn_apologise(turn, result, &turn->groups);
@@ -464,6 +470,12 @@ enum turn_verdict turn_broken(struct turn *turn, enum provider_error error, cons
 	return turn_failed(turn, &result);
 }
 
+void turn_give_up(struct turn *turn, const struct inbound_row *row, const char *text)
+{
+	reply_to_senders(turn->reply, &row, 1, true, text);
+	outbox_add_failed(turn->options.outbox, row->id);
+}
+
 void turn_tell_silence(struct turn *turn, int64_t silent_ms)
 {
 	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
@@ -473,7 +485,7 @@ void turn_tell_silence(struct turn *turn, int64_t silent_ms)
 	if (!rows || !turn_is_active(turn) || turn->groups.first->is_last ||
 	    notice_compose_silence(silent_ms, &text) < 0)
 		return;
-	reply_to_senders(turn->reply, rows, count, text.data);
+	reply_to_senders(turn->reply, rows, count, false, text.data);
 	(void)outbox_commit(turn->options.outbox);
 }
 

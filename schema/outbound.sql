@@ -26,12 +26,15 @@ CREATE TABLE IF NOT EXISTS session_state (
   updated_at TEXT NOT NULL
 );
 
--- What was given to the agent and is not answered yet; a row goes with its acknowledgement. Ours: no
--- host reads it.
+-- What was given to the agent; the rows of a turn go when all of its messages are acknowledged. Ours:
+-- no host reads it.
 CREATE TABLE IF NOT EXISTS attempts (
   message_id    TEXT PRIMARY KEY,
-  starts        INTEGER NOT NULL,                -- how often it was claimed
-  excused       INTEGER NOT NULL DEFAULT 0,      -- how many of them were given back in order
+  turn          TEXT NOT NULL DEFAULT '',        -- the first message that it was claimed together with
+  starts        INTEGER NOT NULL DEFAULT 0,      -- how often it was claimed
+  excused       INTEGER NOT NULL DEFAULT 0,      -- how many of them ended in order
+  running       INTEGER NOT NULL DEFAULT 0,      -- its claim stands, whatever the host made of it
+  done          INTEGER NOT NULL DEFAULT 0,      -- acknowledged
   script_output TEXT                             -- of its pre-task script, JSON
 );
 

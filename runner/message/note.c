@@ -78,12 +78,21 @@ int note_more_undelivered(struct strbuf *out)
 
 int note_sent(const char *to, const json_t *content, struct strbuf *out)
 {
+	const char *file = json_string_value(json_array_get(json_member(content, "files"), 0));
+
 	if (content_first(content, note_action)) {
 		strbuf_puts(out, "the request ");
 		note_words(content, note_action, out);
 		return strbuf_puts(out, " to the host");
 	}
-	note_words(content, note_words_read, out);
+	if (content_first(content, note_words_read) || !json_is_object(content))
+		note_words(content, note_words_read, out);
+	else
+		strbuf_puts(out, "something without words");
+	if (file)
+		strbuf_puts(out, " with the file ");
+	if (file)
+		cite_name(file, NOTE_NAME_MAX, out);
 	if (to) {
 		strbuf_puts(out, " to ");
 		cite_name(to, NOTE_NAME_MAX, out);
@@ -97,7 +106,8 @@ int note_resumed(const char *sent, bool more, struct strbuf *out)
 	if (!sent)
 		return strbuf_puts(out, "Nothing of it had been sent. See what you had done "
 					"already, and go on from there.</system>");
-	strbuf_printf(out, "This was already sent: %s%s. ", sent, more ? "; and more" : "");
+	strbuf_printf(out, "This was already sent%s: %s. ", more ? ", among other things" : "",
+		      sent);
 	return strbuf_puts(out, "Do not send it again: see what you had done, and go on from "
 				"there.</system>");
 }

@@ -36,7 +36,7 @@ int note_sent(const char *to, const json_t *content, struct strbuf *out);
 
 /*
  * An attempt at the messages that follow broke off. sent: of note_sent(), NULL if there was none;
- * more: there was more than that.
+ * more: there may have been more before that.
  */
 int note_resumed(const char *sent, bool more, struct strbuf *out);
 

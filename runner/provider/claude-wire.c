@@ -12,6 +12,8 @@
 
 /* The end of the year 9999: a later time is none. */
 #define CLAUDE_WIRE_TIME_MAX_S 253402300800
+/* A tool that says that it takes longer is not waited for any longer. */
+#define CLAUDE_WIRE_TIMEOUT_MAX_MS (24 * 60 * 60 * 1000)
 
 struct claude_wire {
 	struct claude_wire_events events;
@@ -167,10 +169,12 @@ static void claude_wire_tool_use(struct claude_wire *wire, const json_t *block)
 {
 	const char *id = json_member_string(block, "id"), *name = json_member_string(block, "name");
 
+	int64_t timeout_ms = json_member_int(json_member(block, "input"), "timeout", -1);
+
+	if (timeout_ms > CLAUDE_WIRE_TIMEOUT_MAX_MS)
+		timeout_ms = CLAUDE_WIRE_TIMEOUT_MAX_MS;
 	if (id && name)
-		wire->events.tool_start(
-			wire->userdata, id, name,
-			json_member_int(json_member(block, "input"), "timeout", -1));
+		wire->events.tool_start(wire->userdata, id, name, timeout_ms);
 }
 
 static void claude_wire_assistant(struct claude_wire *wire, const json_t *line)

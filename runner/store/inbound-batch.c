@@ -137,9 +137,14 @@ static int inbound_batch_select(struct inbound_batch_walk *walk, struct err *err
 	struct inbound_due due;
 	int r;
 
-	r = inbound_due_start(walk->inbound, choice->first_look, err);
+	r = inbound_due_start(walk->inbound, err);
 	while (r >= 0 && (r = inbound_due_next(walk->inbound, &due, err)) > 0) {
 		r = choice->is_acked(choice->userdata, due.id);
+		/* What a container has begun at its start it goes on with, too. */
+		if (r == 0 && due.on_wake && !choice->first_look) {
+			r = choice->is_begun(choice->userdata, due.id);
+			r = r < 0 ? r : !r;
+		}
 		if (r < 0)
 			return err_sys(err, r, "cannot read the acknowledgement of %s", due.id);
 		if (r > 0)

@@ -25,6 +25,7 @@ struct inbound_choice {
 	size_t limit;	 /* rows of the batch, at least 1 */
 	void *userdata;
 	inbound_acked_fn *is_acked;
+	inbound_acked_fn *is_begun; /* was it claimed before, and is it not acknowledged? */
 	enum inbound_pick (*pick)(void *userdata, struct inbound_row *row);
 };
 

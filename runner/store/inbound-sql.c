@@ -13,11 +13,11 @@ static const char *const inbound_sql_texts[] = {
 	/* What answers a tool of the agent comes first: nothing of it may wait behind a flood. */
 	[INBOUND_SQL_DUE] =
 		"SELECT rid, id, coalesce(\"trigger\", 1) != 0 OR kind IS 'system',"
-		" process_after IS NOT NULL AND datetime(process_after) IS NULL"
+		" process_after IS NOT NULL AND datetime(process_after) IS NULL,"
+		" coalesce(on_wake, 0) != 0"
 		" FROM @messages_in WHERE status = 'pending'"
 		" AND id IS NOT NULL AND (process_after IS NULL OR datetime(process_after) IS NULL"
 		" OR datetime(process_after) <= datetime('now'))"
-		" AND (coalesce(on_wake, 0) = 0 OR :first)"
 		" ORDER BY kind IS NOT 'system', seq IS NULL, seq, rid",
 	[INBOUND_SQL_NEXT_DUE] = "SELECT min(CAST(strftime('%s', process_after) AS INTEGER))"
 				 " FROM @messages_in WHERE status = 'pending'"

@@ -207,13 +207,9 @@ int inbound_read_row(struct inbound *inbound, int64_t rowid, struct inbound_row 
 	return 0;
 }
 
-int inbound_due_start(struct inbound *inbound, bool first_look, struct err *err)
+int inbound_due_start(struct inbound *inbound, struct err *err)
 {
-	int r = inbound_statement(inbound, INBOUND_SQL_DUE, &inbound->due, err);
-
-	if (r == 0)
-		db_bind_int(inbound->due, ":first", first_look);
-	return r;
+	return inbound_statement(inbound, INBOUND_SQL_DUE, &inbound->due, err);
 }
 
 int inbound_due_next(struct inbound *inbound, struct inbound_due *ret_due, struct err *err)
@@ -232,6 +228,7 @@ int inbound_due_next(struct inbound *inbound, struct inbound_due *ret_due, struc
 		.id = inbound->due_id,
 		.wakes = sqlite3_column_int(s, 2) != 0,
 		.odd_time = sqlite3_column_int(s, 3) != 0,
+		.on_wake = sqlite3_column_int(s, 4) != 0,
 	};
 	return 1;
 }

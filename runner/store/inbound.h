@@ -44,6 +44,7 @@ struct inbound_row {
 	bool wakes;    /* trigger != 0 */
 	bool oversize; /* content was longer than INBOUND_CONTENT_MAX and was not read */
 	bool given_up; /* set by who picks it: not to be tried again */
+	bool resumed;  /* set by who looks: an earlier attempt at it broke off */
 	char *id;      /* never NULL; NUL bytes in it and in the other texts are U+FFFD */
 	char *kind;    /* never NULL */
 	char *timestamp;
@@ -64,13 +65,14 @@ struct inbound_due {
 	const char *id; /* valid until the next step */
 	bool wakes;	/* or is of kind system: nothing of it is context */
 	bool odd_time;	/* process_after is nothing that SQLite understands: due now */
+	bool on_wake;	/* for the start of a container only */
 };
 
 /*
  * Starts the walk: rows of kind system, then the others, each in the order of seq (null last, then
- * by rowid). first_look: with on_wake rows.
+ * by rowid).
  */
-int inbound_due_start(struct inbound *inbound, bool first_look, struct err *err);
+int inbound_due_start(struct inbound *inbound, struct err *err);
 /* 1: *ret_due is the next row; 0: there is none. */
 int inbound_due_next(struct inbound *inbound, struct inbound_due *ret_due, struct err *err);
 

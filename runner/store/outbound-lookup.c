@@ -70,6 +70,7 @@ int outbound_read(struct outbound *outbound, const char *id, struct outbound_row
 void outbound_attempt_deinit(struct outbound_attempt *attempt)
 {
 	free(steal_ptr(attempt->script_output));
+	free(steal_ptr(attempt->turn));
 }
 
 int outbound_attempt(struct outbound *outbound, const char *id,
@@ -88,14 +89,18 @@ int outbound_attempt(struct outbound *outbound, const char *id,
 	attempt.starts = sqlite3_column_int64(s, 0);
 	attempt.broken = sqlite3_column_int64(s, 1);
 	r = db_column_dup(s, 2, &attempt.script_output, NULL);
+	if (r == 0)
+		r = db_column_dup(s, 3, &attempt.turn, NULL);
 	sqlite3_reset(s);
+	if (r < 0)
+		outbound_attempt_deinit(&attempt);
 	if (r < 0)
 		return err_sys(err, r, "cannot read the attempts at a message");
 	*ret_attempt = attempt;
 	return 1;
 }
 
-int outbound_sent_for(struct outbound *outbound, const char *id, outbound_sent_fn *fn,
+int outbound_sent_for(struct outbound *outbound, const char *id, int limit, outbound_sent_fn *fn,
 		      void *userdata, struct err *err)
 {
 	sqlite3_stmt *s;
@@ -104,6 +109,7 @@ int outbound_sent_for(struct outbound *outbound, const char *id, outbound_sent_f
 	if (r < 0)
 		return r;
 	db_bind_text(s, ":id", id);
+	db_bind_int(s, ":limit", limit);
 	while ((r = db_step(outbound_db(outbound), s, err)) > 0) {
 		const struct outbound_sent sent = {
 			.content = (const char *)sqlite3_column_text(s, 0),

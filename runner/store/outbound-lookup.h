@@ -36,6 +36,7 @@ struct outbound_attempt {
 	int64_t starts;	     /* how often it was claimed */
 	int64_t broken;	     /* how many of them did not end in order, a running one included */
 	char *script_output; /* of its pre-task script, JSON; NULL: none */
+	char *turn;	     /* those with the same one shared a turn */
 };
 
 /* 1, and *ret_attempt is to be released; 0: it was never claimed, or is acknowledged. */
@@ -52,11 +53,12 @@ struct outbound_sent {
 };
 
 /*
- * Hands over what was sent in answer to this message, oldest first, until fn() returns <0, which is
- * returned then. Walks the whole table.
+ * Hands over what was sent in answer to this message, or to those of the turn that it was first
+ * claimed in: the last limit of them, oldest first, until fn() returns <0, which is returned then.
+ * Walks the whole table.
  */
 typedef int outbound_sent_fn(void *userdata, const struct outbound_sent *sent);
-int outbound_sent_for(struct outbound *outbound, const char *id, outbound_sent_fn *fn,
+int outbound_sent_for(struct outbound *outbound, const char *id, int limit, outbound_sent_fn *fn,
 		      void *userdata, struct err *err);
 
 /* The claims of a file that another process owns, for the health check. */

@@ -20,23 +20,40 @@ static const char *const outbound_sql_table[] = {
 	[OUTBOUND_SQL_RELEASE] = "DELETE FROM processing_ack WHERE status = 'processing'",
 	[OUTBOUND_SQL_GIVE_BACK] = "DELETE FROM processing_ack"
 				   " WHERE message_id = :id AND status = 'processing'",
+	/* An id that the host uses again begins anew. */
 	[OUTBOUND_SQL_BEGIN_ATTEMPT] =
-		"INSERT INTO attempts (message_id, starts) VALUES (:id, 1)"
-		" ON CONFLICT (message_id) DO UPDATE SET starts = starts + 1",
-	[OUTBOUND_SQL_EXCUSE] = "UPDATE attempts SET excused = excused + 1"
-				" WHERE message_id = :id AND excused < starts",
-	[OUTBOUND_SQL_EXCUSE_ALL] = "UPDATE attempts SET excused = excused + 1"
-				    " WHERE excused < starts AND message_id IN"
-				    " (SELECT message_id FROM processing_ack"
-				    " WHERE status = 'processing')",
-	[OUTBOUND_SQL_END_ATTEMPTS] = "DELETE FROM attempts WHERE message_id = :id",
-	[OUTBOUND_SQL_GET_ATTEMPT] = "SELECT starts, starts - excused, script_output FROM attempts"
-				     " WHERE message_id = :id",
+		"INSERT INTO attempts (message_id, turn, starts, running) VALUES (:id,"
+		" coalesce((SELECT turn FROM attempts WHERE running LIMIT 1), :turn), 1, 1)"
+		" ON CONFLICT (message_id) DO UPDATE SET"
+		" turn = CASE WHEN done THEN excluded.turn ELSE turn END,"
+		" starts = CASE WHEN done THEN 1 ELSE starts + 1 END,"
+		" excused = CASE WHEN done THEN 0 ELSE excused END,"
+		" script_output = CASE WHEN done THEN NULL ELSE script_output END,"
+		" running = 1, done = 0",
+	[OUTBOUND_SQL_BREAK_OFF] = "UPDATE attempts SET running = 0 WHERE message_id = :id",
+	[OUTBOUND_SQL_BREAK_OFF_ALL] = "UPDATE attempts SET running = 0 WHERE running",
+	[OUTBOUND_SQL_EXCUSE] = "UPDATE attempts SET running = 0, excused = excused + 1"
+				" WHERE message_id = :id AND running",
+	[OUTBOUND_SQL_EXCUSE_ALL] = "UPDATE attempts SET running = 0, excused = excused + 1"
+				    " WHERE running",
+	[OUTBOUND_SQL_END_ATTEMPTS] = "UPDATE attempts SET running = 0, done = 1"
+				      " WHERE message_id = :id",
+	[OUTBOUND_SQL_FORGET_ATTEMPTS] = "DELETE FROM attempts WHERE done AND NOT EXISTS"
+					 " (SELECT 1 FROM attempts AS other"
+					 " WHERE other.turn = attempts.turn AND NOT other.done)",
+	[OUTBOUND_SQL_GET_ATTEMPT] = "SELECT starts, starts - excused, script_output, turn"
+				     " FROM attempts"
+				     " WHERE message_id = :id AND NOT done",
 	[OUTBOUND_SQL_KEEP_OUTPUT] = "UPDATE attempts SET script_output = :output"
 				     " WHERE message_id = :id",
+	/* The last ones, oldest first: what replies to any message that shared a turn with it. */
 	[OUTBOUND_SQL_SENT_FOR] =
-		"SELECT coalesce(content, ''), channel_type, platform_id, thread_id"
-		" FROM messages_out WHERE in_reply_to = :id ORDER BY rowid",
+		"SELECT content, channel_type, platform_id, thread_id FROM ("
+		"SELECT rowid AS n, coalesce(content, '') AS content, channel_type, platform_id,"
+		" thread_id FROM messages_out WHERE in_reply_to IN"
+		" (SELECT message_id FROM attempts WHERE message_id = :id OR turn ="
+		" (SELECT turn FROM attempts WHERE message_id = :id))"
+		" ORDER BY n DESC LIMIT :limit) ORDER BY n",
 	[OUTBOUND_SQL_MAX_SEQ] = "SELECT max(seq) FROM messages_out WHERE seq BETWEEN 0 AND :max",
 	[OUTBOUND_SQL_INSERT] = "INSERT INTO messages_out (id, seq, in_reply_to, timestamp, kind,"
 				" platform_id, channel_type, thread_id, content)"
@@ -87,6 +104,12 @@ static const struct {
 	{ "messages_out", "thread_id", "TEXT" },
 	{ "processing_ack", "status_changed", "TEXT NOT NULL DEFAULT ''" },
 	{ "session_state", "updated_at", "TEXT NOT NULL DEFAULT ''" },
+	{ "attempts", "turn", "TEXT NOT NULL DEFAULT ''" },
+	{ "attempts", "starts", "INTEGER NOT NULL DEFAULT 0" },
+	{ "attempts", "excused", "INTEGER NOT NULL DEFAULT 0" },
+	{ "attempts", "running", "INTEGER NOT NULL DEFAULT 0" },
+	{ "attempts", "done", "INTEGER NOT NULL DEFAULT 0" },
+	{ "attempts", "script_output", "TEXT" },
 	{ "container_state", "current_tool", "TEXT" },
 	{ "container_state", "tool_declared_timeout_ms", "INTEGER" },
 	{ "container_state", "tool_started_at", "TEXT" },

@@ -206,7 +206,12 @@ static int outbound_conclude(struct outbound *outbound, const struct outbound_id
 {
 	int r = outbound_ack(outbound, ids, status, err);
 
-	return r < 0 ? r : outbound_each(outbound, ids, OUTBOUND_SQL_END_ATTEMPTS, err);
+	if (r == 0)
+		r = outbound_each(outbound, ids, OUTBOUND_SQL_END_ATTEMPTS, err);
+	/* Together with those that shared their turn: until then they tell who that was. */
+	if (r == 0 && ids->count > 0)
+		r = outbound_run(outbound, OUTBOUND_SQL_FORGET_ATTEMPTS, err);
+	return r;
 }
 
 /* Their claims end, and they are due again. */
@@ -215,7 +220,10 @@ static int outbound_give_back(struct outbound *outbound, const struct outbound_i
 {
 	int r = outbound_each(outbound, ids, OUTBOUND_SQL_GIVE_BACK, err);
 
-	return r < 0 || !excused ? r : outbound_each(outbound, ids, OUTBOUND_SQL_EXCUSE, err);
+	if (r < 0)
+		return r;
+	return outbound_each(outbound, ids, excused ? OUTBOUND_SQL_EXCUSE : OUTBOUND_SQL_BREAK_OFF,
+			     err);
 }
 
 static int outbound_keep_outputs(struct outbound *outbound, const struct outbound_state *outputs,
@@ -287,6 +295,24 @@ int outbound_has_ack(struct outbound *outbound, const char *id, struct err *err)
 	return r;
 }
 
+static int outbound_begin_attempts(struct outbound *outbound, const struct outbound_ids *ids,
+				   struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ids->count; i++) {
+		sqlite3_stmt *s;
+
+		r = db_statement(outbound->db, OUTBOUND_SQL_BEGIN_ATTEMPT, &s, err);
+		if (r < 0)
+			break;
+		db_bind_text(s, ":id", ids->ids[i]);
+		db_bind_text(s, ":turn", ids->ids[0]);
+		r = db_run(outbound->db, s, err);
+	}
+	return r;
+}
+
 int outbound_claim(struct outbound *outbound, const struct outbound_ids *ids,
 		   const char *in_reply_to, struct err *err)
 {
@@ -295,7 +321,7 @@ int outbound_claim(struct outbound *outbound, const struct outbound_ids *ids,
 	if (r == 0)
 		r = outbound_ack(outbound, ids, "processing", err);
 	if (r == 0)
-		r = outbound_each(outbound, ids, OUTBOUND_SQL_BEGIN_ATTEMPT, err);
+		r = outbound_begin_attempts(outbound, ids, err);
 	if (r == 0 && in_reply_to)
 		r = outbound_write_state(outbound, OUTBOUND_IN_REPLY_TO, in_reply_to, err);
 	return outbound_end(outbound, r, err);
@@ -323,6 +349,8 @@ int outbound_take_over(struct outbound *outbound, bool is_alone, struct err *err
 	outbound_make_id("run", fence->id);
 	sqlite3_busy_timeout(db_handle(outbound->db), OUTBOUND_START_MS);
 	r = outbound_run(outbound, OUTBOUND_SQL_BEGIN, err);
+	if (r == 0)
+		r = outbound_run(outbound, OUTBOUND_SQL_BREAK_OFF_ALL, err);
 	if (r == 0)
 		r = outbound_run(outbound, OUTBOUND_SQL_RELEASE, err);
 	if (r == 0)

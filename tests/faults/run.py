@@ -225,6 +225,12 @@ class Report:
                                 "wrong": wrong, "repeat": repeat(build, fault),
                                 "stderr": more["stderr"]})
 
+    def fired(self):
+        return sum(row["points"] for row in self.rows.values())
+
+    def planned(self):
+        return self.fired() + sum(row["missed"] for row in self.rows.values())
+
     def print(self, seconds):
         for v in self.violations:
             print(f"{v['repeat']}    # {v['call']}")
@@ -313,7 +319,12 @@ def main():
     for role, families in counts.items():
         print(f"{role}: {sum(families.values())} calls ({dict(families)})")
     disks = disk_points() if disk.can_mount() else []
+    missing = [role for role, _ in KILLS if not counts[role]]
+    if missing:
+        raise SystemExit(f"the shim has counted no call of {', '.join(missing)}")
     rows = chosen([*kill_points(counts), *error_points(counts), *disks, *stop_points()], options.only)
+    if not rows:
+        raise SystemExit(f"there is no kind of fault {options.only!r}")
     numbers = {None: options.sample} if options.sample else BOUNDED if options.bounded else None
     report = Report()
     run(list(sample(rows, numbers)), report, options.build)
@@ -324,6 +335,8 @@ def main():
     if options.json:
         pathlib.Path(options.json).write_text(json.dumps(
             {"rows": report.rows, "violations": report.violations}, indent=1))
+    if report.fired() < 0.8 * report.planned():
+        raise SystemExit("many of the faults did not happen: less was tried than it seems")
     return 1 if report.violations else 0
 
 

@@ -72,7 +72,107 @@ def test_a_container_that_was_stopped_is_told_of_too(make_rude):
     assert all("Nothing of it had been sent" in p for p in prompts(session)[1:])
 
 
+def says(words):
+    return f"text:<message to=\"casa\">{words}</message>"
+
+
+def test_an_answer_to_another_message_may_have_the_same_words(make_rude):
+    """"Done." was sent for the first one before it was cut off; the second one wants its own."""
+    session = make_rude({"turn": [*BEGUN, says("Done."), "tool-use", "kill:SIGKILL"]},
+                        {"turns": [[*BEGUN, says("Done."), "result:empty"],
+                                   [*BEGUN, says("Done."), "result:empty"]]})
+    first = session.add_chat("one")
+    session.start().wait_ack(first)
+    assert session.texts() == ["Done."]
+    session.wait_ack(session.add_chat("two"))
+    assert session.texts() == ["Done.", "Done."]
+
+
+def test_what_could_not_be_delivered_may_be_sent_again(make_rude):
+    session = make_rude({"turn": [*SAID, "hang"]},
+                        {"turn": [*SAID, "tool-result", "text", "result"]})
+    message = session.add_chat("hello")
+    lost = session.start().wait_answer("on it")
+    session.kill()
+    with session.inbound_transaction() as db:
+        db.execute("INSERT INTO delivered VALUES (?, NULL, 'failed', '')", (lost.id,))
+    session.start().wait_ack(message)
+    assert session.texts() == ["on it", "on it", "echo: hello"]
+
+
+def test_an_agent_that_has_nothing_to_add_is_left_alone(make_rude):
+    session = make_rude({"turn": [*SAID, "kill:SIGKILL"]},
+                        {"turn": [*BEGUN, "text:All of it was sent.", "result:empty"]})
+    session.start().wait_ack(session.add_chat("hello"))
+    assert session.texts() == ["on it"]
+    assert len(prompts(session)) == 2
+
+
+def test_a_message_that_is_parted_from_its_batch_knows_what_was_sent(make_rude):
+    session = make_rude(*[{"turn": [*SAID, "kill:SIGKILL"]}] * 2,
+                        {"turn": [*SAID, "tool-result", "text", "result"]})
+    ids = session.add_chats(["one", "two"])
+    session.start().wait_ack(ids)
+    assert session.texts() == ["on it", "echo: one", "echo: two"], session.explain()
+    assert all("already sent: \"on it\"" in p for p in prompts(session)[1:])
+
+
+def test_what_is_for_the_start_of_a_container_is_tried_again_in_it(make_rude):
+    session = make_rude({"turn": [*BEGUN, "kill:SIGKILL"]})
+    message = session.add_chat("wake up", on_wake=1)
+    session.start().wait_ack(message)
+    assert session.texts() == ["echo: wake up"]
+    # A later one waits for the next container all the same.
+    later = session.add_chat("and again", on_wake=1)
+    faults.goes_on(session)
+    assert later not in session.acks()
+
+
 # The message that breaks the agent
+
+
+def test_context_is_not_what_breaks_the_agent(make_rude):
+    session = make_rude(*[{"turn": [*BEGUN, "kill:SIGKILL"]}] * 4)
+    session.add_chat("by the way", trigger=0)
+    first = session.add_chat("one")
+    session.start().wait_ack(first, "failed")
+    # The context came with each attempt; the next message has all of its own.
+    session.wait_ack(session.add_chat("two"))
+    assert session.texts()[-1] == "echo: two"
+
+
+def test_what_is_given_up_is_told_to_somebody(make_rude):
+    """A task may have no address of its own."""
+    session = make_rude(*[{"turn": [*BEGUN, "hang"]}] * 3)
+    task = session.add_task("look", channel_type=None, platform_id=None)
+    for count in range(3):
+        session.start()
+        session.wait(lambda c=count: len(prompts(session)) > c, "the prompt")
+        session.kill()
+    session.start().wait_ack(task, "failed")
+    error, = session.answers()
+    assert error.route == (sessions.CHANNEL, sessions.PLACE, None)
+    assert error.in_reply_to == task
+
+
+def test_a_host_that_clears_claims_before_it_stops_the_container(make_rude):
+    session = make_rude(*[{"turn": [*BEGUN, "hang"]}] * 4)
+    message = session.add_chat("hello")
+    for count in range(4):
+        session.start()
+        session.wait(lambda c=count: len(prompts(session)) > c, "the prompt")
+        session.outbound_execute("DELETE FROM processing_ack WHERE status = 'processing'")
+        assert session.stop() == 0
+    session.start().wait_ack(message)
+    assert session.texts() == ["echo: hello"]
+
+
+def test_a_start_that_fails_in_passing(make_rude):
+    """One that has worked before is not missing."""
+    session = make_rude({"turn": [*BEGUN, "kill:SIGKILL"]}, {"start": ["exit:1"]})
+    message = session.add_chat("hello")
+    session.start().wait_ack(message)
+    assert session.texts() == ["echo: hello"]
 
 
 def test_a_message_that_breaks_the_agent_takes_no_other_with_it(make_rude):
@@ -122,24 +222,25 @@ def test_a_script_that_woke_the_agent_does_not_run_again(make_rude):
 # An agent that hangs
 
 
-@pytest.mark.parametrize("plan, processes", [
-    ({"turns": [[*BEGUN]]}, 1),
-    ({"turns": [[*BEGUN, "hang"]]}, 2),
-    ({"turns": [[*BEGUN, "ignore:SIGTERM", "hang"]]}, 2),
-    ({"turns": [[*BEGUN, "kill:SIGSTOP"]]}, 2),
-    ({"initialize": []}, 2),
-    ({"turns": [[*BEGUN]], "interrupt": ["kill:SIGSEGV"]}, 2),
-    ({"turns": [[*BEGUN]], "interrupt": []}, 2),
+@pytest.mark.parametrize("plan", [
+    {"turns": [[*BEGUN]]},
+    {"turns": [[*BEGUN, "hang"]]},
+    {"turns": [[*BEGUN, "ignore:SIGTERM", "hang"]]},
+    {"turns": [[*BEGUN, "kill:SIGSTOP"]]},
+    {"initialize": []},
+    {"turns": [[*BEGUN]], "interrupt": ["kill:SIGSEGV"]},
+    {"turns": [[*BEGUN]], "interrupt": []},
+    {"turns": [[*BEGUN]], "interrupt": ["answer", "interrupted", "sleep:0.05", "text", "result"]},
 ], ids=["heeds an interrupt", "reads nothing", "ignores SIGTERM", "stopped", "never ready",
-        "dies of the interrupt", "ignores the interrupt"])
-def test_an_agent_that_hangs_is_stopped_and_asked_again(make_rude, plan, processes):
+        "dies of the interrupt", "ignores the interrupt", "answers behind it"])
+def test_an_agent_that_hangs_is_stopped_and_asked_again(make_rude, plan):
     session = make_rude(plan, config=HASTY)
     before = time.monotonic()
     message = session.add_chat("hello")
     session.start().wait_ack(message)
     notice, answer = session.texts()
     assert SILENCE in notice and answer == "echo: hello"
-    assert starts(session) == processes
+    assert starts(session) == 2
     assert len(session.lines("the agent hangs")) == 1
     # A second of silence, a second for the interrupt, a second for SIGTERM.
     assert 1 <= time.monotonic() - before < 8
@@ -168,6 +269,18 @@ def test_a_tool_may_take_the_time_that_it_declared(make_rude):
                                     "result"]]}, config=HASTY)
     session.start().wait_ack(session.add_chat("hello"))
     assert session.texts() == ["echo: hello"]
+
+
+def test_others_are_no_sign_of_life_of_the_agent(make_rude):
+    session = make_rude({"turns": [[*BEGUN, "hang"]]}, config=HASTY)
+    message = session.add_chat("hello")
+    session.start().wait_turn(message)
+    deadline = time.monotonic() + 5
+    while not session.lines("the agent hangs"):
+        assert time.monotonic() < deadline, session.explain()
+        session.add_task("look", script="echo '{\"wakeAgent\": false}'")
+        time.sleep(0.3)
+    session.wait_ack(message)
 
 
 def test_the_watchdog_can_be_turned_off(make_rude):

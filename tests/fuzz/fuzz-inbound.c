@@ -37,9 +37,11 @@ static enum inbound_pick pick(void *userdata, struct inbound_row *row)
 
 static void read_batch(struct inbound *inbound)
 {
-	const struct inbound_choice choice = {
-		.first_look = true, .limit = LIMIT, .is_acked = is_acked, .pick = pick
-	};
+	const struct inbound_choice choice = { .first_look = true,
+					       .limit = LIMIT,
+					       .is_acked = is_acked,
+					       .is_begun = is_acked,
+					       .pick = pick };
 	struct inbound_batch batch;
 	struct err err = { "" };
 

@@ -124,12 +124,17 @@ static void test_a_text_that_is_given(void **state)
 
 	notes_add(&w->notes, "<system>note</system>", NULL);
 	receive(w, (const char *const[]){ "m1" }, 1);
-	prompt_use_text(&w->options, w->group, "/compact", true);
+	strbuf_puts(&w->recalled, "<system>again</system>\n");
+	prompt_use_text(&w->options, w->group, &w->recalled, "/compact", true);
 	assert_string_equal(w->group->text, "/compact");
 	assert_int_equal(w->group->len, strlen("/compact"));
 	assert_true(w->group->is_command);
 	/* It has no room for notes. */
 	assert_int_equal(w->notes.text.len, strlen("<system>note</system>\n"));
+	group_free(w->group);
+	receive(w, (const char *const[]){ "m2" }, 1);
+	prompt_use_text(&w->options, w->group, &w->recalled, "<system>late</system>", false);
+	assert_string_equal(w->group->text, "<system>again</system>\n<system>late</system>");
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -177,9 +177,36 @@ static void test_silence_is_told(void **state)
 	/* After the question. */
 	assert_int_equal(w->silences, 1);
 	pulse_set_pace(w->pulse, EVERY_MS, 30);
+	pulse_alive(w->pulse);
 	pulse_start(w->pulse);
 	run(w, 20);
 	assert_int_equal(w->silences, 2);
+	(void)capture_stop(&capture);
+}
+
+static enum pulse_need need_with_more(void *userdata)
+{
+	struct world *w = userdata;
+	enum pulse_need answer = need(w);
+
+	pulse_start(w->pulse);
+	return answer;
+}
+
+/* More messages are no sign of life of the agent: else it would hang as long as they come. */
+static void test_what_joins_is_no_sign_of_life(void **state)
+{
+	struct world *w = *state;
+
+	pulse_free(w->pulse);
+	assert_int_equal(
+		pulse_new(w->loop, w->outbound, heartbeat(w), need_with_more, w, &w->pulse), 0);
+	pulse_set_pace(w->pulse, EVERY_MS, 60000);
+	pulse_set_silence(w->pulse, 30, on_silence);
+	capture_start(&capture, STDERR_FILENO);
+	pulse_start(w->pulse);
+	run(w, 20);
+	assert_int_equal(w->silences, 1);
 	(void)capture_stop(&capture);
 }
 
@@ -344,6 +371,7 @@ int main(void)
 		CASE(test_idle_ends_it),
 		CASE(test_a_wedged_agent_is_not_vouched_for),
 		CASE(test_silence_is_told),
+		CASE(test_what_joins_is_no_sign_of_life),
 		CASE(test_signs_of_life_keep_it_going),
 		CASE(test_waiting_on_purpose_is_no_trouble),
 		CASE(test_a_tool_has_its_declared_time),

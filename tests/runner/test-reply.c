@@ -321,7 +321,7 @@ static void test_every_sender_is_told_once(void **state)
 	receive(w, "m4", NULL);
 	for (size_t i = 0; i < w->count; i++)
 		rows[i] = &w->rows[i];
-	reply_to_senders(w->reply, rows, w->count, "sorry");
+	reply_to_senders(w->reply, rows, w->count, true, "sorry");
 	assert_true(outbox_commit(w->x.outbox));
 	assert_string_equal(exchange_sent(&w->x), "m1|a|thread-a|sorry\nm2|b|thread-b|sorry\n");
 	/* Words of ours are no answer of the agent's. */
@@ -336,7 +336,7 @@ static void test_senders_without_an_address(void **state)
 	receive(w, "m1", NULL);
 	row = &w->rows[0];
 	database_exec(w->x.inbound, "INSERT INTO session_routing VALUES (1, 'chat', 's', NULL)");
-	reply_to_senders(w->reply, &row, 1, "sorry");
+	reply_to_senders(w->reply, &row, 1, true, "sorry");
 	assert_true(outbox_commit(w->x.outbox));
 	assert_string_equal(exchange_sent(&w->x), "m1|s|NULL|sorry\n");
 }

@@ -44,7 +44,7 @@ static void on_sent(void *userdata, const char *to, const char *thread, const ch
 {
 	struct world *w = userdata;
 
-	strbuf_printf(&w->sent, "%s/%s=%s;", to, thread ? thread : "-", text);
+	strbuf_printf(&w->sent, "%s/%s=%s;", to ? to : "-", thread ? thread : "-", text);
 }
 
 static void look(struct world *w, bool claimed)
@@ -125,7 +125,7 @@ static void test_what_was_sent(void **state)
 	assert_non_null(strstr(
 		w->note.data, "This was already sent: \"on it\" to \"ann\"; \"&lt;there&gt;\"; the "
 			      "request \"x\" to the host; \"odd\" to \"bob\". Do not"));
-	assert_string_equal(w->sent.data, "ann/t=on it;bob/-=odd;");
+	assert_string_equal(w->sent.data, "ann/t=on it;-/-=<there>;bob/-=odd;");
 }
 
 static void test_much_was_sent(void **state)
@@ -145,7 +145,59 @@ static void test_much_was_sent(void **state)
 	for (p = w->note.data; (p = strstr(p, "\"word\"")) != NULL; p++)
 		named++;
 	assert_int_equal(named, 20);
-	assert_non_null(strstr(w->note.data, "; and more."));
+	assert_non_null(strstr(w->note.data, "This was already sent, among other things: "));
+}
+
+/* Edits and reactions are no messages, and files have names. */
+static void test_other_rows(void **state)
+{
+	struct world *w = *state;
+
+	claim(w, "m1");
+	release(w, false);
+	database_exec(w->x.outbound_path,
+		      "INSERT INTO messages_out (id, seq, in_reply_to, timestamp, kind, content)"
+		      " VALUES ('1', 1, 'm1', '', 'chat',"
+		      " '{\"operation\":\"edit\",\"text\":\"fixed\"}'),"
+		      " ('2', 3, 'm1', '', 'chat', '{\"text\":\"\",\"files\":[\"a.pdf\"]}')");
+	look(w, false);
+	assert_null(strstr(w->note.data, "fixed"));
+	assert_non_null(
+		strstr(w->note.data, "sent: something without words with the file \"a.pdf\"."));
+	assert_string_equal(w->sent.data, "-/-=;");
+}
+
+/* They shared a turn: what was sent for one of them is told once, and to each by itself. */
+static void test_rows_of_one_turn(void **state)
+{
+	const char *const ids[] = { "m1", "m2" };
+	struct world *w = *state;
+
+	assert_int_equal(
+		outbound_claim(w->x.outbound, &(struct outbound_ids){ ids, 2 }, NULL, NULL), 0);
+	release(w, false);
+	database_exec(w->x.outbound_path,
+		      "INSERT INTO messages_out (id, seq, in_reply_to, timestamp, kind, content)"
+		      " VALUES ('1', 1, 'm2', '', 'chat', '{\"text\":\"on it\"}')");
+	look(w, false);
+	assert_non_null(strstr(w->note.data, "sent: \"on it\". Do not"));
+	assert_string_equal(w->sent.data, "-/-=on it;");
+	assert_true(w->rows[0].resumed && w->rows[1].resumed);
+}
+
+/* Context was given with whatever message came: it is not what broke off. */
+static void test_context_does_not_count(void **state)
+{
+	struct world *w = *state;
+
+	w->rows[0].wakes = false;
+	for (int i = 0; i < CONFIG_ATTEMPTS; i++) {
+		claim(w, "m1");
+		release(w, false);
+	}
+	look(w, false);
+	assert_string_equal(w->note.data, "");
+	assert_false(w->is_last);
 }
 
 static void test_last_attempt(void **state)
@@ -188,8 +240,15 @@ static void test_failure(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_first_attempt), CASE(test_nothing_was_sent), CASE(test_what_was_sent),
-		CASE(test_much_was_sent), CASE(test_last_attempt),     CASE(test_failure),
+		CASE(test_first_attempt),
+		CASE(test_nothing_was_sent),
+		CASE(test_what_was_sent),
+		CASE(test_much_was_sent),
+		CASE(test_other_rows),
+		CASE(test_rows_of_one_turn),
+		CASE(test_context_does_not_count),
+		CASE(test_last_attempt),
+		CASE(test_failure),
 	};
 
 	return cmocka_run_group_tests_name("runner/resume", tests, NULL, NULL);

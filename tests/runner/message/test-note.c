@@ -141,8 +141,8 @@ static void test_an_attempt_that_broke_off(void **state)
 	strbuf_reset(&out);
 	assert_int_equal(note_resumed("\"a\" to \"b\"", true, &out), 0);
 	assert_string_equal(out.data, "<system>Your work on what follows was broken off. This was "
-				      "already sent: \"a\" to \"b\"; and more. Do not send it "
-				      "again: see what you had done, and go on from "
+				      "already sent, among other things: \"a\" to \"b\". Do not "
+				      "send it again: see what you had done, and go on from "
 				      "there.</system>");
 }
 

@@ -52,6 +52,13 @@ static enum inbound_pick pick(void *userdata, struct inbound_row *row)
 	return strcmp(row->kind, "leave") == 0 ? INBOUND_LEAVE : INBOUND_TAKE;
 }
 
+/* Of an id that says so. */
+static int is_begun(void *userdata, const char *id)
+{
+	(void)userdata;
+	return strncmp(id, "begun", strlen("begun")) == 0;
+}
+
 static void read_batch(struct world *world, size_t limit, bool first, struct inbound_batch *batch)
 {
 	const struct inbound_choice choice = {
@@ -59,6 +66,7 @@ static void read_batch(struct world *world, size_t limit, bool first, struct inb
 		.limit = limit,
 		.userdata = world,
 		.is_acked = is_acked,
+		.is_begun = is_begun,
 		.pick = pick,
 	};
 	struct inbound *inbound = look();
@@ -274,9 +282,11 @@ static void test_odd_times_are_told(void **state)
 static void test_acknowledgements_that_cannot_be_read(void **state)
 {
 	static struct world world;
-	const struct inbound_choice choice = {
-		.limit = 1, .userdata = &world, .is_acked = is_acked, .pick = pick
-	};
+	const struct inbound_choice choice = { .limit = 1,
+					       .userdata = &world,
+					       .is_acked = is_acked,
+					       .is_begun = is_begun,
+					       .pick = pick };
 	struct inbound_batch batch;
 	struct inbound *inbound;
 	struct err err;

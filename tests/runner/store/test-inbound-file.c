@@ -79,7 +79,7 @@ static void test_damaged(void **state)
 	for (off_t page = 12; page < 16; page++)
 		assert_int_equal(pwrite(fd, zeros, sizeof(zeros), page * 4096), sizeof(zeros));
 	inbound = look();
-	assert_int_equal(inbound_due_start(inbound, true, NULL), 0);
+	assert_int_equal(inbound_due_start(inbound, NULL), 0);
 	assert_int_equal(inbound_due_next(inbound, &(struct inbound_due){ 0 }, &err), -EBADMSG);
 	assert_string_equal(err.text, "database disk image is malformed (SQLite 11)");
 	inbound_close(inbound);

@@ -8,8 +8,8 @@
 #include "common/table.h"
 #include "tests/runner/store/inbound.h"
 
-/* The walk over the due rows, as "id" with - for context and ! for an odd time. */
-static const char *due(bool first_look, struct strbuf *text)
+/* The walk over the due rows, as "id" with - for context, ! for an odd time and ^ for on_wake. */
+static const char *due(struct strbuf *text)
 {
 	struct inbound *inbound = look();
 	struct inbound_due row;
@@ -17,10 +17,10 @@ static const char *due(bool first_look, struct strbuf *text)
 
 	strbuf_reset(text);
 	strbuf_puts(text, "");
-	assert_int_equal(inbound_due_start(inbound, first_look, NULL), 0);
+	assert_int_equal(inbound_due_start(inbound, NULL), 0);
 	while ((r = inbound_due_next(inbound, &row, NULL)) > 0)
-		strbuf_printf(text, "%s%s%s%s", text->len ? " " : "", row.wakes ? "" : "-", row.id,
-			      row.odd_time ? "!" : "");
+		strbuf_printf(text, "%s%s%s%s%s", text->len ? " " : "", row.wakes ? "" : "-",
+			      row.id, row.odd_time ? "!" : "", row.on_wake ? "^" : "");
 	assert_int_equal(r, 0);
 	inbound_close(inbound);
 	return text->data;
@@ -31,7 +31,7 @@ static void test_due(void **state)
 	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
 
 	(void)state;
-	assert_string_equal(due(true, &text), "");
+	assert_string_equal(due(&text), "");
 	run("INSERT INTO messages_in (id, seq, kind, timestamp, content, status) VALUES"
 	    " ('completed', 2, 'chat', '', '', 'completed'), ('failed', 4, 'chat', '', '', "
 	    "'failed'),"
@@ -43,8 +43,7 @@ static void test_due(void **state)
 	    "VALUES"
 	    " ('context', 16, 'chat', '', '', 0, 0), ('negative', 18, 'chat', '', '', -1, 0),"
 	    " ('on-wake', 20, 'task', '', '', 1, 1)");
-	assert_string_equal(due(false, &text), "system pending odd-kind -context negative");
-	assert_string_equal(due(true, &text), "system pending odd-kind -context negative on-wake");
+	assert_string_equal(due(&text), "system pending odd-kind -context negative on-wake^");
 }
 
 static void test_order(void **state)
@@ -56,7 +55,7 @@ static void test_order(void **state)
 	    " (9, 'null-9', NULL, 'chat', '', ''), (5, 'ten', 10, 'chat', '', ''),"
 	    " (6, 'two', 2, 'chat', '', ''), (7, 'null-7', NULL, 'chat', '', ''),"
 	    " (4, 'hundred', 100, 'chat', '', '')");
-	assert_string_equal(due(false, &text), "two ten hundred null-7 null-9");
+	assert_string_equal(due(&text), "two ten hundred null-7 null-9");
 }
 
 /* Answers that somebody waits for do not wait behind what is to be done; trigger does not matter. */
@@ -69,7 +68,7 @@ static void test_system_rows_come_first(void **state)
 	    " ('a', 2, 'chat', '', '', 1), ('b', 4, 'system', '', '', 0),"
 	    " ('c', NULL, 'system', '', '', 1), ('d', 6, 'task', '', '', 0),"
 	    " ('e', 8, 'system', '', '', 1), ('f', NULL, 'chat', '', '', 1)");
-	assert_string_equal(due(false, &text), "b e c a -d f");
+	assert_string_equal(due(&text), "b e c a -d f");
 }
 
 static void test_process_after(void **state)
@@ -106,7 +105,7 @@ static void test_process_after(void **state)
 
 		strbuf_printf(&sql, "UPDATE messages_in SET process_after = %s", rows[i].time);
 		run(sql.data);
-		assert_string_equal(due(false, &text), rows[i].due);
+		assert_string_equal(due(&text), rows[i].due);
 	}
 }
 
@@ -210,7 +209,7 @@ static void test_odd_rows(void **state)
 	assert_int_equal(row.content_len, 0);
 	assert_false(row.oversize);
 	inbound_row_deinit(&row);
-	assert_string_equal(due(false, &text), "5");
+	assert_string_equal(due(&text), "5");
 
 	run("UPDATE messages_in SET id = x'610062ff', kind = 2.5, timestamp = 1770000000,"
 	    " platform_id = x'c328', channel_type = 'a' || char(0), thread_id = '',"
@@ -226,10 +225,10 @@ static void test_odd_rows(void **state)
 	assert_string_equal(row.content, "{\xef\xbf\xbd\xff}");
 	assert_int_equal(row.content_len, 6);
 	/* An id is the same wherever it is read, or its row would be taken up for ever. */
-	assert_string_equal(due(false, &text), row.id);
+	assert_string_equal(due(&text), row.id);
 	inbound_row_deinit(&row);
 	run("UPDATE messages_in SET id = NULL");
-	assert_string_equal(due(false, &text), "");
+	assert_string_equal(due(&text), "");
 }
 
 static void test_odd_seq(void **state)
@@ -414,7 +413,7 @@ static void test_older_host(void **state)
 	(void)state;
 	run("CREATE TABLE messages_in (id TEXT PRIMARY KEY, content TEXT NOT NULL);"
 	    "INSERT INTO messages_in VALUES ('a', 'x'), ('b', 'y')");
-	assert_string_equal(due(false, &text), "a b");
+	assert_string_equal(due(&text), "a b");
 	row = read_row();
 	assert_string_equal(row.kind, "chat");
 	assert_true(row.wakes);

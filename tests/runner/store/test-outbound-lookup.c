@@ -148,10 +148,12 @@ static void test_attempts(void **state)
 	assert_attempt("a", 2, 1);
 	assert_int_equal(outbound_release(world.outbound, NULL), 0);
 	assert_attempt("a", 2, 1);
-	/* The host, which knows claims only. */
+	/* The host clears claims, and stops the container behind it. */
 	claim("a");
 	sqlite_run(world.path, "DELETE FROM processing_ack");
 	assert_attempt("a", 3, 2);
+	assert_int_equal(outbound_release(world.outbound, NULL), 0);
+	assert_attempt("a", 3, 1);
 	/* The last acknowledgement ends it. */
 	assert_int_equal(outbound_commit(world.outbound, &whole, NULL), 0);
 	assert_no_attempt("a");
@@ -209,21 +211,73 @@ static int note_sent(void *userdata, const struct outbound_sent *sent)
 	return strstr(seen, "stop") ? -EINTR : 0;
 }
 
+static void assert_sent_for(const char *id, int limit, const char *sent)
+{
+	char seen[512] = "";
+
+	assert_int_equal(outbound_sent_for(world.outbound, id, limit, note_sent, seen, NULL), 0);
+	assert_string_equal(seen, sent);
+}
+
 static void test_sent_for(void **state)
 {
 	char seen[256] = "";
 
 	(void)state;
-	assert_int_equal(outbound_commit(world.outbound, &whole, NULL), 0);
+	claim("a");
+	assert_int_equal(outbound_commit(world.outbound,
+					 &(struct outbound_commit){ .messages = messages,
+								    .message_count = 2 },
+					 NULL),
+			 0);
 	sqlite_run(world.path, "INSERT INTO messages_out (id, seq, in_reply_to, timestamp, kind,"
-			       " content) VALUES ('x', NULL, 'a', '', 'system', 'stop'),"
-			       " ('y', 7, 'a', '', 'chat', 'never seen')");
-	assert_int_equal(outbound_sent_for(world.outbound, "b", note_sent, seen, NULL), 0);
-	assert_string_equal(seen, "");
-	assert_int_equal(outbound_sent_for(world.outbound, "a", note_sent, seen, NULL), -EINTR);
-	assert_string_equal(seen, "{\"text\":\"one\"}slackC1t1;stop---;");
+			       " content) VALUES ('x', 7, 'b', '', 'system', 'two'),"
+			       " ('y', 9, 'z', '', 'chat', 'of another')");
+	assert_sent_for("z", 9, "");
+	/* One is enough to tell of both: they shared a turn. */
+	assert_sent_for("a", 9, "{\"text\":\"one\"}slackC1t1;two---;");
+	assert_sent_for("b", 9, "{\"text\":\"one\"}slackC1t1;two---;");
+	assert_sent_for("b", 1, "two---;");
+	/* Also when one of them is answered, and the other taken up by itself. */
+	assert_int_equal(outbound_commit(world.outbound,
+					 &(struct outbound_commit){ .completed = { ids_ab, 1 } },
+					 NULL),
+			 0);
+	assert_int_equal(outbound_take_over(world.outbound, true, NULL), 0);
+	assert_no_attempt("a");
+	assert_sent_for("b", 9, "{\"text\":\"one\"}slackC1t1;two---;");
+	sqlite_run(world.path,
+		   "INSERT INTO messages_out (id, in_reply_to, timestamp, kind, content)"
+		   " VALUES ('s', 'b', '', 'chat', 'stop'), ('t', 'b', '', 'chat', '-')");
+	assert_int_equal(outbound_sent_for(world.outbound, "b", 3, note_sent, seen, NULL), -EINTR);
+	assert_string_equal(seen, "two---;stop---;");
 	/* Nothing is left open that would hold the host up. */
 	sqlite_run(world.path, "BEGIN EXCLUSIVE; COMMIT");
+}
+
+/* Whoever is claimed while others are worked on belongs to their turn. */
+static void test_turns(void **state)
+{
+	(void)state;
+	claim("a");
+	assert_int_equal(
+		outbound_claim(world.outbound, &(struct outbound_ids){ ids_c, 1 }, NULL, NULL), 0);
+	assert_rows("SELECT message_id, turn FROM attempts ORDER BY 1", "a|a\nb|a\nc|a\n");
+	assert_int_equal(outbound_take_over(world.outbound, true, NULL), 0);
+	assert_int_equal(
+		outbound_claim(world.outbound, &(struct outbound_ids){ ids_c, 1 }, NULL, NULL), 0);
+	assert_rows("SELECT message_id, turn, running FROM attempts ORDER BY 1",
+		    "a|a|0\nb|a|0\nc|a|1\n");
+	/* The rows go together; an id that comes back is a new one. */
+	assert_int_equal(outbound_commit(world.outbound,
+					 &(struct outbound_commit){ .failed = { ids_c, 1 } }, NULL),
+			 0);
+	assert_rows("SELECT message_id, done FROM attempts ORDER BY 1", "a|0\nb|0\nc|1\n");
+	assert_int_equal(
+		outbound_claim(world.outbound, &(struct outbound_ids){ ids_c, 1 }, NULL, NULL), 0);
+	assert_attempt("c", 1, 1);
+	assert_int_equal(outbound_commit(world.outbound, &whole, NULL), 0);
+	assert_rows("SELECT count(*) FROM attempts", "0\n");
 }
 
 int main(void)
@@ -236,6 +290,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_give_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_script_output, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sent_for, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_turns, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("runner/store/outbound-lookup", tests, NULL, NULL);
