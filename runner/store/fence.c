@@ -2,6 +2,7 @@
 #include "runner/store/fence.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "runner/store/outbound-sql.h"
@@ -9,12 +10,12 @@
 /* What the row says of us. */
 enum fence_row {
 	FENCE_OURS,
-	FENCE_MISSING,
+	FENCE_MISSING, /* or of who was here before us */
 	FENCE_OTHER,
 };
 
-static int fence_read(const struct fence *fence, struct db *db, enum fence_row *ret_row,
-		      struct err *err)
+/* Whose name stands there, "" if none does. A longer one is nobody's that we know. */
+static int fence_read_name(struct db *db, char name[FENCE_NAME_SIZE], struct err *err)
 {
 	const char *value = NULL;
 	sqlite3_stmt *s;
@@ -28,11 +29,30 @@ static int fence_read(const struct fence *fence, struct db *db, enum fence_row *
 		return r;
 	if (r > 0)
 		value = (const char *)sqlite3_column_text(s, 0);
-	if (!value || !*value)
+	(void)snprintf(name, FENCE_NAME_SIZE, "%s", value ? value : "");
+	sqlite3_reset(s);
+	return 0;
+}
+
+int fence_begin(struct fence *fence, struct db *db, struct err *err)
+{
+	return fence_read_name(db, fence->before, err);
+}
+
+static int fence_read(const struct fence *fence, struct db *db, enum fence_row *ret_row,
+		      struct err *err)
+{
+	char name[FENCE_NAME_SIZE];
+	int r = fence_read_name(db, name, err);
+
+	if (r < 0)
+		return r;
+	if (strcmp(name, fence->id) == 0)
+		*ret_row = FENCE_OURS;
+	else if (!name[0] || (!fence->is_up && strcmp(name, fence->before) == 0))
 		*ret_row = FENCE_MISSING;
 	else
-		*ret_row = strcmp(value, fence->id) == 0 ? FENCE_OURS : FENCE_OTHER;
-	sqlite3_reset(s);
+		*ret_row = FENCE_OTHER;
 	return 0;
 }
 
@@ -67,7 +87,7 @@ int fence_pass(struct fence *fence, struct db *db, struct err *err)
 	/* Who has lost it once does not get it back when the host clears the table. */
 	if (fence->is_lost)
 		return fence_lose(fence, err);
-	r = fence->is_up ? fence_read(fence, db, &row, err) : 0;
+	r = fence_read(fence, db, &row, err);
 	if (r < 0 || row == FENCE_OURS)
 		return r;
 	return row == FENCE_OTHER ? fence_lose(fence, err) : fence_raise(fence, db, err);
@@ -85,7 +105,7 @@ int fence_look(struct fence *fence, struct db *db, struct err *err)
 	enum fence_row row = FENCE_OURS;
 	int r = 0;
 
-	if (fence->is_up && !fence->is_lost)
+	if (fence->id[0] && !fence->is_lost)
 		r = fence_read(fence, db, &row, err);
 	if (r < 0)
 		return r;

@@ -12,16 +12,25 @@
 #include "runner/store/db.h"
 
 /* The key in session_state. */
-#define FENCE_KEY "lease"
+#define FENCE_KEY	"lease"
+
+#define FENCE_NAME_SIZE 48
 
 struct fence {
-	char id[48];		      /* our name; "": nothing is fenced */
+	char id[FENCE_NAME_SIZE];     /* our name; "": nothing is fenced */
+	char before[FENCE_NAME_SIZE]; /* whose name stood there when we came; "": nobody's */
 	bool is_up;		      /* it stands in the file, or did */
 	bool is_rising;		      /* it does once the transaction that runs is committed */
 	bool is_lost;		      /* another's name was found there */
 	void (*lost)(void *userdata); /* told once; may be NULL */
 	void *userdata;
 };
+
+/*
+ * At the start, inside a transaction: whose name stands there, who is gone by now. 0 or <0. Another
+ * one there later than that came after us, also if ours was never written.
+ */
+int fence_begin(struct fence *fence, struct db *db, struct err *err);
 
 /* Inside a transaction that is going to write: our name is put there, whoever's was. 0 or <0. */
 int fence_raise(struct fence *fence, struct db *db, struct err *err);

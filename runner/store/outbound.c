@@ -350,6 +350,8 @@ int outbound_take_over(struct outbound *outbound, bool is_alone, struct err *err
 	sqlite3_busy_timeout(db_handle(outbound->db), OUTBOUND_START_MS);
 	r = outbound_run(outbound, OUTBOUND_SQL_BEGIN, err);
 	if (r == 0)
+		r = fence_begin(fence, outbound->db, err);
+	if (r == 0)
 		r = outbound_run(outbound, OUTBOUND_SQL_BREAK_OFF_ALL, err);
 	if (r == 0)
 		r = outbound_run(outbound, OUTBOUND_SQL_RELEASE, err);

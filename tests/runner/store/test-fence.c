@@ -90,6 +90,7 @@ static void test_the_first_pass_raises_it(void **state)
 {
 	(void)state;
 	sqlite_run(world.path, "INSERT INTO session_state VALUES ('lease', 'before us', '')");
+	assert_int_equal(fence_begin(&world.fence, world.db, NULL), 0);
 	assert_int_equal(fence_look(&world.fence, world.db, NULL), 0);
 	pass(true);
 	assert_row("lease|one\n");
@@ -97,12 +98,24 @@ static void test_the_first_pass_raises_it(void **state)
 	assert_int_equal(world.lost, 0);
 }
 
+/* Ours was never written: who came meanwhile has the folder, whatever it knows of us. */
+static void test_another_came_before_the_first_pass(void **state)
+{
+	(void)state;
+	sqlite_run(world.path, "INSERT INTO session_state VALUES ('lease', 'before us', '')");
+	assert_int_equal(fence_begin(&world.fence, world.db, NULL), 0);
+	sqlite_run(world.path, "UPDATE session_state SET value = 'two'");
+	assert_lost();
+	assert_row("lease|two\n");
+}
+
 static void test_it_is_not_up_before_the_commit(void **state)
 {
 	(void)state;
-	pass(false);
-	assert_row("");
 	sqlite_run(world.path, "INSERT INTO session_state VALUES ('lease', 'before us', '')");
+	assert_int_equal(fence_begin(&world.fence, world.db, NULL), 0);
+	pass(false);
+	assert_row("lease|before us\n");
 	pass(true);
 	assert_row("lease|one\n");
 }
@@ -162,6 +175,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_nothing_is_fenced_without_a_name, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_the_first_pass_raises_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_another_came_before_the_first_pass, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_it_is_not_up_before_the_commit, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_a_missing_row_is_written_anew, setup,
