@@ -52,6 +52,7 @@ static const uint32_t lease_local[] = {
 struct lease {
 	int fd;
 	bool is_certain;
+	int error; /* <0: the file could not be opened */
 };
 
 static void lease_sleep(int64_t ms)
@@ -117,6 +118,11 @@ static bool lease_is_local(uint32_t type)
 	return false;
 }
 
+int lease_error(const struct lease *lease)
+{
+	return lease->error;
+}
+
 /* Opens and locks it. 0; -EBUSY with a text; what cannot be had is left out. */
 static int lease_hold(const struct lease_options *options, struct lease *lease, struct err *err)
 {
@@ -127,8 +133,10 @@ static int lease_hold(const struct lease_options *options, struct lease *lease, 
 		cleanup_close int fd = open(options->outbound_path,
 					    O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644);
 
-		if (fd < 0)
+		if (fd < 0) {
+			lease->error = -errno;
 			return 0;
+		}
 		r = lease_lock(fd, options->lock_ms);
 		if (r > 0)
 			return lease_busy(options, err);

@@ -38,5 +38,8 @@ int lease_take(const struct lease_options *options, struct lease **ret_lease, st
 /* Is it certain that nobody else has the folder? */
 bool lease_is_certain(const struct lease *lease);
 
+/* -errno with which the file could not be opened for it, 0: it could. */
+int lease_error(const struct lease *lease);
+
 /* After outbound.db was closed in any other way. */
 void lease_free(struct lease *lease);

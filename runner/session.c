@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -336,6 +337,10 @@ static int session_open_databases(struct session *s, struct err *err)
 	}
 	if (r == 0)
 		outbound_on_taken(s->outbound, session_on_taken, s);
+	/* Else the open that counts has told already. */
+	if (r == 0 && lease_error(s->lease) < 0)
+		log_warning("%s: no lock: %s: another agent-runner there will be noticed later",
+			    s->paths[SESSION_OUTBOUND], strerror(-lease_error(s->lease)));
 	return r;
 }
 

@@ -42,7 +42,8 @@ struct child {
 	int fds[PROCESS_STREAMS];
 	struct loop_source *sources[PROCESS_STREAMS];
 	struct strbuf outgoing;
-	bool closing; /* stdin is closed once outgoing is empty */
+	bool closing;	 /* stdin is closed once outgoing is empty */
+	int write_error; /* see child_write_error() */
 	struct ndjson lines;
 	char *tail; /* CHILD_STDERR_TAIL + 1 bytes */
 	size_t tail_len;
@@ -173,6 +174,11 @@ int child_write(struct child *child, const void *bytes, size_t n)
 	return loop_source_set_events(child->sources[PROCESS_STDIN], EPOLLOUT);
 }
 
+int child_write_error(const struct child *child)
+{
+	return child->write_error;
+}
+
 void child_close_stdin(struct child *child)
 {
 	if (child->outgoing.len == 0)
@@ -191,6 +197,8 @@ static void child_on_stdin(void *userdata, uint32_t events)
 	if ((events & EPOLLERR) || (n < 0 && errno != EAGAIN && errno != EINTR)) {
 		bool was_cut = child->outgoing.len > 0;
 
+		if (n < 0 && errno != EPIPE)
+			child->write_error = -errno;
 		strbuf_deinit(&child->outgoing);
 		child_close_stream(child, PROCESS_STDIN);
 		if (was_cut)

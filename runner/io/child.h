@@ -65,6 +65,9 @@ int child_start(struct children *children, const struct child_spec *spec,
 /* Queues bytes for stdin. 0; -EPIPE: closed or gone; -ENOMEM. */
 int child_write(struct child *child, const void *bytes, size_t n);
 
+/* -errno with which a write to its stdin failed, for a reason that is not its own; 0: none did. */
+int child_write_error(const struct child *child);
+
 /* Closes stdin as soon as what was queued is written. */
 void child_close_stdin(struct child *child);
 

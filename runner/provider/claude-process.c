@@ -48,8 +48,12 @@ static enum provider_error claude_process_diagnose(const struct claude_process *
 	    (claude_error_is_unknown_session(process->words.text) ||
 	     claude_error_is_unknown_session(child_stderr_tail(process->child))))
 		return PROVIDER_INVALID_SESSION;
-	/* A kill may be a lack of memory, and pass; one that exits at once will do it again. */
-	return WIFSIGNALED(status) ? PROVIDER_CRASHED : PROVIDER_UNAVAILABLE;
+	/*
+	 * A kill may be a lack of memory, and pass, and so may what kept us from writing to it; one
+	 * that exits at once by itself will do it again.
+	 */
+	return WIFSIGNALED(status) || child_write_error(process->child) < 0 ? PROVIDER_CRASHED
+									    : PROVIDER_UNAVAILABLE;
 }
 
 /* "Claude Code ended with exit code 1: " and its own last words. */

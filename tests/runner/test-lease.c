@@ -241,6 +241,7 @@ static void test_what_cannot_be_opened_is_for_others_to_say(void **state)
 	folder_mkdir(&world.folder, "outbound.db");
 	assert_taken(false);
 	assert_int_equal(world.locks, 0);
+	assert_true(lease_error(world.lease) < 0);
 }
 
 static void test_an_interrupted_call(void **state)
