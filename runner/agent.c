@@ -122,11 +122,12 @@ static void agent_on_exited(void *userdata, enum provider_error error, const cha
 	struct agent *agent = userdata;
 	struct provider *provider = steal_ptr(agent->provider);
 
-	if (agent->state == AGENT_STARTING)
+	if (agent->state == AGENT_STARTING) {
 		agent->fails_to_start = true;
-	/* One that has worked is not missing: something is short at present. */
-	if (error == PROVIDER_UNAVAILABLE && agent->has_worked)
-		error = PROVIDER_CRASHED;
+		/* What has worked before is not missing: something is short at present. */
+		if (error == PROVIDER_UNAVAILABLE && agent->has_worked)
+			error = PROVIDER_CRASHED;
+	}
 	agent->state = AGENT_OFF;
 	/* What its tools left running must not outlive it. */
 	(void)children_kill_orphans(agent->options.children);
