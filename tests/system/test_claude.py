@@ -564,4 +564,5 @@ def test_a_cli_that_dies_by_signals_is_tried_a_few_times(make_session, tmp_path)
     session = broken(make_session, script_file(tmp_path, "kill -9 $$"))
     assert len(session.texts()) == 1 and "broke off" in session.texts()[0]
     assert "killed by signal 9" in session.texts()[0]
-    assert 4 <= len(session.lines("agent claude started")) <= 6
+    # Three attempts; and one before the first message, perhaps.
+    assert 3 <= len(session.lines("agent claude started")) <= 5
