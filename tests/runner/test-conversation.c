@@ -309,23 +309,18 @@ static void hang(struct world *w, struct fake_cli *cli, const char *script)
 	loop_timer_free(w->hung);
 }
 
-/* It heeds the interrupt; a new one is asked, so that nothing is heard of the old one any more. */
-static void test_an_agent_that_hangs(void **state)
+#define ANSWER                                                                   \
+	"echo '{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false," \
+	"\"result\":\"<message to=\\\"ann\\\">hi</message>\"}'\n"                \
+	"read -r line"
+
+/* The first process hangs as this script does; a second one answers. */
+static void assert_asked_again(struct world *w, const char *script)
 {
-	struct world *w = *state;
 	struct fake_cli cli;
 	char *starts;
 
-	hang(w, &cli,
-	     INITIALIZED "if test -z \"$answer\"; then\n" READ_UNTIL(
-		     "interrupt") "echo "
-				  "'{\"type\":\"result\",\"subtype\":\"error_during_execution\","
-				  "\"is_error\":true,\"errors\":[]}'\nfi\n"
-				  "echo "
-				  "'{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":"
-				  "false,"
-				  "\"result\":\"<message to=\\\"ann\\\">hi</message>\"}'\n"
-				  "read -r line");
+	hang(w, &cli, script);
 	receive(w, "m1", "a", NULL);
 	run_until(w, "m1|completed\n");
 	assert_non_null(strstr(exchange_sent(&w->p.x), "m1|a|thread-a|hi\n"));
@@ -335,25 +330,20 @@ static void test_an_agent_that_hangs(void **state)
 	fake_cli_remove(&cli);
 }
 
+/* It heeds the interrupt; all the same nothing more is to be heard of it. */
+static void test_an_agent_that_hangs(void **state)
+{
+	assert_asked_again(*state, INITIALIZED "if test -z \"$answer\"; then\n" READ_UNTIL(
+					   "interrupt") "echo '{\"type\":\"result\",\"subtype\":"
+							"\"error_during_execution\",\"is_error\":"
+							"true,\"errors\":[]}'\nfi\n" ANSWER);
+}
+
 /* It does not, and is killed. */
 static void test_an_agent_that_is_deaf(void **state)
 {
-	struct world *w = *state;
-	struct fake_cli cli;
-	char *starts;
-
-	hang(w, &cli,
-	     INITIALIZED "if test -z \"$answer\"; then trap '' TERM; sleep 60; fi\n"
-			 "echo '{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false,"
-			 "\"result\":\"<message to=\\\"ann\\\">hi</message>\"}'\n"
-			 "read -r line");
-	receive(w, "m1", "a", NULL);
-	run_until(w, "m1|completed\n");
-	assert_non_null(strstr(exchange_sent(&w->p.x), "m1|a|thread-a|hi\n"));
-	starts = read_file(w, "starts");
-	assert_string_equal(starts, "x\nx\n");
-	free(starts);
-	fake_cli_remove(&cli);
+	assert_asked_again(*state, INITIALIZED
+			   "if test -z \"$answer\"; then trap '' TERM; sleep 60; fi\n" ANSWER);
 }
 
 /* The agent is told of its tools, finds them, and says what became of them; notes come first. */
