@@ -545,7 +545,7 @@ def test_rows_that_are_worked_on_are_edited(make_session):
 
 def test_rows_that_fail_are_deleted(make_session):
     """The error still finds its way."""
-    session = make_session(env={**faults.FAST, "AGENT_MOCK_ERROR": "crashed"})
+    session = make_session(env={**faults.FAST, "AGENT_MOCK_ERROR": "transient"})
     message = session.add_chat("hello", thread_id="t1")
     session.start()
     session.wait_stderr("trying again in")
@@ -553,6 +553,18 @@ def test_rows_that_fail_are_deleted(make_session):
     outcome = faults.check_outcome(session, {message: "hello"})
     assert set(outcome.values()) == {("failed", 0, 1)}
     assert session.answers()[0].route == (sessions.CHANNEL, sessions.PLACE, "t1")
+
+
+def test_rows_that_wait_for_another_attempt_are_deleted(make_session):
+    """What broke off is in the inbox only: the host has withdrawn it."""
+    session = make_session(env=faults.FAST)
+    message = session.add_chat("hello")
+    session.start({"AGENT_MOCK_DELAY_MS": "60000"}).wait_turn(message)
+    session.kill()
+    session.inbound_execute("DELETE FROM messages_in")
+    session.start()
+    faults.goes_on(session)
+    assert session.texts() == ["echo: and on"]
 
 
 def test_an_end_that_comes_with_everything_at_once(make_session):
