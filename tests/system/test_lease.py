@@ -246,8 +246,9 @@ def test_no_locks_and_nothing_to_wait_for(session, twin, no_locks):
 def test_an_idle_one_is_fenced_off(request, session, twin, kind):
     env = request.getfixturevalue(kind)
     session.start(env).wait_ack(session.add_chat("one"))
+    first = session.state()["lease"]
     twin.start(env)
-    twin.wait(lambda: session.state().get("lease"), "the lease")
+    twin.wait(lambda: session.state().get("lease") != first, "the lease of the second")
     twin.wait_ack(session.add_chat("two"))
     for text in ("three", "four"):
         twin.wait_ack(session.add_chat(text))
