@@ -38,9 +38,11 @@ static const char *const outbound_sql_table[] = {
 				    " WHERE running",
 	[OUTBOUND_SQL_END_ATTEMPTS] = "UPDATE attempts SET running = 0, done = 1"
 				      " WHERE message_id = :id",
+	/* Kept for those of its turn that wait for another attempt; else a long turn would pile up. */
 	[OUTBOUND_SQL_FORGET_ATTEMPTS] = "DELETE FROM attempts WHERE done AND NOT EXISTS"
 					 " (SELECT 1 FROM attempts AS other"
-					 " WHERE other.turn = attempts.turn AND NOT other.done)",
+					 " WHERE other.turn = attempts.turn"
+					 " AND NOT other.done AND NOT other.running)",
 	[OUTBOUND_SQL_GET_ATTEMPT] = "SELECT starts, starts - excused, script_output, turn"
 				     " FROM attempts"
 				     " WHERE message_id = :id AND NOT done",

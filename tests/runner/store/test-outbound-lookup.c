@@ -239,11 +239,11 @@ static void test_sent_for(void **state)
 	assert_sent_for("b", 9, "{\"text\":\"one\"}slackC1t1;two---;");
 	assert_sent_for("b", 1, "two---;");
 	/* Also when one of them is answered, and the other taken up by itself. */
+	assert_int_equal(outbound_take_over(world.outbound, true, NULL), 0);
 	assert_int_equal(outbound_commit(world.outbound,
 					 &(struct outbound_commit){ .completed = { ids_ab, 1 } },
 					 NULL),
 			 0);
-	assert_int_equal(outbound_take_over(world.outbound, true, NULL), 0);
 	assert_no_attempt("a");
 	assert_sent_for("b", 9, "{\"text\":\"one\"}slackC1t1;two---;");
 	sqlite_run(world.path,
