@@ -437,9 +437,9 @@ void conversation_note_sent(struct conversation *c, const char *to, const char *
 	turn_note_sent(c->turn, to, thread, text);
 }
 
-void conversation_give_up(struct conversation *c, const struct inbound_row *row, const char *text)
+void conversation_give_up(struct conversation *c, const struct inbound_row *row)
 {
-	turn_give_up(c->turn, row, text);
+	turn_give_up(c->turn, row);
 }
 
 bool conversation_is_active(const struct conversation *c)

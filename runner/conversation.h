@@ -79,7 +79,7 @@ void conversation_note_sent(struct conversation *c, const char *to, const char *
 			    const char *text);
 
 /* See turn_give_up(). */
-void conversation_give_up(struct conversation *c, const struct inbound_row *row, const char *text);
+void conversation_give_up(struct conversation *c, const struct inbound_row *row);
 
 /* A turn runs. */
 bool conversation_is_active(const struct conversation *c);

@@ -151,11 +151,7 @@ static int intake_give_up(struct intake *intake, const struct inbound_row *row, 
 		return r;
 	log_warning("message %s: %d attempts at it broke off: acknowledged as failed", row->id,
 		    CONFIG_ATTEMPTS);
-	conversation_give_up(
-		intake->options.conversation, row,
-		"I have begun to answer your message several times, and each time my "
-		"work was broken off. I leave it now, so that I can go on with others. "
-		"Please try again, or ask in another way.");
+	conversation_give_up(intake->options.conversation, row);
 	if (question)
 		outbox_add_completed(intake->options.outbox, question);
 	return 0;

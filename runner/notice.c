@@ -32,6 +32,10 @@ static const char *const notice_texts[] = {
 };
 TABLE_COVERS(notice_texts, PROVIDER_ERROR_COUNT);
 
+const char notice_given_up[] =
+	"I have begun to answer your message several times, and each time my work was broken off. "
+	"I leave it now, so that I can go on with others. Please try again, or ask in another way.";
+
 int notice_compose(enum provider_error error, const char *detail, int64_t retry_at_ms,
 		   struct strbuf *out)
 {

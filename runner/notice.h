@@ -16,3 +16,6 @@ int notice_compose(enum provider_error error, const char *detail, int64_t retry_
 
 /* Appends what is said while an agent that was silent for so long is ended and started again. */
 int notice_compose_silence(int64_t silent_ms, struct strbuf *out);
+
+/* The message for one at which all attempts broke off, in this container and before. */
+extern const char notice_given_up[];

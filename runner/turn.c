@@ -470,9 +470,9 @@ enum turn_verdict turn_broken(struct turn *turn, enum provider_error error, cons
 	return turn_failed(turn, &result);
 }
 
-void turn_give_up(struct turn *turn, const struct inbound_row *row, const char *text)
+void turn_give_up(struct turn *turn, const struct inbound_row *row)
 {
-	reply_to_senders(turn->reply, &row, 1, true, text);
+	reply_to_senders(turn->reply, &row, 1, true, notice_given_up);
 	outbox_add_failed(turn->options.outbox, row->id);
 }
 

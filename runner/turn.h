@@ -110,7 +110,7 @@ enum turn_verdict turn_broken(struct turn *turn, enum provider_error error, cons
  */
 void turn_tell_silence(struct turn *turn, int64_t silent_ms);
 /* A row that is not to be tried again: tells its sender, and acknowledges it as failed. */
-void turn_give_up(struct turn *turn, const struct inbound_row *row, const char *text);
+void turn_give_up(struct turn *turn, const struct inbound_row *row);
 int64_t turn_retry_ms(const struct turn *turn);
 
 /*
