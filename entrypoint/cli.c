@@ -313,8 +313,8 @@ static const struct options_row cli_rows[] = {
 	},
 	[CLI_OPTION_PROTECTION] = {
 		.name = "protection",
-		.value = "NAME=MODE",
-		.help = "with --role: as AGENT_PROTECTION_<NAME>=MODE,\n"
+		.value = "RULE",
+		.help = "with --role: NAME=MODE, as AGENT_PROTECTION_<NAME>,\n"
 			"which wins over it; may repeat",
 		.set = cli_set_protection,
 	},
