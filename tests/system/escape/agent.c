@@ -11,11 +11,12 @@
  *   --list              the attempts, a line of JSON each
  *   --attempt NAME…     makes attempts where it is started
  *   --who               is it more than who started it? As an attempt's line of JSON
- *   --listen            holds the abstract socket that one of the attempts looks for
+ *   --listen            listens, in the background, where attempts look for somebody
  */
+#include <arpa/inet.h>
 #include <dirent.h>
-#include <errno.h>
 #include <jansson.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -176,17 +177,21 @@ static int agent_who(void)
 
 static int agent_listen(void)
 {
-	static const char name[] = "escape-foreign";
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	static const char name[] = ATTEMPT_ABSTRACT;
+	struct sockaddr_un local = { .sun_family = AF_UNIX };
+	struct sockaddr_in port = { .sin_family = AF_INET, .sin_port = htons(ATTEMPT_PORT) };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	memcpy(address.sun_path + 1, name, sizeof(name) - 1);
-	if (bind(fd, (const struct sockaddr *)&address,
+	port.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	memcpy(local.sun_path + 1, name, sizeof(name) - 1);
+	if (bind(fd, (const struct sockaddr *)&local,
 		 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + sizeof(name))) < 0 ||
-	    listen(fd, 8) < 0)
+	    listen(fd, 8) < 0 || bind(tcp, (const struct sockaddr *)&port, sizeof(port)) < 0 ||
+	    listen(tcp, 8) < 0)
 		return 1;
-	(void)printf("listening\n");
-	(void)fflush(stdout);
+	if (fork() > 0)
+		return 0;
 	for (;;)
 		(void)pause();
 }

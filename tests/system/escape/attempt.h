@@ -16,6 +16,9 @@
 #define ATTEMPT_OWN	 ATTEMPT_WORKSPACE "/agent"
 #define ATTEMPT_INBOUND	 ATTEMPT_WORKSPACE "/inbound.db"
 #define ATTEMPT_OUTBOUND ATTEMPT_WORKSPACE "/outbound.db"
+/* Where agent.c listens for who should not get there. */
+#define ATTEMPT_PORT	 8081
+#define ATTEMPT_ABSTRACT "escape-foreign"
 #define ATTEMPT_SQLITE	 "SQLite format 3"
 
 enum verdict {

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <termios.h>
 #include <unistd.h>
@@ -16,6 +17,8 @@
 #ifndef TIOCLINUX
 #define TIOCLINUX 0x541C
 #endif
+
+#define PLACE ATTEMPT_OWN "/escape-place"
 
 static struct outcome core_pattern(const struct scene *scene)
 {
@@ -93,14 +96,23 @@ static struct outcome block_device_switch(const struct scene *scene)
 
 /* cgroups: limits, and a program that the machine runs as root when a group becomes empty */
 
+/* In the root of a hierarchy, which a fresh mount of it shows. */
 static struct outcome release_agent(const struct scene *scene)
 {
+	struct outcome outcome;
 	char path[256];
+	long r;
 
 	(void)scene;
-	if (first_path("/sys/fs/cgroup/*/release_agent", path) < 0)
-		return outcome_failed("release_agent");
-	return attempt_rewrite(path);
+	if (first_path("/sys/fs/cgroup/*/release_agent", path) == 0)
+		return attempt_rewrite(path);
+	(void)mkdir(PLACE, 0700);
+	r = syscall(SYS_mount, "none", PLACE, "cgroup", 0, "pids");
+	if (r < 0)
+		return outcome_failed("mount of a cgroup hierarchy");
+	outcome = attempt_rewrite(PLACE "/release_agent");
+	(void)syscall(SYS_umount2, PLACE, 2 /* MNT_DETACH */);
+	return outcome;
 }
 
 static struct outcome memory_limit(const struct scene *scene)
@@ -142,73 +154,66 @@ static struct outcome make_device(const struct scene *scene)
 	return outcome_of(unlink(path), "a device was made");
 }
 
-/* The number of the first disk, by /proc/partitions. */
-static int disk_number(dev_t *ret_number, char name[32])
-{
-	char text[4096], *line;
-	unsigned int major_number, minor_number;
-
-	if (attempt_read("/proc/partitions", text, sizeof(text)) < 0)
-		return -1;
-	line = strstr(text, "\n\n");
-	if (!line || sscanf(line, " %u %u %*u %31s", &major_number, &minor_number, name) != 3) {
-		errno = ENOENT;
-		return -1;
-	}
-	*ret_number = makedev(major_number, minor_number);
-	return 0;
-}
-
 static struct outcome read_device(const char *path)
 {
 	char bytes[512];
 	ssize_t n = attempt_read(path, bytes, sizeof(bytes));
 
-	return n < 0 ? outcome_failed("read") : outcome_succeeded("%zd bytes were read", n);
+	return n < 0 ? outcome_failed("%s", path) : outcome_succeeded("%zd bytes were read", n);
 }
+
+/* The machine's first disk, and a loop device where that one is nobody's. */
+static const struct {
+	const char *path;
+	unsigned int major_number, minor_number;
+} disks[] = {
+	{ "/dev/sda", 8, 0 },	    { "/dev/vda", 254, 0 }, { "/dev/vda", 253, 0 },
+	{ "/dev/nvme0n1", 259, 0 }, { "/dev/loop0", 7, 0 },
+};
+#define DISKS (sizeof(disks) / sizeof(*disks))
 
 static struct outcome make_disk(const struct scene *scene)
 {
-	const char *path = "/tmp/escape-disk";
-	char name[32];
-	struct outcome outcome;
-	dev_t number;
+	const char *path = ATTEMPT_OWN "/escape-disk";
+	struct outcome outcome = outcome_absent("no disk");
 
 	(void)scene;
-	if (disk_number(&number, name) < 0 || mknod(path, S_IFBLK | 0600, number) < 0)
-		return outcome_failed("mknod");
-	outcome = read_device(path);
+	for (size_t i = 0; i < DISKS && outcome.verdict != VERDICT_SUCCEEDED; i++) {
+		(void)unlink(path);
+		if (mknod(path, S_IFBLK | 0600,
+			  makedev(disks[i].major_number, disks[i].minor_number)) < 0)
+			return outcome_failed("mknod");
+		outcome = read_device(path);
+	}
 	(void)unlink(path);
 	return outcome;
 }
 
-static int disk_path(char path[64])
-{
-	char name[32];
-	dev_t number;
-
-	if (disk_number(&number, name) < 0)
-		return -1;
-	(void)snprintf(path, 64, "/dev/%s", name);
-	return access(path, F_OK);
-}
-
 static struct outcome read_disk(const struct scene *scene)
 {
-	char path[64];
+	struct outcome outcome;
 
 	(void)scene;
-	return disk_path(path) < 0 ? outcome_failed("/dev/DISK") : read_device(path);
+	errno = ENOENT;
+	outcome = outcome_absent("no disk");
+	for (size_t i = 0; i < DISKS && outcome.verdict != VERDICT_SUCCEEDED; i++)
+		if (access(disks[i].path, F_OK) == 0)
+			outcome = read_device(disks[i].path);
+	return outcome;
 }
 
 static struct outcome open_disk(const struct scene *scene)
 {
-	char path[64];
+	struct outcome outcome;
 
 	(void)scene;
-	if (disk_path(path) < 0)
-		return outcome_failed("/dev/DISK");
-	return outcome_of(open(path, O_WRONLY | O_CLOEXEC), "it could be written");
+	errno = ENOENT;
+	outcome = outcome_absent("no disk");
+	for (size_t i = 0; i < DISKS && outcome.verdict != VERDICT_SUCCEEDED; i++)
+		if (access(disks[i].path, F_OK) == 0)
+			outcome = outcome_of(open(disks[i].path, O_WRONLY | O_CLOEXEC),
+					     disks[i].path);
+	return outcome;
 }
 
 #define OPEN_DEVICE(function_, path_, flags_)                                                 \
@@ -224,7 +229,6 @@ OPEN_DEVICE(write_kmsg, "/dev/kmsg", O_WRONLY)
 OPEN_DEVICE(open_fuse, "/dev/fuse", O_RDWR)
 OPEN_DEVICE(open_tun, "/dev/net/tun", O_RDWR)
 OPEN_DEVICE(open_kvm, "/dev/kvm", O_RDWR)
-OPEN_DEVICE(open_console, "/dev/console", O_RDWR | O_NOCTTY)
 
 static struct outcome read_kallsyms(const struct scene *scene)
 {
@@ -323,7 +327,6 @@ const struct attempt attempts_devices[] = {
 	{ "dev-fuse", "open /dev/fuse", open_fuse },
 	{ "dev-tun", "open /dev/net/tun", open_tun },
 	{ "dev-kvm", "open /dev/kvm", open_kvm },
-	{ "dev-console", "open /dev/console", open_console },
 	{ "kallsyms", "read kernel addresses in /proc/kallsyms", read_kallsyms },
 	{ "kcore", "read the kernel's memory in /proc/kcore", read_kcore },
 	{ "tiocsti", "type into a terminal by TIOCSTI", type_characters },

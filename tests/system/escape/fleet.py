@@ -3,7 +3,7 @@
 Containers in the settings of settings.py, each with a hostile agent in it (agent.c), and what came of
 its attempts.
 """
-import contextlib
+import dataclasses
 import functools
 import json
 import os
@@ -16,19 +16,20 @@ import tempfile
 
 import session as sessions
 from containers import IMAGE, Container, podman
+from settings import BARE, SETTINGS, UNCONFINED
 
 HERE = pathlib.Path(__file__).parent
 PLACE = "/escape"
 AGENT = f"{PLACE}/agent"
-# A message's answer is an attempt's line of JSON for each name: so many at a time.
-AT_ONCE = 40
-# v2 of a file capability, in little endian: effective, and CAP_CHOWN and CAP_SYS_ADMIN permitted.
+# An answer holds a line for each: so many at a time.
+AT_ONCE = 50
+# A file capability in the kernel's form: version 2, effective; CAP_CHOWN and CAP_SYS_ADMIN.
 CAPABILITY = struct.pack("<5I", 0x02000001, 1 << 0 | 1 << 21, 0, 0, 0)
 
 
 @functools.cache
 def build():
-    """A folder to be mounted as PLACE: the agent, and copies that have rights of their own."""
+    """A folder to be mounted as PLACE: the agent, and copies of it that have rights of their own."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="agent-runner-escape-"))
     folder.chmod(0o755)
     agent = folder / "agent"
@@ -47,13 +48,27 @@ def build():
 def forget():
     if build.cache_info().currsize:
         shutil.rmtree(build())
+        build.cache_clear()
 
 
+@functools.cache
 def attempts():
     """name -> what it tries, as the attacker knows it."""
     listed = subprocess.run([build() / "agent", "--list"], capture_output=True, text=True,
                             check=True).stdout
     return {row["name"]: row["what"] for row in map(json.loads, listed.splitlines())}
+
+
+def make_session(setting):
+    """A session's folder with all that hosts and loops put there."""
+    session = sessions.Session(provider="claude", config=setting.config)
+    for name in ("inbox", "outbox"):
+        (session.workspace / name).mkdir()
+    session.own()
+    if setting.owner is not None:
+        for path in [session.workspace, *session.workspace.rglob("*")]:
+            os.chown(path, setting.owner, setting.owner)
+    return session
 
 
 def mounts(session):
@@ -63,13 +78,18 @@ def mounts(session):
 
 
 class Attack:
-    """A session container with the hostile agent, asked by messages as a user asks."""
+    """A session container with the hostile agent, which is asked by messages as users ask."""
 
-    def __init__(self, session, options):
+    def __init__(self, session, setting, options=()):
         self.session = session
-        self.container = Container(
-            options=[*mounts(session), "-e", f"AGENT_CLAUDE_PATH={AGENT}",
-                     "-e", "AGENT_PROVIDER=claude", "-e", "AGENT_RETRY_MS=10", *options])
+        if setting.is_config_hosts:
+            config = session.base / "container.json"
+            shutil.copy(session.workspace / "agent/container.json", config)
+            config.chmod(0o644)
+            options = [*options, "-v", f"{config}:/workspace/agent/container.json:ro"]
+        self.container = Container(options=[
+            *mounts(session), "-e", f"AGENT_CLAUDE_PATH={AGENT}", "-e", "AGENT_RETRY_MS=10",
+            *setting.options, *options])
 
     def __enter__(self):
         return self
@@ -80,8 +100,8 @@ class Attack:
     def explain(self):
         return f"{self.container.log()}\n{self.session.explain()}"
 
-    def ask(self, text, timeout=60):
-        """What the agent answers; None: the message failed."""
+    def ask(self, text, timeout=30):
+        """The last thing that the user is told before the message counts as done; None: nothing."""
         before = len(self.session.answers())
         message = self.session.add_chat(text)
         sessions.wait_until(lambda: self.session.acks().get(message) in ("completed", "failed"),
@@ -90,11 +110,10 @@ class Attack:
         return new[-1] if new else None
 
     def attempt(self, names):
-        """name -> row of the attacker."""
+        """name -> what the attacker says of it."""
         rows = {}
         for start in range(0, len(names), AT_ONCE):
-            part = names[start:start + AT_ONCE]
-            answer = self.ask("attempts: " + " ".join(part))
+            answer = self.ask("attempts: " + " ".join(names[start:start + AT_ONCE]), 60)
             for line in (answer or "").splitlines():
                 row = json.loads(line)
                 rows[row["name"]] = row
@@ -113,33 +132,91 @@ class Attack:
         return [pid for pid, name in self.container.processes().items()
                 if name == "agent" and sessions.is_alive(pid)]
 
-
-def run_unconfined(session, names, options):
-    """The attempts in a container without agent-runner: name -> row."""
-    done = podman("run", "--rm", *mounts(session), *options, "--entrypoint", AGENT, IMAGE,
-                  "--attempt", *names)
-    assert done.returncode == 0, done.stderr
-    return {row["name"]: row for row in map(json.loads, done.stdout.splitlines())}
-
-
-@contextlib.contextmanager
-def listener(container):
-    """An abstract socket in the container that belongs to nobody below the loop."""
-    started = podman("exec", "-d", container.id, AGENT, "--listen")
-    assert started.returncode == 0, started.stderr
-    yield
+    def listen(self):
+        """Beside the agent, and none of it: where it should not get."""
+        started = self.container.exec(AGENT, "--listen")
+        assert started.returncode == 0, started.stderr
 
 
 def database_rows(path):
-    """All that a database holds, and that it is whole; through a copy, to leave no trace there."""
+    """All that a database holds, if it is whole. Read from a copy, to leave no trace there."""
     with tempfile.TemporaryDirectory() as folder:
-        copy = shutil.copy(path, folder)
-        db = sqlite3.connect(copy)
+        db = sqlite3.connect(shutil.copy(path, folder))
         try:
             assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             tables = [row[0] for row in db.execute(
                 "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
-            return {table: db.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()  # noqa: S608
+            return {table: sorted(map(repr, db.execute(f"SELECT * FROM {table}")))
                     for table in tables}
         finally:
             db.close()
+
+
+@dataclasses.dataclass
+class Seen:
+    """What came of all attempts in one setting, and what was there before and after."""
+    rows: dict = dataclasses.field(default_factory=dict)
+    pids: list = dataclasses.field(default_factory=list)
+    inbound: list = dataclasses.field(default_factory=list)
+    outbound: list = dataclasses.field(default_factory=list)
+    names: list = dataclasses.field(default_factory=list)
+    answer: str = None
+    exit_code: int = None
+
+
+def _look(seen, attack):
+    session = attack.session
+    seen.pids.append((attack.container.pid(), attack.loop()))
+    seen.inbound.append(database_rows(session.inbound))
+    seen.outbound.append(database_rows(session.outbound))
+    seen.names.append(sorted(path.name for path in session.workspace.iterdir()))
+
+
+def _attack(setting):
+    seen = Seen()
+    session = make_session(setting)
+    try:
+        with Attack(session, setting) as attack:
+            attack.still_answers()
+            attack.listen()
+            # It comes after the agent's start.
+            (session.workspace / "escape.db-journal").write_bytes(b"\0" * 512)
+            os.chmod(session.workspace / "escape.db-journal", 0o666)
+            _look(seen, attack)
+            seen.rows = attack.attempt(list(attempts()))
+            _look(seen, attack)
+            seen.answer = attack.ask("hello")
+            seen.exit_code = attack.container.stop(5)
+    finally:
+        session.close()
+    return seen
+
+
+def _unconfined():
+    """Without agent-runner, as root; what needs more than a container, on this machine."""
+    session = make_session(BARE)
+    try:
+        done = podman("run", "--rm", *mounts(session), *UNCONFINED, "--entrypoint", AGENT, IMAGE,
+                      "--attempt", *attempts())
+    finally:
+        session.close()
+    assert done.returncode == 0, done.stderr
+    return {row["name"]: row for row in map(json.loads, done.stdout.splitlines())}
+
+
+@functools.cache
+def _outcome(name):
+    try:
+        if name == "unconfined":
+            return _unconfined()
+        return _attack(BARE if name == "bare" else SETTINGS[name])
+    except (AssertionError, OSError, ValueError, subprocess.SubprocessError) as error:
+        return error
+
+
+def seen(name):
+    """Of a setting, run once; what went wrong then is said to everybody who asks."""
+    outcome = _outcome(name)
+    if isinstance(outcome, Exception):
+        raise AssertionError(f"setting {name}: {outcome}") from outcome
+    return outcome

@@ -96,14 +96,35 @@ static struct outcome interface_flags(const struct scene *scene)
 	return outcome_of(ioctl(fd, SIOCSIFFLAGS, &request), "flags of lo");
 }
 
-static struct outcome low_port(const struct scene *scene)
+/* What listens there is agent.c's --listen, started by the test. */
+static struct outcome connect_port(const struct scene *scene)
 {
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(81) };
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(ATTEMPT_PORT) };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	(void)scene;
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	return outcome_of(bind(fd, (const struct sockaddr *)&address, sizeof(address)), "port 81");
+	return outcome_of(connect(fd, (const struct sockaddr *)&address, sizeof(address)),
+			  "connected");
+}
+
+static struct outcome bind_port(const struct scene *scene)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(ATTEMPT_PORT + 1) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)scene;
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return outcome_of(bind(fd, (const struct sockaddr *)&address, sizeof(address)), "bound");
+}
+
+/* To listen without a port binds one that the kernel chooses. */
+static struct outcome listen_anywhere(const struct scene *scene)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)scene;
+	return outcome_of(listen(fd, 1), "listening");
 }
 
 const struct attempt attempts_network[] = {
@@ -113,6 +134,8 @@ const struct attempt attempts_network[] = {
 	{ "raw-socket", "make a raw socket", raw_socket },
 	{ "netlink", "add an address to a network device", netlink_change },
 	{ "interface-flags", "set the flags of a network device", interface_flags },
-	{ "low-port", "listen at a port below 1024", low_port },
+	{ "connect-port", "connect to a TCP port that is not named", connect_port },
+	{ "bind-port", "bind a TCP port that is not named", bind_port },
+	{ "listen-anywhere", "listen on a TCP port that the kernel chooses", listen_anywhere },
 	{ NULL, NULL, NULL },
 };

@@ -131,6 +131,7 @@ static struct outcome make_set_user_id(const struct scene *scene)
 	return outcome;
 }
 
+/* Below what it was, and up again. */
 static struct outcome raise_limit(const struct scene *scene)
 {
 	struct rlimit limit;
@@ -138,6 +139,9 @@ static struct outcome raise_limit(const struct scene *scene)
 	(void)scene;
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return outcome_failed("getrlimit");
+	limit.rlim_cur = --limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return outcome_failed("setrlimit, lower");
 	limit.rlim_max++;
 	return outcome_of(setrlimit(RLIMIT_NOFILE, &limit), "RLIMIT_NOFILE");
 }
@@ -156,12 +160,11 @@ static struct outcome raise_priority(const struct scene *scene)
 	return outcome_of(setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) - 1), "nice");
 }
 
-static struct outcome real_time(const struct scene *scene)
+static struct outcome real_time_io(const struct scene *scene)
 {
-	const struct sched_param param = { .sched_priority = 1 };
-
 	(void)scene;
-	return outcome_of(sched_setscheduler(0, SCHED_FIFO, &param), "SCHED_FIFO");
+	/* Class 1, level 4. */
+	return outcome_of(syscall(SYS_ioprio_set, 1, 0, 1 << 13 | 4), "ioprio_set");
 }
 
 static struct outcome no_randomization(const struct scene *scene)
@@ -194,33 +197,41 @@ static struct outcome exec_again(const struct scene *scene)
 	return read_by(NULL, scene);
 }
 
-static struct outcome runner_role(const struct scene *scene, const char *role)
+/* The runner's own program, told to protect nothing. */
+static void protect_nothing(void)
 {
-	char self[] = RUNNER, confine[] = "confine", option[] = "--role", end[] = "--", name[16];
-	char *const prefix[] = { self, confine, option, name, end, NULL };
+	static const char *const names[] = { "LANDLOCK", "SECCOMP", "UNDUMPABLE", "CAPS",
+					     "NO_NEW_PRIVS" };
 
-	(void)snprintf(name, sizeof(name), "%s", role);
-	for (const char *const *p =
-		     (const char *const[]){ "LANDLOCK", "SECCOMP", "UNDUMPABLE", NULL };
-	     *p; p++) {
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		char variable[64];
 
-		(void)snprintf(variable, sizeof(variable), "AGENT_PROTECTION_%s", *p);
+		(void)snprintf(variable, sizeof(variable), "AGENT_PROTECTION_%s", names[i]);
 		(void)setenv(variable, "off", 1);
 	}
+}
+
+static struct outcome run_confine(const struct scene *scene)
+{
+	char self[] = RUNNER, confine[] = "confine", role[] = "--role=agent", end[] = "--";
+	char option[] = "--protection=LANDLOCK=off";
+	char *const prefix[] = { self, confine, role, option, end, NULL };
+
 	if (access(RUNNER, X_OK) < 0)
 		return outcome_failed("access");
+	protect_nothing();
 	return read_by(prefix, scene);
 }
 
-static struct outcome as_runner(const struct scene *scene)
+static struct outcome run_command(const struct scene *scene)
 {
-	return runner_role(scene, "runner");
-}
+	char self[] = RUNNER, end[] = "--";
+	char *const prefix[] = { self, end, NULL };
 
-static struct outcome as_command(const struct scene *scene)
-{
-	return runner_role(scene, "command");
+	if (access(RUNNER, X_OK) < 0)
+		return outcome_failed("access");
+	protect_nothing();
+	return read_by(prefix, scene);
 }
 
 static struct outcome in_memory(const struct scene *scene)
@@ -267,13 +278,6 @@ static struct outcome keep_privileges(const struct scene *scene)
 	return outcome_succeeded("no_new_privs is not set");
 }
 
-static struct outcome drop_filter(const struct scene *scene)
-{
-	(void)scene;
-	/* Mode 0: no filter. */
-	return outcome_of(prctl(PR_SET_SECCOMP, 0, 0, 0, 0), "PR_SET_SECCOMP");
-}
-
 const struct attempt attempts_privileges[] = {
 	{ "become-root", "become root by setresuid", become_root },
 	{ "become-other", "become another user by setresuid", become_other },
@@ -287,16 +291,15 @@ const struct attempt attempts_privileges[] = {
 	{ "file-capability", "run a program that has a file capability", file_capability },
 	{ "make-set-user-id", "make a set-user-ID program of root's", make_set_user_id },
 	{ "no-new-privs", "be without no_new_privs", keep_privileges },
-	{ "drop-filter", "remove the seccomp filter", drop_filter },
 	{ "raise-limit", "raise a hard limit", raise_limit },
 	{ "core-limit", "have core dumps written", core_limit },
 	{ "raise-priority", "raise its own priority", raise_priority },
-	{ "real-time", "be scheduled before all others", real_time },
+	{ "real-time-io", "have its reads and writes done before all others'", real_time_io },
 	{ "personality", "switch address randomization off for itself", no_randomization },
 	{ "exec-again", "read inbound.db in a program that it starts", exec_again },
 	{ "memfd-exec", "read inbound.db in a program that it starts from memory", in_memory },
 	{ "loader-exec", "read inbound.db in a program that the loader starts", by_loader },
-	{ "role-runner", "read inbound.db by agent-runner confine --role runner", as_runner },
-	{ "role-command", "read inbound.db by agent-runner confine --role command", as_command },
+	{ "run-confine", "read inbound.db by agent-runner confine", run_confine },
+	{ "run-command", "read inbound.db in a command of agent-runner", run_command },
 	{ NULL, NULL, NULL },
 };

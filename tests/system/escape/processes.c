@@ -22,13 +22,6 @@
 
 #include "tests/system/escape/attempt.h"
 
-#ifndef SYS_process_madvise
-#define SYS_process_madvise 440
-#endif
-#ifndef SYS_process_mrelease
-#define SYS_process_mrelease 448
-#endif
-
 #define IOPRIO_WHO_PROCESS 1
 #define PIDFD_SIGNAL	   SIGCONT
 /* Nothing waits for these signals' arrival for long. */
@@ -360,19 +353,6 @@ static struct outcome loop_getfd(const struct scene *scene)
 	return pidfd_take(scene->loop);
 }
 
-static struct outcome loop_madvise(const struct scene *scene)
-{
-	long pidfd = syscall(SYS_pidfd_open, scene->loop, 0);
-	char path[64], text[64] = "";
-	struct iovec where = { .iov_len = 4096 };
-
-	proc_path(path, scene->loop, "maps");
-	(void)attempt_read(path, text, sizeof(text));
-	where.iov_base = (void *)(uintptr_t)(text[0] ? strtoul(text, NULL, 16) : 0x400000);
-	return outcome_of(syscall(SYS_process_madvise, pidfd, &where, 1, MADV_COLD, 0),
-			  "process_madvise");
-}
-
 static struct outcome loop_kcmp(const struct scene *scene)
 {
 	return outcome_of(syscall(SYS_kcmp, scene->loop, getpid(), 0, 0, 0), "kcmp");
@@ -598,7 +578,7 @@ static struct outcome abstract_socket(const struct scene *scene)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	static const char name[] = "escape-foreign";
+	static const char name[] = ATTEMPT_ABSTRACT;
 
 	(void)scene;
 	memcpy(address.sun_path + 1, name, sizeof(name) - 1);
@@ -642,7 +622,6 @@ const struct attempt attempts_processes[] = {
 	{ "loop-vm-read", "read the loop's memory by process_vm_readv", loop_vm_read },
 	{ "loop-vm-write", "write the loop's memory by process_vm_writev", loop_vm_write },
 	{ "loop-getfd", "take a descriptor of the loop by pidfd_getfd", loop_getfd },
-	{ "loop-madvise", "advise on the loop's memory by process_madvise", loop_madvise },
 	{ "loop-kcmp", "compare the loop with itself by kcmp", loop_kcmp },
 	{ "loop-move-pages", "ask where the loop's pages are by move_pages", loop_move_pages },
 	{ "loop-kill-0", "see by signal 0 whether the loop is there", loop_kill_0 },

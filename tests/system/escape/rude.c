@@ -315,7 +315,65 @@ static void rude_file_link(const struct scene *scene, FILE *out)
 	(void)fputs("linked", out);
 }
 
+/* Takes all rights from what the loop works with, which only its owner can. */
+static void rude_chmod(const char *path, FILE *out)
+{
+	(void)fprintf(out, "chmod: %s", chmod(path, 0) == 0 ? "done" : strerror(errno));
+}
+
+static void rude_chmod_inbound(const struct scene *scene, FILE *out)
+{
+	(void)scene;
+	rude_chmod(ATTEMPT_INBOUND, out);
+}
+
+static void rude_chmod_outbound(const struct scene *scene, FILE *out)
+{
+	(void)scene;
+	rude_chmod(ATTEMPT_OUTBOUND, out);
+}
+
+static void rude_chmod_heartbeat(const struct scene *scene, FILE *out)
+{
+	(void)scene;
+	rude_chmod(ATTEMPT_WORKSPACE "/.heartbeat", out);
+}
+
+static void rude_chmod_outbox(const struct scene *scene, FILE *out)
+{
+	(void)scene;
+	rude_chmod(ATTEMPT_WORKSPACE "/outbox", out);
+}
+
+static void rude_chmod_workspace(const struct scene *scene, FILE *out)
+{
+	(void)scene;
+	rude_chmod(ATTEMPT_WORKSPACE, out);
+}
+
+static void rude_chmod_own_folder(const struct scene *scene, FILE *out)
+{
+	(void)scene;
+	rude_chmod(ATTEMPT_OWN, out);
+}
+
+static void rude_chmod_socket_folder(const struct scene *scene, FILE *out)
+{
+	char folder[256] = "/none";
+
+	(void)scene;
+	(void)rude_find_folder(folder);
+	rude_chmod(folder, out);
+}
+
 static const struct rude rudes[] = {
+	{ "chmod-inbound", rude_chmod_inbound },
+	{ "chmod-outbound", rude_chmod_outbound },
+	{ "chmod-heartbeat", rude_chmod_heartbeat },
+	{ "chmod-outbox", rude_chmod_outbox },
+	{ "chmod-workspace", rude_chmod_workspace },
+	{ "chmod-own-folder", rude_chmod_own_folder },
+	{ "chmod-socket-folder", rude_chmod_socket_folder },
 	{ "fork-bomb", rude_fork_bomb },
 	{ "stay", rude_stay },
 	{ "stay-by-reaper", rude_stay_by_reaper },
