@@ -201,8 +201,9 @@ static int config_sandbox_read_list(struct config *config, const char *name, siz
 		int r;
 
 		if (count == max) {
-			config_warn(config, "%s: \"%s\" holds more than %zu %s: the rest is left out",
-				    name, key, max, noun);
+			config_warn(config,
+				    "%s: \"%s\" holds more than %zu %s: the rest is left out", name,
+				    key, max, noun);
 			break;
 		}
 		r = config_sandbox_read_item(config, name, list, item);
@@ -252,17 +253,19 @@ static int config_sandbox_read_protection(struct config *config, const char *nam
 	if (json_is_null(value))
 		return 0;
 	if (known == ARRAY_LEN(config_sandbox_protections)) {
-		config_warn(config,
-			    "%s: \"protections\": there is no protection \"%.32s\", there are caps, "
-			    "no_new_privs, undumpable, seccomp and landlock: left out",
-			    name, protection);
+		config_warn(
+			config,
+			"%s: \"protections\": there is no protection \"%.32s\", there are caps, "
+			"no_new_privs, undumpable, seccomp and landlock: left out",
+			name, protection);
 		return 0;
 	}
 	if (mode == ARRAY_LEN(config_sandbox_modes)) {
 		config_sandbox_show(value, shown, sizeof(shown));
-		config_warn(config,
-			    "%s: \"protections\": %s must be require, try or off, found %s: left out",
-			    name, protection, shown);
+		config_warn(
+			config,
+			"%s: \"protections\": %s must be require, try or off, found %s: left out",
+			name, protection, shown);
 		return 0;
 	}
 	return config_sandbox_add(&config->sandbox, "--protection=%s=%s",

@@ -60,6 +60,7 @@ static int setup(void **state)
 		close(fd);
 	}
 	(void)snprintf(place.workspace, sizeof(place.workspace), "%s", at("ws"));
+	(void)unsetenv("TMPDIR");
 	return setenv("HOME", at("home"), 1);
 }
 
@@ -287,6 +288,11 @@ static void test_review_of_a_workspace_in_tmp(void **state)
 	reviewed[0] = '\0';
 	grant_review(workspace, NULL, note);
 	assert_non_null(strstr(reviewed, "lies in /tmp, so the agent can make nothing new there"));
+	reviewed[0] = '\0';
+	assert_int_equal(setenv("TMPDIR", agent, 1), 0);
+	grant_review(workspace, NULL, note);
+	assert_string_equal(reviewed, "");
+	assert_int_equal(unsetenv("TMPDIR"), 0);
 	assert_int_equal(rmdir(agent), 0);
 	assert_int_equal(rmdir(workspace), 0);
 }
