@@ -87,7 +87,7 @@ class Attack:
             shutil.copy(session.workspace / "agent/container.json", config)
             config.chmod(0o644)
             options = [*options, "-v", f"{config}:/workspace/agent/container.json:ro"]
-        self.container = Container(options=[
+        self.container = Container(*setting.arguments, options=[
             *mounts(session), "-e", f"AGENT_CLAUDE_PATH={AGENT}", "-e", "AGENT_RETRY_MS=10",
             *setting.options, *options])
 

@@ -137,13 +137,13 @@ static struct outcome raise_limit(const struct scene *scene)
 	struct rlimit limit;
 
 	(void)scene;
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+	if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
 		return outcome_failed("getrlimit");
 	limit.rlim_cur = --limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+	if (setrlimit(RLIMIT_MEMLOCK, &limit) < 0)
 		return outcome_failed("setrlimit, lower");
 	limit.rlim_max++;
-	return outcome_of(setrlimit(RLIMIT_NOFILE, &limit), "RLIMIT_NOFILE");
+	return outcome_of(setrlimit(RLIMIT_MEMLOCK, &limit), "RLIMIT_MEMLOCK");
 }
 
 static struct outcome core_limit(const struct scene *scene)

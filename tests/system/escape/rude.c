@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -252,6 +253,18 @@ static void rude_folders(const struct scene *scene, FILE *out)
 	(void)fputs("filled", out);
 }
 
+/* Memory that does not come back when its writer is killed. */
+static void rude_shared_memory(const struct scene *scene, FILE *out)
+{
+	pid_t pid = fork();
+
+	(void)scene;
+	if (pid == 0)
+		_exit(rude_fill("/dev/shm/escape-fill") > 0 ? 0 : 1);
+	(void)waitpid(pid, NULL, 0);
+	(void)fputs("filled", out);
+}
+
 static void rude_memory(const struct scene *scene, FILE *out)
 {
 	(void)scene;
@@ -386,6 +399,7 @@ static const struct rude rudes[] = {
 	{ "disk", rude_disk },
 	{ "folders", rude_folders },
 	{ "memory", rude_memory },
+	{ "shared-memory", rude_shared_memory },
 	{ "folder-link", rude_folder_link },
 	{ "file-link", rude_file_link },
 };

@@ -11,12 +11,13 @@ OFF = [f"--env=AGENT_PROTECTION_{name}=off" for name in ("LANDLOCK", "SECCOMP", 
 @dataclasses.dataclass(frozen=True)
 class Setting:
     """
-    options: podman's; owner: of the session's folder, as this machine counts (None: as it is);
+    options: podman's; arguments: agent-runner's; owner: of the session's folder, as this machine counts (None: as it is);
     config: what container.json holds besides the provider; is_config_hosts: it is a mount of its own
     that the container cannot write, as hosts make it.
     """
     what: str
     options: tuple = ()
+    arguments: tuple = ()
     owner: int = None
     config: dict = dataclasses.field(default_factory=dict, hash=False)
     is_config_hosts: bool = True
@@ -26,8 +27,9 @@ SETTINGS = {
     "default": Setting("podman's defaults"),
     "privileged": Setting("--privileged, as root, without the runtime's filter", (
         "--privileged", "--security-opt", "seccomp=unconfined", "--user", "root")),
-    "root": Setting("the same with a workspace of root's: the agent has user id 0", (
-        "--privileged", "--security-opt", "seccomp=unconfined", "--user", "root"), owner=0),
+    "root": Setting("the same, with --allow-root: the agent has user id 0", (
+        "--privileged", "--security-opt", "seccomp=unconfined", "--user", "root"),
+        arguments=("--allow-root",), owner=0),
     "strict": Setting("read-only, no capabilities, no new privileges; TCP limited to port 443", (
         "--read-only", "--tmpfs", "/tmp", "--cap-drop=ALL", "--security-opt", "no-new-privileges"),
         config={"sandbox": {"connect": [443], "bind": []}}),
@@ -97,12 +99,14 @@ RIGHTS = """
     dev-kmsg dev-kmsg-write dev-fuse dev-tun dev-kvm kallsyms kcore
     af-packet raw-socket netlink interface-flags
 """
+# The runtime's filter alone: it weakens nobody but the process itself, and debuggers do it.
+RUNTIME = "personality"
 # Nothing is there to be taken.
 NOTHING = "inherited-descriptors"
 # The host's mount.
 MOUNT = "write-config rename-over-config unlink-config"
 # Only where the host limits ports: in `strict`.
-PORTS = "connect-port bind-port listen-anywhere"
+PORTS = "connect-port bind-port"
 
 NO_RIGHT = "Landlock has no right for it"
 # Open everywhere, and why that is borne.
@@ -114,7 +118,7 @@ OPEN = {
     "chmod-outbound": f"{NO_RIGHT}; the runner takes its rights back",
     "chmod-workspace": f"{NO_RIGHT}; the runner takes its rights back",
     "xattr-inbound": f"{NO_RIGHT}; nobody goes by them",
-    "personality": "it weakens nobody but itself; debuggers do it",
+    "listen-anywhere": "Landlock does not look at listen without bind; the kernel chooses the port",
 }
 
 CLOSED_BY = {
@@ -123,6 +127,7 @@ CLOSED_BY = {
     "the filter": FILTER.split(),
     "the filters": BOTH_FILTERS.split(),
     "rights": RIGHTS.split(),
+    "the runtime": RUNTIME.split(),
     "nothing there": NOTHING.split(),
     "the mount": MOUNT.split(),
     "ports": PORTS.split(),
@@ -142,6 +147,8 @@ class Row:
             return OPEN[self.name]
         if self.closed_by == "ports" and setting != "strict":
             return "the host limits no ports"
+        if self.closed_by == "the runtime" and setting in ("privileged", "root"):
+            return "there is no filter of the runtime's; it concerns the process alone"
         if setting == "off" and self.closed_by in SWITCHED_OFF:
             return f"{self.closed_by} is switched off"
         return None

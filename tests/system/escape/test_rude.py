@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: MIT
+"""
+An agent that would rather bring down its runner than get out: it eats processes, descriptors, memory
+and room, kills what it reaches, leaves processes behind, and takes away rights and folders. The loop
+survives it, the databases stay whole, and the next message is answered.
+"""
+import contextlib
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+
+import fleet
+import pytest
+import session as sessions
+from settings import SETTINGS
+
+pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="needs root's podman")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_folder_left():
+    yield
+    fleet.forget()
+
+
+class Victim(fleet.Attack):
+    """A container whose loop is to be the same at the end."""
+
+    def __init__(self, session, setting, options=()):
+        super().__init__(session, setting, options)
+        self.still_answers()
+        self.first_loop = self.loop()
+
+    def rude(self, what, expected):
+        answer = self.ask(f"rude: {what}")
+        assert answer and expected in answer, f"{answer}\n{self.explain()}"
+
+    def lose_agent(self):
+        """It ends, and with it what it left; the next message starts another."""
+        agent, *_ = (pid for pid in self.agents() if self.parent(pid) == self.first_loop)
+        os.kill(agent, signal.SIGKILL)
+        sessions.wait_until(lambda: not self.agents(), "the end of all that the agent started",
+                            explain=lambda: f"{self.container.processes()}\n{self.explain()}")
+
+    @staticmethod
+    def parent(pid):
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return int(stat.rsplit(")", 1)[1].split()[1])
+
+    def goes_on(self, same_loop=True):
+        self.still_answers()
+        if same_loop:
+            assert self.loop() == self.first_loop, self.explain()
+        fleet.database_rows(self.session.inbound)
+        fleet.database_rows(self.session.outbound)
+
+    def stops(self):
+        assert self.container.stop(5) == 0, self.explain()
+
+
+@contextlib.contextmanager
+def victim(options=(), setting="default", session=None):
+    one = session or fleet.make_session(SETTINGS[setting])
+    try:
+        with Victim(one, SETTINGS[setting], options) as running:
+            yield running
+    finally:
+        if session is None:
+            one.close()
+
+
+# Processes
+
+
+def test_fork_bomb():
+    with victim(["--pids-limit=64"]) as running:
+        running.rude("fork-bomb", "no more processes")
+        running.goes_on()
+        # There is room for another agent once the bomb is gone.
+        running.lose_agent()
+        running.goes_on()
+        running.stops()
+
+
+@pytest.mark.parametrize("how", ["stay", "stay-by-reaper", "stay-by-forks"])
+def test_nothing_stays(how):
+    with victim() as running:
+        running.rude(how, "stays")
+        sessions.wait_until(lambda: len(running.agents()) > 1, "what stays")
+        running.lose_agent()
+        running.goes_on()
+        assert len(running.agents()) == 1
+        running.stops()
+
+
+def test_nothing_holds_up_the_end():
+    with victim() as running:
+        for how in ("stay", "stay-by-reaper", "stay-by-forks"):
+            running.rude(how, "stays")
+        running.stops()
+        assert running.container.stop_seconds < 3
+
+
+def test_kill_all():
+    with victim() as running:
+        running.rude("kill-all", "kill: ")
+        running.goes_on()
+        running.stops()
+
+
+def test_kill_all_where_nothing_keeps_it_off():
+    """What the test above would see: the loop dies, and PID 1 starts another."""
+    with victim(setting="off") as running:
+        running.session.add_chat("rude: kill-all")
+        sessions.wait_until(lambda: not sessions.is_alive(running.first_loop), "the loop's end",
+                            explain=running.explain)
+        running.goes_on(same_loop=False)
+        running.stops()
+
+
+# Descriptors and the socket
+
+
+@pytest.mark.parametrize("how, expected", [
+    ("descriptors", "descriptors"), ("connections", "connected"), ("flood", "MB")])
+def test_descriptors(how, expected):
+    with victim() as running:
+        running.rude(how, expected)
+        running.goes_on()
+        running.lose_agent()
+        running.goes_on()
+        running.stops()
+
+
+# Room
+
+
+def test_folders_without_room():
+    """HOME and /tmp are full, and have no name left: the next agent starts all the same."""
+    rooms = [f"--tmpfs={folder}:size=1m,nr_inodes=100,mode=1777" for folder in ("/tmp", "/home/node")]
+    with victim(rooms) as running:
+        running.rude("folders", "filled")
+        running.goes_on()
+        running.lose_agent()
+        running.goes_on()
+        running.stops()
+
+
+@contextlib.contextmanager
+def small_workspace():
+    """A session on a file system of its own, which has 2 MB."""
+    session = fleet.make_session(SETTINGS["default"])
+    aside = session.base / "aside"
+    session.workspace.rename(aside)
+    session.workspace.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m,mode=755", "none", session.workspace],
+                   check=True)
+    try:
+        shutil.copytree(aside, session.workspace, dirs_exist_ok=True)
+        session.own()
+        yield session
+    finally:
+        subprocess.run(["umount", "-l", session.workspace], check=True)
+        session.close()
+
+
+def test_disk_without_room():
+    """The agent's folder lies beside the databases: nothing can be said until there is room again."""
+    with small_workspace() as session, victim(session=session) as running:
+        message = session.add_chat("rude: disk")
+        fill = session.workspace / "agent/escape-fill"
+        running.session.wait(lambda: fill.exists() and os.statvfs(fill).f_bavail == 0, "a full disk")
+        assert sessions.stays(lambda: sessions.is_alive(running.container.pid()), 1)
+        fill.unlink()
+        session.wait(lambda: session.acks().get(message) in ("completed", "failed"), "its end")
+        running.goes_on(same_loop=False)
+        running.stops()
+
+
+MEMORY = ["--memory=64m", "--memory-swap=64m"]
+
+
+def test_memory():
+    with victim(MEMORY) as running:
+        running.ask("rude: memory")
+        assert any("emory ran out" in text for text in running.session.texts()), running.explain()
+        running.goes_on()
+        running.lose_agent()
+        running.goes_on()
+        running.stops()
+
+
+# What the loop needs, taken away
+
+LINKS = ["folder-link", "file-link"]
+
+
+@pytest.mark.parametrize("how", LINKS)
+def test_links_in_the_folder_of_the_socket(how):
+    """What the loop writes there for the next agent goes nowhere else."""
+    with victim() as running:
+        workspace = running.session.workspace
+        names = sorted(path.name for path in workspace.iterdir())
+        inbound = fleet.database_rows(running.session.inbound)
+        running.rude(how, "linked")
+        running.lose_agent()
+        running.goes_on(same_loop=False)
+        assert sorted(path.name for path in workspace.iterdir()) == names
+        after = fleet.database_rows(running.session.inbound)
+        assert {**after, "messages_in": None} == {**inbound, "messages_in": None}
+        running.stops()
+        assert sorted(path.name for path in workspace.iterdir()) == names
+
+
+RIGHTS = ["inbound", "outbound", "heartbeat", "outbox", "workspace", "own-folder", "socket-folder"]
+
+
+@pytest.mark.parametrize("what", RIGHTS)
+def test_rights_taken_away(what):
+    with victim() as running:
+        running.rude(f"chmod-{what}", "done")
+        running.goes_on(same_loop=False)
+        running.lose_agent()
+        running.goes_on(same_loop=False)
+        running.stops()
+        with Victim(running.session, SETTINGS["default"]) as second:
+            second.goes_on()
+            second.stops()
