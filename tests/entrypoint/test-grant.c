@@ -21,8 +21,8 @@
  * It lies in the folder that the tests run in, since /tmp is the agent's.
  */
 static struct {
-	char base[PATH_MAX / 2];
-	char workspace[PATH_MAX];
+	char base[PATH_MAX];
+	char workspace[PATH_MAX + 8];
 } place;
 
 static const char *const folders[] = { "ws",	   "ws/agent",	"ws/extra", "ws/extra/x",
@@ -33,7 +33,7 @@ static const char *const files[] = { "ws/inbound.db", "ws/outbound.db", "ws/outb
 
 static const char *at(const char *name)
 {
-	static char path[4][PATH_MAX];
+	static char path[4][PATH_MAX + 64];
 	static int next;
 
 	next = (next + 1) % 4;
@@ -125,7 +125,7 @@ static int agent_is_kept_out(void)
 {
 	static const char *const hidden[] = { "ws/inbound.db", "ws/outbound.db",
 					      "ws/outbound.db-journal", "ws/.heartbeat" };
-	char proc[PATH_MAX + 32];
+	char proc[PATH_MAX + 96];
 
 	CHECK(become(POLICY_ROLE_AGENT, NULL) == 0);
 	for (size_t i = 0; i < ARRAY_LEN(hidden); i++) {
