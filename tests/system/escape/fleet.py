@@ -100,7 +100,7 @@ class Attack:
     def explain(self):
         return f"{self.container.log()}\n{self.session.explain()}"
 
-    def ask(self, text, timeout=30):
+    def ask(self, text, timeout=sessions.PATIENCE):
         """The last thing that the user is told before the message counts as done; None: nothing."""
         before = len(self.session.answers())
         message = self.session.add_chat(text)

@@ -149,6 +149,8 @@ class Row:
             return "the host limits no ports"
         if self.closed_by == "the runtime" and setting in ("privileged", "root"):
             return "there is no filter of the runtime's; it concerns the process alone"
+        if setting == "root" and self.name == "read-shadow":
+            return "user id 0 owns the file, and it says nothing of the machine's users"
         if setting == "off" and self.closed_by in SWITCHED_OFF:
             return f"{self.closed_by} is switched off"
         return None

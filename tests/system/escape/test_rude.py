@@ -41,7 +41,9 @@ class Victim(fleet.Attack):
         """It ends, and with it what it left; the next message starts another."""
         agent, *_ = (pid for pid in self.agents() if self.parent(pid) == self.first_loop)
         os.kill(agent, signal.SIGKILL)
-        sessions.wait_until(lambda: not self.agents(), "the end of all that the agent started",
+        # What becomes another process every moment is not in every list.
+        sessions.wait_until(lambda: sessions.stays(lambda: not self.agents(), 0.3),
+                            "the end of all that the agent started",
                             explain=lambda: f"{self.container.processes()}\n{self.explain()}")
 
     @staticmethod
@@ -137,11 +139,32 @@ def test_descriptors(how, expected):
 # Room
 
 
+@contextlib.contextmanager
+def small_file_system(folder, options, content=None):
+    """Mounts a tmpfs there, with what the folder content holds."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", folder], check=True)
+    try:
+        if content:
+            shutil.copytree(content, folder, dirs_exist_ok=True)
+        yield
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
 def test_folders_without_room():
     """HOME and /tmp are full, and have no name left: the next agent starts all the same."""
-    rooms = [f"--tmpfs={folder}:size=1m,nr_inodes=100,mode=1777" for folder in ("/tmp", "/home/node")]
-    with victim(rooms) as running:
+    session = fleet.make_session(SETTINGS["default"])
+    with contextlib.closing(session), contextlib.ExitStack() as stack:
+        mounts = []
+        for name, place in {"tmp": "/tmp", "node": "/home/node"}.items():
+            folder = session.base / name
+            folder.mkdir()
+            stack.enter_context(small_file_system(folder, "size=1m,nr_inodes=100,mode=1777"))
+            mounts += ["-v", f"{folder}:{place}"]
+        running = stack.enter_context(victim(mounts, session=session))
         running.rude("folders", "filled")
+        assert os.statvfs(session.base / "tmp").f_bavail == 0
+        assert os.statvfs(session.base / "tmp").f_favail == 0
         running.goes_on()
         running.lose_agent()
         running.goes_on()
@@ -155,15 +178,9 @@ def small_workspace():
     aside = session.base / "aside"
     session.workspace.rename(aside)
     session.workspace.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m,mode=755", "none", session.workspace],
-                   check=True)
-    try:
-        shutil.copytree(aside, session.workspace, dirs_exist_ok=True)
+    with contextlib.closing(session), small_file_system(session.workspace, "size=2m,mode=755", aside):
         session.own()
         yield session
-    finally:
-        subprocess.run(["umount", "-l", session.workspace], check=True)
-        session.close()
 
 
 def test_disk_without_room():
