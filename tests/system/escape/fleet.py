@@ -210,7 +210,7 @@ def _outcome(name):
         if name == "unconfined":
             return _unconfined()
         return _attack(BARE if name == "bare" else SETTINGS[name])
-    except (AssertionError, OSError, ValueError, subprocess.SubprocessError) as error:
+    except (AssertionError, OSError, RuntimeError, ValueError, subprocess.SubprocessError) as error:
         return error
 
 

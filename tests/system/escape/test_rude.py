@@ -14,13 +14,17 @@ import subprocess
 import fleet
 import pytest
 import session as sessions
+from containers import podman_path
 from settings import SETTINGS
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="needs root's podman")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def no_folder_left():
+def prepared():
+    """Once, whatever comes of it: an image that does not build fails all tests at once."""
+    podman_path()
+    fleet.build()
     yield
     fleet.forget()
 
