@@ -219,10 +219,16 @@ static int privileges_set_undumpable(struct privileges_context *c, struct err *e
 	return 0;
 }
 
+static struct seccomp_options privileges_seccomp_options(const struct privileges_context *c)
+{
+	return (struct seccomp_options){ .is_for_children = c->policy->starts_agents };
+}
+
 static int privileges_set_seccomp(struct privileges_context *c, struct err *err)
 {
-	(void)c;
-	return seccomp_install(err);
+	const struct seccomp_options options = privileges_seccomp_options(c);
+
+	return seccomp_install(&options, err);
 }
 
 /* A step that belongs to no protection is always done, and its failure is fatal. */
@@ -250,32 +256,41 @@ static const struct {
 
 /* Reading back */
 
-static bool privileges_has_no_new_privs(const struct proc_status *status)
+static bool privileges_has_no_new_privs(const struct privileges_context *c,
+					const struct proc_status *status)
 {
+	(void)c;
 	return prctl(PR_GET_NO_NEW_PRIVS, 0L, 0L, 0L, 0L) == 1 && status->no_new_privs != 0;
 }
 
-static bool privileges_has_no_caps(const struct proc_status *status)
+static bool privileges_has_no_caps(const struct privileges_context *c,
+				   const struct proc_status *status)
 {
 	if (!status->has_caps || status->cap_inheritable || status->cap_permitted ||
 	    status->cap_effective || status->cap_ambient)
 		return false;
 	/* The bounding set only matters when a program may give capabilities. */
-	return status->cap_bounding == 0 || privileges_has_no_new_privs(status);
+	return status->cap_bounding == 0 || privileges_has_no_new_privs(c, status);
 }
 
-static bool privileges_is_undumpable(const struct proc_status *status)
+static bool privileges_is_undumpable(const struct privileges_context *c,
+				     const struct proc_status *status)
 {
+	(void)c;
 	(void)status;
 	return prctl(PR_GET_DUMPABLE, 0L, 0L, 0L, 0L) == 0;
 }
 
-static bool privileges_has_seccomp(const struct proc_status *status)
+static bool privileges_has_seccomp(const struct privileges_context *c,
+				   const struct proc_status *status)
 {
-	return seccomp_is_installed() && status->seccomp != 0;
+	const struct seccomp_options options = privileges_seccomp_options(c);
+
+	return seccomp_is_installed(&options) && status->seccomp != 0;
 }
 
-static bool (*const privileges_holds[])(const struct proc_status *status) = {
+static bool (*const privileges_holds[])(const struct privileges_context *c,
+					const struct proc_status *status) = {
 	[POLICY_PROTECTION_CAPS] = privileges_has_no_caps,
 	[POLICY_PROTECTION_NO_NEW_PRIVS] = privileges_has_no_new_privs,
 	[POLICY_PROTECTION_UNDUMPABLE] = privileges_is_undumpable,
@@ -294,7 +309,7 @@ static int privileges_confirm(const struct privileges_context *c, struct err *er
 		const char *name = policy_protection((enum policy_protection)i)->name;
 		const char *why = c->failures[i].text;
 
-		if (c->modes[i] == POLICY_MODE_OFF || privileges_holds[i](&status))
+		if (c->modes[i] == POLICY_MODE_OFF || privileges_holds[i](c, &status))
 			continue;
 		if (why[0] == '\0')
 			why = r < 0 ? "/proc/self/status cannot be read"

@@ -62,7 +62,7 @@ static int check_common(struct proc_status *status)
 	CHECK(status->cap_inheritable == 0 && status->cap_ambient == 0);
 	CHECK(status->no_new_privs == 1);
 	CHECK(status->seccomp == 2);
-	CHECK(seccomp_is_installed());
+	CHECK(seccomp_is_installed(&(struct seccomp_options){ .is_for_children = true }));
 	return 0;
 }
 
@@ -184,12 +184,15 @@ static void test_oom_score(void **state)
 
 static int apply_twice(void)
 {
+	const struct seccomp_options agent = { 0 };
 	struct proc_status status;
 	struct err err = { .text = "" };
 
 	CHECK(privileges_apply(POLICY_ROLE_RUNNER, target(), &err) == 0);
+	CHECK(!seccomp_is_installed(&agent));
 	/* As the loop does for each of its children. */
 	CHECK(privileges_apply(POLICY_ROLE_AGENT, NULL, &err) == 0);
+	CHECK(seccomp_is_installed(&agent));
 	CHECK(check_common(&status) == 0);
 	return 0;
 }
@@ -234,7 +237,7 @@ static int switch_off(void)
 	CHECK(after.cap_effective == before.cap_effective);
 	CHECK(after.cap_bounding == before.cap_bounding);
 	CHECK(after.no_new_privs == before.no_new_privs);
-	CHECK(!seccomp_is_installed());
+	CHECK(!seccomp_is_installed(&(struct seccomp_options){ .is_for_children = true }));
 	CHECK(prctl(PR_GET_DUMPABLE) == 1);
 	return 0;
 }
