@@ -36,6 +36,7 @@
 struct privileges_context {
 	const struct policy *policy;
 	const struct privileges_user *user;
+	int notify_fd;
 	enum policy_mode modes[POLICY_PROTECTION_COUNT];
 	struct err failures[POLICY_PROTECTION_COUNT]; /* why a protection is missing */
 };
@@ -112,9 +113,18 @@ int privileges_check_environment(struct err *err)
 
 static int privileges_close_fds(struct privileges_context *c, struct err *err)
 {
+	const unsigned int first = STDERR_FILENO + 1, kept = (unsigned int)c->notify_fd;
+
 	(void)err;
-	if (!c->policy->closes_fds || syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0) == 0)
+	if (!c->policy->closes_fds)
 		return 0;
+	if (kept >= first && fd_set_cloexec(c->notify_fd, true) == 0) {
+		if ((kept == first || syscall(SYS_close_range, first, kept - 1, 0) == 0) &&
+		    syscall(SYS_close_range, kept + 1, ~0U, 0) == 0)
+			return 0;
+	} else if (syscall(SYS_close_range, first, ~0U, 0) == 0) {
+		return 0;
+	}
 	/* Linux before 5.9, gVisor: nothing is executed that could inherit them later. */
 	fd_cloexec_from(STDERR_FILENO + 1);
 	return 0;
@@ -221,7 +231,10 @@ static int privileges_set_undumpable(struct privileges_context *c, struct err *e
 
 static struct seccomp_options privileges_seccomp_options(const struct privileges_context *c)
 {
-	return (struct seccomp_options){ .is_for_children = c->policy->starts_agents };
+	return (struct seccomp_options){
+		.is_for_children = c->policy->starts_agents,
+		.notify_fd = c->notify_fd,
+	};
 }
 
 static int privileges_set_seccomp(struct privileges_context *c, struct err *err)
@@ -326,9 +339,14 @@ static int privileges_confirm(const struct privileges_context *c, struct err *er
 	return 0;
 }
 
-int privileges_apply(enum policy_role role, const struct privileges_user *user, struct err *err)
+int privileges_apply_and_tell(enum policy_role role, const struct privileges_user *user,
+			      int notify_fd, struct err *err)
 {
-	struct privileges_context c = { .policy = policy_of(role), .user = user };
+	struct privileges_context c = {
+		.policy = policy_of(role),
+		.user = user,
+		.notify_fd = notify_fd,
+	};
 	int r;
 
 	memcpy(c.modes, c.policy->modes, sizeof(c.modes));
@@ -351,6 +369,11 @@ int privileges_apply(enum policy_role role, const struct privileges_user *user, 
 		}
 	}
 	return privileges_confirm(&c, err);
+}
+
+int privileges_apply(enum policy_role role, const struct privileges_user *user, struct err *err)
+{
+	return privileges_apply_and_tell(role, user, 0, err);
 }
 
 int privileges_switch_user(const struct privileges_user *user, struct err *err)

@@ -48,6 +48,13 @@ int privileges_check_environment(struct err *err);
 int privileges_apply(enum policy_role role, const struct privileges_user *user, struct err *err);
 
 /*
+ * The same, and calls that the filter denies are told through the socket notify_fd (0: nobody is
+ * told, see seccomp.h). It is not closed, but close-on-exec afterwards.
+ */
+int privileges_apply_and_tell(enum policy_role role, const struct privileges_user *user,
+			      int notify_fd, struct err *err);
+
+/*
  * Becomes the user for good, and nothing more: groups, gid, uid, in this order, each of them
  * verified. 0 or -errno with its text; after a failure the process must exit.
  */

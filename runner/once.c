@@ -409,6 +409,8 @@ static int once_setup(struct once *once, struct err *err)
 		r = loop_add_signal(once->loop, SIGINT, once_on_terminate, once, err);
 	if (r == 0)
 		r = children_new(once->loop, once->options->self, &once->children, err);
+	if (r == 0)
+		children_tell_denied(once->children, once->options->call_name);
 	if (r == 0 && loop_timer_new(once->loop, once_on_give_up, once, &once->give_up) < 0)
 		r = err_sys(err, -ENOMEM, "cannot start the agent");
 	if (r == 0)

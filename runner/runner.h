@@ -6,12 +6,15 @@
  */
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/err.h"
 
 struct runner_options {
 	const char *workspace; /* absolute path, "/workspace" in a container */
 	const char *self;      /* absolute path of this binary, for children started through it */
+	/* The name of a system call that its filter denies, NULL if it has none; may be NULL. */
+	const char *(*call_name)(uint32_t arch, int number);
 };
 
 /*

@@ -545,6 +545,113 @@ static int try_below_parent(void)
 	return 0;
 }
 
+/* The listener that came through socket, or -1. */
+static int receive(int socket)
+{
+	char byte, control[CMSG_SPACE(sizeof(int))] = "";
+	struct iovec data = { &byte, 1 };
+	struct msghdr message = {
+		.msg_iov = &data,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	int fd = -1;
+
+	if (recvmsg(socket, &message, MSG_DONTWAIT) == 1 && CMSG_FIRSTHDR(&message))
+		memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(fd));
+	return fd;
+}
+
+/* Asks in another process, and answers it. 0, or what is wrong. */
+static int ask_and_answer(int listener)
+{
+	struct seccomp_notif asked = { 0 };
+	struct seccomp_notif_resp answer = { .error = -EIDRM };
+	const char *name;
+	int status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(syscall(SYS_mount, NULL, NULL, NULL, 0, NULL) < 0 ? errno : 0);
+	CHECK(ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &asked) == 0);
+	CHECK(asked.data.nr == SYS_mount);
+	name = seccomp_call_name(asked.data.arch, asked.data.nr);
+	CHECK(name && strcmp(name, "mount") == 0);
+	answer.id = asked.id;
+	CHECK(ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &answer) == 0);
+	CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+	CHECK(WEXITSTATUS(status) == EIDRM);
+	return 0;
+}
+
+/* Below a parent's filter, as the loop's children are. */
+static int try_to_tell(void)
+{
+	const struct seccomp_options parent = { .is_for_children = true };
+	struct seccomp_options options = { 0 };
+	struct err err = { .text = "" };
+	int sockets[2], listener, r;
+
+	CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) == 0);
+	options.notify_fd = sockets[1];
+	CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) == 0);
+	CHECK(seccomp_install(&parent, &err) == 0);
+	CHECK(seccomp_install(&options, &err) == 0);
+	CHECK(seccomp_is_installed(&usual));
+	listener = receive(sockets[0]);
+	CHECK(listener >= 0);
+	r = ask_and_answer(listener);
+	if (r != 0)
+		return r;
+	/* What callers fall back from is not worth a word. */
+	CHECK(syscall(SYS_io_uring_setup, 1, NULL) < 0 && errno == ENOSYS);
+	/* A second one, and nobody hears of it: the first stays. */
+	CHECK(seccomp_install(&options, &err) == 0);
+	CHECK(receive(sockets[0]) < 0);
+	/* The loop is gone: a listener of the agent's own would let calls through. */
+	close(listener);
+	CHECK(syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_PROCESS_KEYRING, 0) < 0 &&
+	      errno == ENOSYS);
+	CHECK(setns(-1, 0) < 0 && errno == ENOSYS);
+	CHECK(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
+		      NULL) < 0 &&
+	      errno == EBUSY);
+	return 0;
+}
+
+static void test_denied_calls_are_told(void **state)
+{
+	(void)state;
+	assert_int_equal(in_child(try_to_tell), 0);
+}
+
+/* Somebody has a listener already: as denied, and in silence. */
+static int try_to_tell_below_a_listener(void)
+{
+	struct sock_filter row = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	struct sock_fprog program = { 1, &row };
+	struct seccomp_options options = { 0 };
+	struct err err = { .text = "" };
+	int sockets[2];
+
+	CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) == 0);
+	options.notify_fd = sockets[1];
+	CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) == 0);
+	CHECK(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
+		      &program) >= 0);
+	CHECK(seccomp_install(&options, &err) == 0);
+	CHECK(receive(sockets[0]) < 0);
+	CHECK(setns(-1, 0) < 0 && errno == EPERM);
+	return 0;
+}
+
+static void test_below_a_listener(void **state)
+{
+	(void)state;
+	assert_int_equal(in_child(try_to_tell_below_a_listener), 0);
+}
+
 static void test_below_a_parent(void **state)
 {
 	(void)state;
@@ -588,6 +695,8 @@ int main(void)
 		cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_names_of_calls),
 		cmocka_unit_test(test_below_a_parent),
+		cmocka_unit_test(test_denied_calls_are_told),
+		cmocka_unit_test(test_below_a_listener),
 		cmocka_unit_test(test_the_kernel_takes_it),
 		cmocka_unit_test(test_a_refusal_is_told),
 	};
