@@ -25,7 +25,7 @@
 #include "entrypoint/workspace.h"
 #include "runner/runner.h"
 
-#define MAIN_NOTIFY_ENVIRONMENT "AGENT_NOTIFY_FD"
+#define MAIN_NOTIFY_ENVIRONMENT "RUNNER_NOTIFY_FD"
 
 struct main_context {
 	struct cli cli;

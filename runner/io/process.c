@@ -20,7 +20,7 @@
  * on the command line, which is ours to the last word. It takes it out of the environment.
  */
 #define PROCESS_NOTIFY_FD	   3
-#define PROCESS_NOTIFY_ENVIRONMENT "AGENT_NOTIFY_FD=3"
+#define PROCESS_NOTIFY_ENVIRONMENT "RUNNER_NOTIFY_FD=3"
 
 /* The kernel's set of signals, in bytes. */
 #define PROCESS_SIGNAL_SET_SIZE 8

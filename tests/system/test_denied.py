@@ -71,12 +71,12 @@ def test_a_filter_of_ones_own_answers_for_nobody(session):
 import platform
 number = {{"x86_64": 317, "aarch64": 277}}[platform.machine()]
 assert libc.syscall(number, 1, 8, 0) == -1 and ctypes.get_errno() == errno.EBUSY
-assert "AGENT_NOTIFY_FD" not in os.environ
+assert "RUNNER_NOTIFY_FD" not in os.environ
 assert sorted(int(fd) for fd in os.listdir("/proc/self/fd"))[:3] == [0, 1, 2]
 assert not any("seccomp" in os.readlink("/proc/self/fd/" + fd)
                for fd in os.listdir("/proc/self/fd") if os.path.islink("/proc/self/fd/" + fd))
 nested = subprocess.run(["{runner}", "confine", "--role=agent", "--", "unshare", "-U", "true"],
-                        capture_output=True, text=True, env={{**os.environ, "AGENT_NOTIFY_FD": "9"}})
+                        capture_output=True, text=True, env={{**os.environ, "RUNNER_NOTIFY_FD": "9"}})
 assert nested.returncode == 1 and "not permitted" in nested.stderr, nested
 """))
     assert session.stop() == 0

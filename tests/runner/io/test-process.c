@@ -100,7 +100,7 @@ static void test_confined(void **state)
 
 static void test_socket_for_denied_calls(void **state)
 {
-	static const char script[] = "echo \"$AGENT_NOTIFY_FD\"; [ -S /dev/fd/3 ] && echo socket";
+	static const char script[] = "echo \"$RUNNER_NOTIFY_FD\"; [ -S /dev/fd/3 ] && echo socket";
 	const char *const argv[] = { "sh", "-c", script, NULL };
 	char out[1024], err[1024];
 	int ends[2], third;
