@@ -265,7 +265,7 @@ static const struct policy_call policy_denied[] = {
 	DENY("vm86", "old code inside the kernel"),
 	DENY("vm86old", "old code inside the kernel"),
 
-	/* Callers have the file open, or fall back to opening it. */
+	/* Few call it: most open the file, which Landlock sees, and then use ftruncate. */
 	DENY_IN(TRUNCATE, "truncate", "empties files out of the sight of an older Landlock"),
 	DENY_IN(TRUNCATE, "truncate64", "empties files out of the sight of an older Landlock"),
 };

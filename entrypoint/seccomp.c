@@ -76,11 +76,13 @@ static uint32_t seccomp_answer(unsigned int marks, uint32_t denied, uint32_t com
 		[POLICY_GROUP_LISTENER] = SECCOMP_MARK_FINAL,
 	};
 	TABLE_COVERS(needs, POLICY_GROUP_COUNT);
-	const unsigned int need = needs[(compiled & SECCOMP_RET_DATA) >> SECCOMP_GROUP_SHIFT];
+	const unsigned int group = (compiled & SECCOMP_RET_DATA) >> SECCOMP_GROUP_SHIFT;
+	const unsigned int need = needs[group];
 
 	if ((marks & need) != need)
 		return SECCOMP_RET_ALLOW;
-	if (code == EPERM)
+	/* Truncating is nothing to tell of: whether it is denied depends on the kernel alone. */
+	if (code == EPERM && group != POLICY_GROUP_TRUNCATE)
 		return denied;
 	return SECCOMP_RET_ERRNO | (code == POLICY_MARKER_ERRNO ? code | marks : code);
 }
@@ -126,7 +128,7 @@ static bool seccomp_can_notify(void)
 	return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
 }
 
-/* What happens to calls that nobody hears of: the kernel answers ENOSYS. */
+/* If nobody receives it, nobody hears of the calls: the kernel answers ENOSYS. */
 static void seccomp_hand_over(int socket, int listener)
 {
 	char byte = 0;

@@ -21,7 +21,7 @@
 
 struct seccomp_options {
 	bool namespaces_allowed; /* POLICY_GROUP_NAMESPACES is not denied */
-	bool truncate_denied;	 /* POLICY_GROUP_TRUNCATE is denied */
+	bool truncate_denied;	 /* POLICY_GROUP_TRUNCATE is denied, in silence */
 	/*
 	 * What is denied with EPERM says ENOSYS instead, and a filter that a child installs may say
 	 * something else, short of allowing it. Implies namespaces_allowed. Kernels before 5.0, which
@@ -51,11 +51,14 @@ int seccomp_install(const struct seccomp_options *options, struct err *err);
 
 /*
  * Asks the filter itself: true only if it is ours that answers, whatever the runtime installed, and
- * denies as much as it would with these options. The kernel's answer may be a filter of a parent.
+ * denies as much as one with these options would, be it our own or a parent's.
  */
 bool seccomp_is_installed(const struct seccomp_options *options);
 
-/* What seccomp_install() gives to the kernel, whose answer to EPERM rows is denied. Returns its length. */
+/*
+ * What seccomp_install() gives to the kernel; denied is the action of what is denied with EPERM.
+ * Returns its length.
+ */
 size_t seccomp_program(const struct seccomp_options *options, uint32_t denied,
 		       struct sock_filter ret_rows[SECCOMP_ROWS_MAX]);
 
