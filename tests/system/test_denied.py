@@ -84,7 +84,7 @@ assert nested.returncode == 1 and "not permitted" in nested.stderr, nested
 
 
 def test_a_flood_of_denied_calls_keeps_nobody_waiting(session):
-    """100 threads ask without a pause, and are answered; so are messages, as fast as ever."""
+    """100 threads ask without a pause: all are answered, and the loop hardly has work with it."""
     session.start(DEBUG)
     flood = session.add_task("look", script=python("""
 end = time.monotonic() + 4
@@ -102,14 +102,13 @@ for t in threads: t.join()
     started = time.monotonic()
     time.sleep(2)
     used = (cpu_seconds(session.loop_pid()) - cpu) / (time.monotonic() - started)
-    # Without a limit it would be all of a processor.
-    assert used < 0.3, used
-    # The session's own timers go on: this one beats every few seconds, and SIGTERM is heard at once.
     session.wait_ack(flood)
     assert "all denied" in session.prompts()[-1]
     assert session.stop() == 0
     total, = re.findall(r"calls denied to the agent: chroot (\d+)", session.stderr())
-    assert int(total) > 100
+    # 32 in 10 ms; as many as the machine can, it would be 90,000, and a good part of a processor.
+    assert 100 < int(total) < 4.5 * 3200, total
+    assert used < 0.1, used
 
 
 def cpu_seconds(pid):
