@@ -131,6 +131,7 @@ static void agent_on_exited(void *userdata, enum provider_error error, const cha
 	agent->state = AGENT_OFF;
 	/* What its tools left running must not outlive it. */
 	(void)children_kill_orphans(agent->options.children);
+	children_report_denied(agent->options.children);
 	agent->options.events->exited(agent->options.userdata, error, detail);
 	/* Last: detail may live in it. */
 	agent->type->free(provider);

@@ -436,6 +436,8 @@ static int once_setup(struct once *once, struct err *err)
 	if (r == 0)
 		r = children_new(once->loop, once->options->self, once_confine_words(once),
 				 &once->children, err);
+	if (r == 0)
+		children_tell_denied(once->children, once->options->call_name);
 	if (r == 0 && loop_timer_new(once->loop, once_on_give_up, once, &once->give_up) < 0)
 		r = err_sys(err, -ENOMEM, "cannot start the agent");
 	return r < 0 ? r : once_begin(once, err);

@@ -485,6 +485,8 @@ static int session_setup(struct session *s, struct err *err)
 		r = children_new(s->loop, s->options->self, session_confine_words(s), &s->children,
 				 err);
 	if (r == 0)
+		children_tell_denied(s->children, s->options->call_name);
+	if (r == 0)
 		r = session_make_parts(s, err);
 	if (r == 0)
 		r = session_make_conversation(s, err);
