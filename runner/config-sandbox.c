@@ -201,8 +201,9 @@ static int config_sandbox_read_list(struct config *config, const char *name, siz
 		int r;
 
 		if (count == max) {
-			config_warn(config, "%s: \"%s\" holds more than %zu %s: the rest is left out",
-				    name, key, max, noun);
+			config_warn(config,
+				    "%s: \"%s\" holds more than %zu %s: the rest is left out", name,
+				    key, max, noun);
 			break;
 		}
 		r = config_sandbox_read_item(config, name, list, item);
@@ -241,7 +242,8 @@ static size_t config_sandbox_find(const char *const *list, size_t len, const cha
 }
 
 static int config_sandbox_read_protection(struct config *config, const char *name,
-					  const char *protection, const json_t *value)
+					  const char *protection, const json_t *value,
+					  unsigned int *seen)
 {
 	size_t known = config_sandbox_find(config_sandbox_protections,
 					   ARRAY_LEN(config_sandbox_protections), protection);
@@ -252,19 +254,28 @@ static int config_sandbox_read_protection(struct config *config, const char *nam
 	if (json_is_null(value))
 		return 0;
 	if (known == ARRAY_LEN(config_sandbox_protections)) {
-		config_warn(config,
-			    "%s: \"protections\": there is no protection \"%.32s\", there are caps, "
-			    "no_new_privs, undumpable, seccomp and landlock: left out",
-			    name, protection);
+		config_warn(
+			config,
+			"%s: \"protections\": there is no protection \"%.32s\", there are caps, "
+			"no_new_privs, undumpable, seccomp and landlock: left out",
+			name, protection);
 		return 0;
 	}
 	if (mode == ARRAY_LEN(config_sandbox_modes)) {
 		config_sandbox_show(value, shown, sizeof(shown));
-		config_warn(config,
-			    "%s: \"protections\": %s must be require, try or off, found %s: left out",
-			    name, protection, shown);
+		config_warn(
+			config,
+			"%s: \"protections\": %s must be require, try or off, found %s: left out",
+			name, protection, shown);
 		return 0;
 	}
+	/* Words are counted: a name that is spelt in many ways has one. */
+	if (*seen >> known & 1) {
+		config_warn(config, "%s: \"protections\": %s is there already: left out", name,
+			    protection);
+		return 0;
+	}
+	*seen |= 1U << known;
 	return config_sandbox_add(&config->sandbox, "--protection=%s=%s",
 				  config_sandbox_protections[known], config_sandbox_modes[mode]);
 }
@@ -275,6 +286,7 @@ static int config_sandbox_read_protections(struct config *config, const char *na
 	/* jansson iterates over what it may change. */
 	json_t *object = json_incref((json_t *)(uintptr_t)value), *mode;
 	const char *protection;
+	unsigned int seen = 0;
 	int r = 0;
 
 	if (object && !json_is_object(object))
@@ -283,7 +295,7 @@ static int config_sandbox_read_protections(struct config *config, const char *na
 	json_object_foreach(object, protection, mode)
 	{
 		if (r == 0)
-			r = config_sandbox_read_protection(config, name, protection, mode);
+			r = config_sandbox_read_protection(config, name, protection, mode, &seen);
 	}
 	json_decref(object);
 	return r;

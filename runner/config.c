@@ -333,8 +333,7 @@ static int config_apply_sandbox(struct config *config, const char *path, const j
 			return err_prefix(err, r, CONFIG_SANDBOX_VARIABLE);
 		if (!json_is_object(variable))
 			return err_set(err, -EINVAL,
-				       CONFIG_SANDBOX_VARIABLE
-				       ": must be a JSON object, found %s",
+				       CONFIG_SANDBOX_VARIABLE ": must be a JSON object, found %s",
 				       json_type_name(variable));
 		r = config_sandbox_read(config, CONFIG_SANDBOX_VARIABLE, variable);
 	} else if (value && !is_hosts) {

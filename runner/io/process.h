@@ -23,10 +23,10 @@ struct process_spec {
 	const char *self; /* our binary, which confines the program; NULL: executed directly */
 	const char *role; /* of the confinement */
 	const char *const *confine_words; /* more options for it, NULL-terminated; may be NULL */
-	const char *const *argv; /* argv[0] is looked up in PATH unless it has a slash */
-	const char *const *env;	 /* "NAME=value" to add or replace, "NAME" to remove; may be NULL */
-	const char *cwd;	 /* NULL: ours */
-	bool has_stdin;		 /* false: stdin is /dev/null */
+	const char *const *argv;	  /* argv[0] is looked up in PATH unless it has a slash */
+	const char *const *env; /* "NAME=value" to add or replace, "NAME" to remove; may be NULL */
+	const char *cwd;	/* NULL: ours */
+	bool has_stdin;		/* false: stdin is /dev/null */
 };
 
 /*
