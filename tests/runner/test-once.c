@@ -434,14 +434,35 @@ static void test_global_words_that_cannot_be_read(void **state)
 	assert_string_equal(said.text, expected);
 }
 
+/* Those of the container reach the agent only, and those of the request are stronger. */
+static void test_secrets_of_the_container(void **state)
+{
+	(void)state;
+	make_cli();
+	folder_write(&folder, "cli",
+		     "#!/bin/sh\n"
+		     "printf '%s' \"$ANTHROPIC_API_KEY-$ANTHROPIC_AUTH_TOKEN\" >\"${0%/*}/token\"\n"
+		     "exit 1\n");
+	setenv("ANTHROPIC_API_KEY", "ours", 1);
+	setenv("ANTHROPIC_AUTH_TOKEN", "both", 1);
+	assert_int_equal(run("{\"prompt\":\"hi\",\"secrets\":{\"ANTHROPIC_API_KEY\":\"theirs\"}}"),
+			 1);
+	assert_string_equal(written("token"), "theirs-both");
+	assert_null(getenv("ANTHROPIC_API_KEY"));
+	assert_null(getenv("ANTHROPIC_AUTH_TOKEN"));
+}
+
 /* They are for the agent, and for nobody else. */
 static void test_secrets_stay_secret(void **state)
 {
 	(void)state;
+	setenv("ANTHROPIC_API_KEY", "hunter2", 1);
 	assert_int_equal(run("{\"prompt\":\"tick\",\"isScheduledTask\":true,\"secrets\":{\"TOKEN\":"
-			     "\"hunter2\"},\"script\":\"echo \\\"[$TOKEN]\\\" >&2; echo "
+			     "\"hunter2\"},\"script\":\"echo \\\"[$TOKEN]\\\" >&2; env >seen; echo "
 			     "'{\\\"wakeAgent\\\": 1}'\"}"),
 			 0);
+	assert_non_null(strstr(written("group/seen"), "PATH="));
+	assert_null(strstr(written("group/seen"), "hunter2"));
 	assert_null(strstr(out.text, "hunter2"));
 	assert_null(strstr(said.text, "hunter2"));
 	assert_null(strstr(written("input.json"), "hunter2"));
@@ -488,6 +509,7 @@ int main(void)
 		CASE(test_what_the_agent_is_given),
 		CASE(test_the_main_group_is_told_nothing),
 		CASE(test_global_words_that_cannot_be_read),
+		CASE(test_secrets_of_the_container),
 		CASE(test_secrets_stay_secret),
 		CASE(test_a_copy_that_cannot_be_kept),
 	};
