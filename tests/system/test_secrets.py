@@ -70,7 +70,7 @@ def files_that_hold(text, folders, since):
     Regular files below these folders that hold text; only those that changed since then, in folders
     that the runner can write.
     """
-    found = []
+    found = set()
     for folder in folders:
         for top, below, names in os.walk(folder):
             below[:] = [name for name in below if may_be_written(os.path.join(top, name))]
@@ -79,7 +79,7 @@ def files_that_hold(text, folders, since):
                     if path.is_symlink() or not path.is_file() or path.stat().st_ctime < since:
                         continue
                     if text.encode() in path.read_bytes():
-                        found.append(path)
+                        found.add(path)
                 except OSError:
                     # Somebody else's, or gone.
                     continue
@@ -89,8 +89,8 @@ def files_that_hold(text, folders, since):
 def test_a_file_that_holds_a_key_is_found(agent, key):
     """What the tests below rely on."""
     (agent.workspace / "agent/leak").write_text(f"x{key}x")
-    assert files_that_hold(key, [agent.base], 0) == [agent.workspace / "agent/leak"]
-    assert files_that_hold(key, [agent.base], time.time() + 60) == []
+    assert files_that_hold(key, [agent.base], 0) == {agent.workspace / "agent/leak"}
+    assert files_that_hold(key, [agent.base], time.time() + 60) == set()
 
 
 def test_the_key_reaches_the_agent_alone(agent, key):
@@ -112,13 +112,37 @@ def test_the_key_reaches_the_agent_alone(agent, key):
     assert any(b"fake_claude.sh" in line for line in lines)
     assert any(b"bash" in line for line in lines)
     assert not [line for line in lines if key.encode() in line]
-    assert files_that_hold(key, [agent.base, "/tmp"], since) == []
+    assert files_that_hold(key, [agent.base, "/tmp"], since) == set()
     (agent.workspace / "agent/go").touch()
     agent.wait_ack(task)
     assert agent.stop() == 0
     assert "agent claude started" in agent.stderr()
     assert key not in agent.stderr() + agent.stdout()
-    assert files_that_hold(key, [agent.base, "/tmp"], since) == []
+    assert files_that_hold(key, [agent.base, "/tmp"], since) == set()
+
+
+def test_secrets_of_mcp_servers_are_on_no_command_line(agent, key):
+    """They lie in a file that only the agent's user can read, as long as the agent runs."""
+    since = time.time() - 5
+    agent.env["ANTHROPIC_API_KEY"] = "another"
+    agent.write_config({"provider": "claude", "mcpServers": {
+        "weather": {"command": "/bin/true", "args": [], "env": {"TOKEN": key}},
+        "maps": {"url": "http://localhost:1", "headers": {"Authorization": key}}}})
+    config = agent.workspace / "agent/container.json"
+    agent.own()
+    agent.start()
+    agent.wait_ack(agent.add_chat("hello"))
+    lines = command_lines(agent.process.pid)
+    file, = {word.split(b"=")[1].decode() for line in lines for word in line.split(b"\0")
+             if word.startswith(b"--mcp-config=")}
+    assert key in pathlib.Path(file).read_text(encoding="utf-8")
+    assert os.stat(file).st_mode & 0o777 == 0o600
+    assert os.stat(pathlib.Path(file).parent).st_mode & 0o777 == 0o700
+    assert not [line for line in lines if key.encode() in line]
+    assert files_that_hold(key, [agent.base, "/tmp"], since) == {config, pathlib.Path(file)}
+    assert agent.stop() == 0
+    assert key not in agent.stderr()
+    assert files_that_hold(key, [agent.base, "/tmp"], since) == {config}
 
 
 def test_each_start_of_the_agent_gets_it(agent, key):
@@ -157,4 +181,4 @@ def test_once_mode(agent, key, from_the_request):
     assert key not in done.stdout + done.stderr
     assert b"ANTHROPIC_API_KEY" not in (agent.workspace / "group/env").read_bytes()
     assert (agent.home / "input.json").stat().st_mode & 0o777 == 0o600
-    assert files_that_hold(key, [agent.base, "/tmp"], since) == []
+    assert files_that_hold(key, [agent.base, "/tmp"], since) == set()
