@@ -5,9 +5,11 @@ agent's. What the sandbox does is for other tests.
 """
 import json
 import os
+import socket
 
 import pytest
 
+import landlock
 import session as sessions
 from private_root import PrivateRoot
 
@@ -40,6 +42,30 @@ def test_a_variable_that_is_no_object(make_session, value, words):
     assert session.start().wait_exit() == 78
     line, = session.lines("error: ")
     assert "AGENT_SANDBOX" in line and words in line
+
+
+@pytest.mark.parametrize("is_allowed", [True, False])
+@pytest.mark.parametrize("mode", ["session", "once"])
+def test_scripts_are_confined_by_it(make_session, mode, is_allowed):
+    """So is the agent: all children get the same words."""
+    landlock.need(4)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        sandbox = {"connect": [port] if is_allowed else []}
+        session = make_session(env={"AGENT_SANDBOX": json.dumps(sandbox)})
+        script = f"( : < /dev/tcp/127.0.0.1/{port} ) 2> errors; " \
+                 f"echo '{{\"wakeAgent\": false}}'"
+        if mode == "session":
+            session.start().wait_ack(session.add_task("look", script=script))
+            errors = session.workspace / "agent/errors"
+        else:
+            request = {"prompt": "look", "isScheduledTask": True, "script": script}
+            done = session.run(stdin=json.dumps(request), env={"AGENT_PROVIDER": "mock"})
+            assert done.returncode == 0, done.stderr
+            errors = session.workspace / "group/errors"
+        text = errors.read_text(encoding="utf-8")
+        assert ("Permission denied" in text) == (not is_allowed), text
+        assert is_allowed == (text == "")
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import time
 
 import pytest
 
+import landlock
 import session as sessions
 
 FAKE = pathlib.Path(__file__).parent / "fake_claude.sh"
@@ -119,6 +120,23 @@ def test_the_key_reaches_the_agent_alone(agent, key):
     assert "agent claude started" in agent.stderr()
     assert key not in agent.stderr() + agent.stdout()
     assert files_that_hold(key, [agent.base, "/tmp"], since) == set()
+
+
+def test_a_script_does_not_read_it_from_another_process(agent, key):
+    """Neither from the agent that has it, nor from PID 1: Landlock keeps it from all of them."""
+    landlock.need(1)
+    agent.start()
+    agent.wait_ack(agent.add_chat("hello"))
+    task = agent.add_task("look", script="cat /proc/[0-9]*/environ > all 2> errors; "
+                                         "cat /proc/self/environ > own; "
+                                         "echo '{\"wakeAgent\": false}'")
+    agent.wait_ack(task)
+    folder = agent.workspace / "agent"
+    assert b"HOME=" in (folder / "own").read_bytes()
+    assert key.encode() not in (folder / "all").read_bytes()
+    errors = (folder / "errors").read_text(encoding="utf-8")
+    for pid in (agent.process.pid, agent.loop_pid()):
+        assert f"/proc/{pid}/environ: Permission denied" in errors
 
 
 def test_secrets_of_mcp_servers_are_on_no_command_line(agent, key):
