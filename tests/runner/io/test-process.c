@@ -124,6 +124,23 @@ static void test_socket_for_denied_calls(void **state)
 	close(ends[1]);
 }
 
+static void test_words_of_the_confinement(void **state)
+{
+	const char *const argv[] = { "--program", "--write=/no", NULL };
+	const char *const words[] = { "--write=/a b", "--userns", NULL };
+	char out[1024], err[1024];
+
+	(void)state;
+	assert_int_equal(run(&(struct process_spec){ .self = "echo",
+						     .role = "agent",
+						     .confine_words = words,
+						     .argv = argv },
+			     out, err),
+			 0);
+	assert_string_equal(
+		out, "confine --role agent --write=/a b --userns -- --program --write=/no\n");
+}
+
 static void test_missing_and_not_executable(void **state)
 {
 	const char *argv[] = { "/nowhere/program", NULL };
@@ -153,6 +170,14 @@ static void test_too_many_words(void **state)
 	assert_int_equal(process_start(&(struct process_spec){ .argv = argv }, &pid, fds, &err),
 			 -E2BIG);
 	assert_string_equal(err.text, "cannot start true: Argument list too long");
+	/* Those of the confinement count. */
+	argv[PROCESS_ARGV_MAX - 6] = NULL;
+	assert_int_equal(process_start(&(struct process_spec){ .self = "true",
+							       .role = "agent",
+							       .confine_words = argv,
+							       .argv = argv },
+				       &pid, fds, &err),
+			 -E2BIG);
 }
 
 int main(void)
@@ -163,6 +188,7 @@ int main(void)
 		cmocka_unit_test(test_folder_and_stdin),
 		cmocka_unit_test(test_confined),
 		cmocka_unit_test(test_socket_for_denied_calls),
+		cmocka_unit_test(test_words_of_the_confinement),
 		cmocka_unit_test(test_missing_and_not_executable),
 		cmocka_unit_test(test_too_many_words),
 	};
