@@ -221,7 +221,8 @@ static const char *policy_print_answer(int answer)
 		{ EPERM, "EPERM" },
 		{ ENOSYS, "ENOSYS" },
 		{ EAFNOSUPPORT, "EAFNOSUPPORT" },
-		{ POLICY_MARKER_ERRNO, "mark" },
+		{ EBUSY, "EBUSY" },
+		{ POLICY_MARKER_ERRNO, "a mark" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
