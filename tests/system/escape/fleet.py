@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-Containers in the settings of settings.py, each with a hostile agent in it (agent.c), and what came of
-its attempts.
+Containers in the settings of settings.py, each with a hostile agent in it (agent.c), and what came
+of its attempts.
 """
 import dataclasses
 import functools
@@ -29,7 +29,7 @@ CAPABILITY = struct.pack("<5I", 0x02000001, 1 << 0 | 1 << 21, 0, 0, 0)
 
 @functools.cache
 def build():
-    """A folder to be mounted as PLACE: the agent, and copies of it that have rights of their own."""
+    """A folder to be mounted as PLACE: the agent, and copies of it that have further rights."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="agent-runner-escape-"))
     folder.chmod(0o755)
     agent = folder / "agent"

@@ -545,6 +545,16 @@ static struct outcome loop_scheduler(const struct scene *scene)
 			  "sched_setscheduler");
 }
 
+/* Behind everybody, as long as anybody has something to do. */
+static struct outcome loop_idle(const struct scene *scene)
+{
+	const struct sched_param param = { .sched_priority = 0 };
+
+	if (sched_setscheduler(scene->loop, SCHED_IDLE, &param) < 0)
+		return outcome_failed("sched_setscheduler");
+	return outcome_of(sched_setscheduler(scene->loop, SCHED_OTHER, &param), "it was idle");
+}
+
 static struct outcome loop_sched_param(const struct scene *scene)
 {
 	const struct sched_param param = { .sched_priority = 0 };
@@ -641,6 +651,7 @@ const struct attempt attempts_processes[] = {
 	{ "user-priority", "set the nice value of the whole user", user_priority },
 	{ "loop-affinity", "set the loop's CPUs", loop_affinity },
 	{ "loop-scheduler", "set the loop's scheduler", loop_scheduler },
+	{ "loop-idle", "have the loop run when nobody else does", loop_idle },
 	{ "loop-sched-param", "set the loop's scheduling parameters", loop_sched_param },
 	{ "loop-sched-attr", "set the loop's scheduling attributes", loop_sched_attr },
 	{ "loop-ioprio", "set the loop's I/O priority", loop_ioprio },

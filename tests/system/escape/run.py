@@ -3,8 +3,8 @@
 """
 Makes the attempts, and shows what came of them: run.py [--table] [SETTING…]
 
-Without --table: a line for each attempt that came out otherwise than settings.py says; exit status 1
-if there is one. With it: all attempts as a table in Markdown, for docs/security.md.
+Without --table: a line for each attempt that came out otherwise than settings.py says; exit status
+1 if there is one. With it: all attempts as a table in Markdown, for docs/security.md.
 """
 import pathlib
 import sys

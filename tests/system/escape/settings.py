@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-How hosts start containers, and what is open to the agent in each: every attempt of agent.c stands here
-once, under what closes it.
+How hosts start containers, and what is open to the agent in each: every attempt of agent.c stands
+here once, under what closes it.
 """
 import dataclasses
 
@@ -11,9 +11,9 @@ OFF = [f"--env=AGENT_PROTECTION_{name}=off" for name in ("LANDLOCK", "SECCOMP", 
 @dataclasses.dataclass(frozen=True)
 class Setting:
     """
-    options: podman's; arguments: agent-runner's; owner: of the session's folder, as this machine counts (None: as it is);
-    config: what container.json holds besides the provider; is_config_hosts: it is a mount of its own
-    that the container cannot write, as hosts make it.
+    options: podman's; arguments: agent-runner's; owner: of the session's folder, as this machine
+    counts (None: as it is); config: what container.json holds besides the provider;
+    is_config_hosts: it is a mount of its own that the container cannot write, as hosts make it.
     """
     what: str
     options: tuple = ()
@@ -70,8 +70,8 @@ UNDUMPABLE = """
 """
 # Our filter alone: podman's lets it pass.
 FILTER = """
-    init-limit-nproc loop-limit-nofile loop-limit-fsize loop-limit-cpu loop-priority user-priority
-    loop-affinity loop-scheduler loop-sched-param loop-sched-attr loop-ioprio
+    init-limit-nproc loop-limit-nofile loop-limit-fsize loop-limit-cpu user-priority loop-idle
+    loop-sched-attr loop-ioprio
     keyctl i386-keyctl i386-unshare modify-ldt memfd-secret name-to-handle
     unshare-user clone-user clone-user-net clone3-user mount-in-userns chroot-in-userns
     tiocsti tiocsti-high-bits tioclinux af-vsock
@@ -108,6 +108,7 @@ MOUNT = "write-config rename-over-config unlink-config"
 # Only where the host limits ports: in `strict`.
 PORTS = "connect-port bind-port"
 
+THREADS = "the filter cannot tell the loop's number from that of a thread of the agent's"
 NO_RIGHT = "Landlock has no right for it"
 # Open everywhere, and why that is borne.
 OPEN = {
@@ -118,6 +119,10 @@ OPEN = {
     "chmod-outbound": f"{NO_RIGHT}; the runner takes its rights back",
     "chmod-workspace": f"{NO_RIGHT}; the runner takes its rights back",
     "xattr-inbound": f"{NO_RIGHT}; nobody goes by them",
+    "loop-priority": f"{THREADS}; the loop is slower where the processor is short",
+    "loop-affinity": f"{THREADS}; the loop is slower where the processor is short",
+    "loop-scheduler": f"{THREADS}; the usual one is the one that it has",
+    "loop-sched-param": f"{THREADS}; the usual scheduler has none",
     "listen-anywhere": "Landlock does not look at listen without bind; the kernel chooses the port",
 }
 
