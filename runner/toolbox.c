@@ -97,6 +97,7 @@ static int toolbox_start_server(struct toolbox *toolbox, struct err *err)
 			.loop = o->loop,
 			.workspace = o->workspace,
 			.agent_folder = toolbox->agent_folder,
+			.runtime_folder = toolbox->folder,
 			.inbound_path = o->inbound_path,
 			.agent_group_id = o->config->agent_group_id,
 			.outbound = o->outbound,
