@@ -487,7 +487,7 @@ static void session_teardown(struct session *s)
 	toolbox_free(s->toolbox);
 	pulse_free(s->pulse);
 	if (s->children)
-		(void)children_kill_orphans(s->children);
+		children_end(s->children);
 	children_free(s->children);
 	outbox_free(s->outbox);
 	outbound_close(s->outbound);
