@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+#include "common/mend.h"
+
+#include "tests/folder.h"
+
+static struct folder workspace;
+
+static int setup(void **state)
+{
+	(void)state;
+	folder_make(&workspace);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	folder_remove(&workspace);
+	return 0;
+}
+
+static void set_mode(const char *name, mode_t mode)
+{
+	assert_int_equal(chmod(folder_file(&workspace, name), mode), 0);
+}
+
+static mode_t mode_of(const char *name)
+{
+	struct stat st;
+
+	assert_int_equal(stat(folder_file(&workspace, name), &st), 0);
+	return st.st_mode & ALLPERMS;
+}
+
+static void test_mended(void **state)
+{
+	(void)state;
+	folder_write(&workspace, "inbound.db", "");
+	folder_write(&workspace, "outbound.db", "");
+	folder_mkdir(&workspace, "agent");
+	folder_write(&workspace, "agent/container.json", "");
+	set_mode("inbound.db", 0);
+	set_mode("outbound.db", 0040);
+	set_mode("agent/container.json", 0);
+	set_mode("agent", 0);
+	set_mode("", 0);
+	assert_int_equal(mend_workspace(workspace.path), 5);
+	assert_int_equal(mode_of(""), 0700);
+	assert_int_equal(mode_of("inbound.db"), 0400);
+	assert_int_equal(mode_of("outbound.db"), 0640);
+	assert_int_equal(mode_of("agent"), 0700);
+	assert_int_equal(mode_of("agent/container.json"), 0400);
+	assert_int_equal(mend_workspace(workspace.path), 0);
+}
+
+static void test_what_is_good_stays(void **state)
+{
+	(void)state;
+	folder_write(&workspace, "inbound.db", "");
+	folder_write(&workspace, "other", "");
+	set_mode("inbound.db", 0444);
+	set_mode("other", 0);
+	set_mode("", 02750);
+	assert_int_equal(mend_workspace(workspace.path), 0);
+	assert_int_equal(mode_of("inbound.db"), 0444);
+	assert_int_equal(mode_of("other"), 0);
+	assert_int_equal(mode_of(""), 02750);
+	assert_int_equal(mend_workspace("/nonexistent"), 0);
+}
+
+/* What stands there instead is not ours to open. */
+static void test_another_thing(void **state)
+{
+	(void)state;
+	folder_write(&workspace, "other", "");
+	set_mode("other", 0);
+	assert_int_equal(symlink("other", folder_file(&workspace, "inbound.db")), 0);
+	folder_mkdir(&workspace, "outbound.db");
+	set_mode("outbound.db", 0);
+	assert_int_equal(mend_workspace(workspace.path), 0);
+	assert_int_equal(mode_of("other"), 0);
+	assert_int_equal(mode_of("outbound.db"), 0);
+	set_mode("outbound.db", 0700);
+}
+
+static void test_another_owner(void **state)
+{
+	(void)state;
+	if (geteuid() != 0)
+		test_skip("only root can give a file away");
+	folder_write(&workspace, "inbound.db", "");
+	set_mode("inbound.db", 0);
+	assert_int_equal(chown(workspace.file, 4321, 4321), 0);
+	assert_int_equal(mend_workspace(workspace.path), 0);
+	assert_int_equal(mode_of("inbound.db"), 0);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(test_mended),
+		CASE(test_what_is_good_stays),
+		CASE(test_another_thing),
+		CASE(test_another_owner),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
