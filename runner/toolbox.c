@@ -213,6 +213,22 @@ void toolbox_sweep(struct toolbox *toolbox)
 			 removed == 1 ? "y" : "ies");
 }
 
+void toolbox_renew(struct toolbox *toolbox)
+{
+	struct err err;
+	int r;
+
+	if (!toolbox->server || toolbox->is_left)
+		return;
+	r = rundir_renew(toolbox->folder, &err);
+	if (r == 0)
+		r = server_renew(toolbox->server, &err);
+	if (r > 0)
+		log_warning("%s was taken away: made anew", toolbox->socket_path);
+	else if (r < 0)
+		log_error("%s: the agent has no tools of ours (send_message, …)", err.text);
+}
+
 void toolbox_stop_listening(struct toolbox *toolbox)
 {
 	if (!toolbox->server || toolbox->is_left)
