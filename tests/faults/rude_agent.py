@@ -21,11 +21,15 @@ import os
 import re
 import resource
 import signal
+import socket
 import sys
 import time
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 MEGABYTE = 1024 * 1024
+# What racers are called; they give up by themselves.
+RACER = f"racer-{os.getppid()}"
+RACER_SECONDS = 30
 
 POLITE = {
     "start": [],
@@ -259,6 +263,55 @@ class Agent:
         self.log({"event": "orphan", "pid": os.getpid()})
         os.close(mark)
         self.hang("")
+
+
+    def breed(self, argument):
+        """Lines of processes that fork and exit, so that none of them lives for long."""
+        with open("/proc/self/comm", "w", encoding="utf-8") as file:
+            file.write(RACER)
+        null = os.open("/dev/null", os.O_RDWR)
+        for _ in range(int(argument)):
+            if os.fork() > 0:
+                continue
+            for fd in range(3):
+                os.dup2(null, fd)
+            end = time.monotonic() + RACER_SECONDS
+            while time.monotonic() < end:
+                if os.fork() > 0:
+                    os._exit(0)
+                os.setsid()
+            os._exit(0)
+        # To be many.
+        time.sleep(0.1)
+
+    # What its uid allows it, against who started it
+
+    def move_runtime(self, argument):
+        """Nothing, or another thing, stands in the runtime directory's place."""
+        runtime = os.path.dirname(os.environ["AGENT_SOCKET"])
+        os.rename(runtime, f"{FOLDER}/moved")
+        if argument == "link":
+            os.symlink(f"{FOLDER}/moved", runtime)
+        elif argument == "fifo":
+            os.mkfifo(runtime)
+        elif argument == "closed":
+            os.mkdir(runtime, 0)
+
+    def plant_folders(self, _):
+        """Where the runtime directory holds files; neither unlink nor rename gets rid of these."""
+        runtime = os.path.dirname(os.environ["AGENT_SOCKET"])
+        for name in os.listdir(runtime):
+            os.unlink(f"{runtime}/{name}")
+            os.makedirs(f"{runtime}/{name}/full")
+
+    def check_tools(self, _):
+        """Is there what it was promised: the list of servers, and who answers at the socket?"""
+        with open(next(a.split("=", 1)[1] for a in sys.argv if a.startswith("--mcp-config=")),
+                  encoding="utf-8") as file:
+            servers = json.load(file)["mcpServers"]
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(os.environ["AGENT_SOCKET"])
+        self.log({"event": "tools", "servers": list(servers)})
 
 
 def text_line(raw):

@@ -5,6 +5,7 @@ An agent CLI that dies, lies, floods and hangs: what its user sees all the same.
 What it does is a plan for tests/faults/rude_agent.py. Where only a watchdog could help, what is
 asked for is that the loop lives on: a /stop frees the session, and a SIGTERM ends it in time.
 """
+import os
 import threading
 import time
 
@@ -239,6 +240,50 @@ def test_orphans_die_with_the_container(make_rude, argument):
     assert sessions.is_alive(orphan)
     assert session.stop() == 0 and session.stop_seconds < 1
     session.wait(lambda: not sessions.is_alive(orphan), "the end of the orphan")
+
+
+def racers(session):
+    """Processes of this session's rude agents that fork and exit all the time."""
+    names = {f"racer-{session.loop_pid()}"} if session.process.poll() is None else set()
+    session.racers = getattr(session, "racers", set()) | names
+    return [pid for pid in os.listdir("/proc") if pid.isdigit()
+            and sessions.process_name(pid) in session.racers]
+
+
+def test_nothing_outruns_its_end(make_rude):
+    session = make_rude({"turns": [[*BEGUN, "breed:4", "exit:0"]]})
+    see(session, "answer")
+    session.wait(lambda: not racers(session), "the end of all racers")
+    assert sessions.stays(lambda: not racers(session), 1)
+
+
+def test_nothing_outruns_the_end_of_the_container(make_rude):
+    session = make_rude({"turns": [[*BEGUN, "breed:4", "text", "result"]]})
+    see(session, "answer")
+    assert racers(session)
+    assert session.stop() == 0 and session.stop_seconds < 1
+    assert sessions.stays(lambda: not racers(session), 1)
+
+
+# What it may do by its uid
+
+VANDALS = {
+    "the runtime directory is gone": "move-runtime",
+    "it is a link": "move-runtime:link",
+    "it is a FIFO": "move-runtime:fifo",
+    "it is closed": "move-runtime:closed",
+    "folders stand for its files": "plant-folders",
+}
+
+
+@pytest.mark.parametrize("vandal", VANDALS)
+def test_the_next_one_has_its_tools(make_rude, vandal):
+    session = make_rude({"turns": [[*SAID, "result", VANDALS[vandal], "exit:0"]]},
+                        {"start": ["check-tools"]})
+    see(session, "said")
+    assert faults.rude_log(session, "tools") == [
+        {"run": 1, "event": "tools", "servers": ["nanoclaw"]}], session.explain()
+    assert len(session.lines("was taken away: made anew")) == 1
 
 
 # Streams
