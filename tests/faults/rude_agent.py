@@ -16,6 +16,7 @@ are polite. An item is an object; each member is a list of steps:
 A step is "name" or "name:argument", see STEPS. Each process appends what it is given to `log`, as
 one JSON object a line. Polite, it answers each <message …>BODY</message> by a block "echo: BODY".
 """
+import fcntl
 import json
 import os
 import re
@@ -27,8 +28,7 @@ import time
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 MEGABYTE = 1024 * 1024
-# What racers are called; they give up by themselves.
-RACER = f"racer-{os.getppid()}"
+# They give up by themselves.
 RACER_SECONDS = 30
 
 POLITE = {
@@ -266,9 +266,12 @@ class Agent:
 
 
     def breed(self, argument):
-        """Lines of processes that fork and exit, so that none of them lives for long."""
-        with open("/proc/self/comm", "w", encoding="utf-8") as file:
-            file.write(RACER)
+        """
+        Lines of processes that fork and exit, so that none of them lives for long. Whoever looks
+        may see none; but each holds the lock that the first one took.
+        """
+        lock = os.open(f"{FOLDER}/racers", os.O_CREAT | os.O_RDWR, 0o644)
+        fcntl.flock(lock, fcntl.LOCK_SH)
         null = os.open("/dev/null", os.O_RDWR)
         for _ in range(int(argument)):
             if os.fork() > 0:
@@ -281,6 +284,7 @@ class Agent:
                     os._exit(0)
                 os.setsid()
             os._exit(0)
+        os.close(lock)
         # To be many.
         time.sleep(0.1)
 

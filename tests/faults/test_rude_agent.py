@@ -5,7 +5,7 @@ An agent CLI that dies, lies, floods and hangs: what its user sees all the same.
 What it does is a plan for tests/faults/rude_agent.py. Where only a watchdog could help, what is
 asked for is that the loop lives on: a /stop frees the session, and a SIGTERM ends it in time.
 """
-import os
+import fcntl
 import threading
 import time
 
@@ -242,27 +242,28 @@ def test_orphans_die_with_the_container(make_rude, argument):
     session.wait(lambda: not sessions.is_alive(orphan), "the end of the orphan")
 
 
-def racers(session):
-    """Processes of this session's rude agents that fork and exit all the time."""
-    names = {f"racer-{session.loop_pid()}"} if session.process.poll() is None else set()
-    session.racers = getattr(session, "racers", set()) | names
-    return [pid for pid in os.listdir("/proc") if pid.isdigit()
-            and sessions.process_name(pid) in session.racers]
+def races(session):
+    """Is there still a process of those that fork and exit all the time?"""
+    with open(session.rude / "racers", "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def test_nothing_outruns_its_end(make_rude):
     session = make_rude({"turns": [[*BEGUN, "breed:4", "exit:0"]]})
     see(session, "answer")
-    session.wait(lambda: not racers(session), "the end of all racers")
-    assert sessions.stays(lambda: not racers(session), 1)
+    session.wait(lambda: not races(session), "the end of all racers", 5)
 
 
 def test_nothing_outruns_the_end_of_the_container(make_rude):
     session = make_rude({"turns": [[*BEGUN, "breed:4", "text", "result"]]})
     see(session, "answer")
-    assert racers(session)
+    assert races(session)
     assert session.stop() == 0 and session.stop_seconds < 1
-    assert sessions.stays(lambda: not racers(session), 1)
+    assert not races(session)
 
 
 # What it may do by its uid
