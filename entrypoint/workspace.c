@@ -231,7 +231,7 @@ static int workspace_run_checks(void *data, struct err *err)
 	const struct workspace_spec *spec = ((struct workspace_run *)data)->spec;
 
 	if (spec->mends)
-		(void)mend_workspace(spec->path);
+		(void)mend_workspace(spec->path, NULL);
 	for (size_t i = 0; i < ARRAY_LEN(workspace_checks); i++) {
 		int r;
 

@@ -65,6 +65,7 @@ struct session {
 	struct toolbox *toolbox;
 	struct conversation *conversation;
 	struct intake *intake;
+	struct mend mend;
 	int64_t mended_ms; /* when that was looked at last */
 	bool caught_up;	   /* all that was due when the container started has been taken */
 	bool stopping;	   /* the process ends */
@@ -183,7 +184,7 @@ static void session_mend(struct session *s)
 	if (now_ms - s->mended_ms < SESSION_MEND_MS)
 		return;
 	s->mended_ms = now_ms;
-	(void)mend_workspace(s->options->workspace);
+	(void)mend_workspace(s->options->workspace, &s->mend);
 }
 
 static void session_look(void *userdata, bool changed)
@@ -530,7 +531,7 @@ int session_run(const struct runner_options *options)
 		}
 	/* The loop may have crashed: nobody else has looked since. */
 	s.mended_ms = clock_monotonic_ms();
-	(void)mend_workspace(options->workspace);
+	(void)mend_workspace(options->workspace, &s.mend);
 	if (r == 0)
 		r = session_setup(&s, &err);
 	if (r == 0) {

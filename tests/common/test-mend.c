@@ -44,13 +44,13 @@ static void test_mended(void **state)
 	set_mode("agent/container.json", 0);
 	set_mode("agent", 0);
 	set_mode("", 0);
-	assert_int_equal(mend_workspace(workspace.path), 5);
+	assert_int_equal(mend_workspace(workspace.path, NULL), 5);
 	assert_int_equal(mode_of(""), 0700);
 	assert_int_equal(mode_of("inbound.db"), 0400);
 	assert_int_equal(mode_of("outbound.db"), 0640);
 	assert_int_equal(mode_of("agent"), 0700);
 	assert_int_equal(mode_of("agent/container.json"), 0400);
-	assert_int_equal(mend_workspace(workspace.path), 0);
+	assert_int_equal(mend_workspace(workspace.path, NULL), 0);
 }
 
 static void test_what_is_good_stays(void **state)
@@ -61,11 +61,37 @@ static void test_what_is_good_stays(void **state)
 	set_mode("inbound.db", 0444);
 	set_mode("other", 0);
 	set_mode("", 02750);
-	assert_int_equal(mend_workspace(workspace.path), 0);
+	assert_int_equal(mend_workspace(workspace.path, NULL), 0);
 	assert_int_equal(mode_of("inbound.db"), 0444);
 	assert_int_equal(mode_of("other"), 0);
 	assert_int_equal(mode_of(""), 02750);
-	assert_int_equal(mend_workspace("/nonexistent"), 0);
+	assert_int_equal(mend_workspace("/nonexistent", NULL), 0);
+}
+
+/* A host with another uid, as in a rootless container. */
+static void test_what_others_had(void **state)
+{
+	struct mend mend = { .seen = { 0 } };
+
+	(void)state;
+	folder_write(&workspace, "outbound.db", "");
+	folder_mkdir(&workspace, "agent");
+	set_mode("outbound.db", 0644);
+	set_mode("agent", 0755);
+	set_mode("", 0750);
+	assert_int_equal(mend_workspace(workspace.path, &mend), 0);
+	set_mode("outbound.db", 0600);
+	set_mode("agent", 0700);
+	set_mode("", 0);
+	assert_int_equal(mend_workspace(workspace.path, &mend), 2);
+	assert_int_equal(mode_of(""), 0750);
+	assert_int_equal(mode_of("outbound.db"), 0644);
+	/* Its own folder is the agent's affair. */
+	assert_int_equal(mode_of("agent"), 0700);
+	/* What is wider stays so. */
+	set_mode("outbound.db", 0666);
+	assert_int_equal(mend_workspace(workspace.path, &mend), 0);
+	assert_int_equal(mode_of("outbound.db"), 0666);
 }
 
 /* What stands there instead is not ours to open. */
@@ -77,7 +103,7 @@ static void test_another_thing(void **state)
 	assert_int_equal(symlink("other", folder_file(&workspace, "inbound.db")), 0);
 	folder_mkdir(&workspace, "outbound.db");
 	set_mode("outbound.db", 0);
-	assert_int_equal(mend_workspace(workspace.path), 0);
+	assert_int_equal(mend_workspace(workspace.path, NULL), 0);
 	assert_int_equal(mode_of("other"), 0);
 	assert_int_equal(mode_of("outbound.db"), 0);
 	set_mode("outbound.db", 0700);
@@ -91,7 +117,7 @@ static void test_another_owner(void **state)
 	folder_write(&workspace, "inbound.db", "");
 	set_mode("inbound.db", 0);
 	assert_int_equal(chown(workspace.file, 4321, 4321), 0);
-	assert_int_equal(mend_workspace(workspace.path), 0);
+	assert_int_equal(mend_workspace(workspace.path, NULL), 0);
 	assert_int_equal(mode_of("inbound.db"), 0);
 }
 
@@ -100,10 +126,8 @@ static void test_another_owner(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_mended),
-		CASE(test_what_is_good_stays),
-		CASE(test_another_thing),
-		CASE(test_another_owner),
+		CASE(test_mended),	  CASE(test_what_is_good_stays), CASE(test_what_others_had),
+		CASE(test_another_thing), CASE(test_another_owner),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -71,7 +71,7 @@ def test_a_session_goes_on_after_it_was_locked_out(session):
     sessions.wait_until(lambda: open_again(session), "the owner's rights")
     session.wait_ack(session.add_chat("after"))
     assert session.texts() == ["echo: before", "echo: after"]
-    assert len(session.lines("which locked its owner out")) == len(LOCKED)
+    assert len(session.lines("which locks out who works with it")) == len(LOCKED)
 
 
 def test_a_session_starts_after_it_was_locked_out(session):
