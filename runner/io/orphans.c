@@ -27,6 +27,9 @@ struct orphans_entry {
 	bool is_dead; /* a zombie, without threads that go on */
 };
 
+/* The kernel's own limit of pid_max (proc_sys_kernel(5)). */
+#define ORPHANS_PID_MAX (1 << 22)
+
 /* What one look sees, in the order of pids, and the pids that were killed so far. */
 struct orphans {
 	bool (*is_known)(void *userdata, pid_t pid);
@@ -34,9 +37,8 @@ struct orphans {
 	int64_t end_ms;
 	struct orphans_entry *entries;
 	size_t count, room;
-	pid_t *killed;
-	size_t killed_count, killed_room;
-	bool moved; /* it changed under the look */
+	uint8_t *killed; /* a bit for each pid */
+	bool moved;	 /* it changed under the look */
 };
 
 /*
@@ -76,22 +78,25 @@ static int orphans_compare(const void *a, const void *b)
 	return (x->pid > y->pid) - (x->pid < y->pid);
 }
 
-/* Room for one more in an array of elements of this size. NULL: out of memory, it stays. */
-static void *orphans_grow(void *array, size_t count, size_t *room, size_t size)
+/* Room for one more. False: out of memory. */
+static bool orphans_grow(struct orphans *o)
 {
-	size_t more = *room ? *room * 2 : 64;
-	void *grown;
+	size_t room = o->room ? o->room * 2 : 64;
+	struct orphans_entry *grown;
 
-	if (count < *room)
-		return array;
-	grown = reallocarray(array, more, size);
-	if (grown)
-		*room = more;
-	return grown;
+	if (o->count < o->room)
+		return true;
+	grown = reallocarray(o->entries, room, sizeof(*grown));
+	if (!grown)
+		return false;
+	o->entries = grown;
+	o->room = room;
+	return true;
 }
 
 static void orphans_look(struct orphans *o)
 {
+	int64_t end_ms = clock_monotonic_ms() + ORPHANS_BUSY_MS;
 	cleanup_closedir DIR *proc = opendir("/proc");
 	const struct dirent *entry;
 
@@ -99,7 +104,6 @@ static void orphans_look(struct orphans *o)
 	o->moved = false;
 	while (proc && (entry = readdir(proc))) {
 		struct orphans_entry found = { .pid = (pid_t)strtol(entry->d_name, NULL, 10) };
-		void *grown;
 
 		if (found.pid <= 0)
 			continue;
@@ -107,10 +111,9 @@ static void orphans_look(struct orphans *o)
 			o->moved = true;
 			continue;
 		}
-		grown = orphans_grow(o->entries, o->count, &o->room, sizeof(*o->entries));
-		if (!grown)
+		/* Of a multitude those with the lower pids go first, and make it smaller. */
+		if (!orphans_grow(o) || clock_monotonic_ms() >= end_ms)
 			break;
-		o->entries = grown;
 		o->entries[o->count++] = found;
 	}
 	if (o->count > 0)
@@ -142,20 +145,13 @@ static pid_t orphans_top(struct orphans *o, const struct orphans_entry *entry)
 
 static bool orphans_was_killed(const struct orphans *o, pid_t pid)
 {
-	for (size_t i = 0; i < o->killed_count; i++)
-		if (o->killed[i] == pid)
-			return true;
-	return false;
+	return o->killed && pid < ORPHANS_PID_MAX && o->killed[pid / 8] & 1U << pid % 8;
 }
 
 static void orphans_note(struct orphans *o, pid_t pid)
 {
-	void *grown = orphans_grow(o->killed, o->killed_count, &o->killed_room, sizeof(pid));
-
-	if (!grown)
-		return;
-	o->killed = grown;
-	o->killed[o->killed_count++] = pid;
+	if (o->killed && pid < ORPHANS_PID_MAX)
+		o->killed[pid / 8] |= (uint8_t)(1U << pid % 8);
 }
 
 /* Kills what one look sees. Returns how many. */
@@ -212,6 +208,8 @@ size_t orphans_kill(bool (*is_known)(void *userdata, pid_t pid), void *userdata)
 		.is_known = is_known,
 		.userdata = userdata,
 		.end_ms = clock_monotonic_ms() + ORPHANS_BUSY_MS,
+		/* Without it they are killed and counted more than once. */
+		.killed = calloc(ORPHANS_PID_MAX / 8, 1),
 	};
 	size_t killed = 0, before;
 
