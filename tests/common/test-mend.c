@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/mend.h"
 
+#include <stdint.h>
+#include <sys/xattr.h>
+
 #include "tests/folder.h"
 
 static struct folder workspace;
@@ -94,6 +97,45 @@ static void test_what_others_had(void **state)
 	assert_int_equal(mode_of("outbound.db"), 0666);
 }
 
+/* The owner's, the group's and the others' rights on what is made in a folder. */
+static void set_default_acl(const char *name, uint8_t owner, uint8_t others)
+{
+	const uint8_t acl[] = {
+		2,    0, 0,	 0,			    /* the version */
+		0x01, 0, owner,	 0, 0xff, 0xff, 0xff, 0xff, /* ACL_USER_OBJ */
+		0x04, 0, others, 0, 0xff, 0xff, 0xff, 0xff, /* ACL_GROUP_OBJ */
+		0x20, 0, others, 0, 0xff, 0xff, 0xff, 0xff, /* ACL_OTHER */
+	};
+
+	assert_int_equal(setxattr(folder_file(&workspace, name), "system.posix_acl_default", acl,
+				  sizeof(acl), 0),
+			 0);
+}
+
+static bool has_default_acl(const char *name)
+{
+	return getxattr(folder_file(&workspace, name), "system.posix_acl_default", NULL, 0) >= 0;
+}
+
+static void test_default_acl(void **state)
+{
+	struct mend mend = { .seen = { 0 } };
+
+	(void)state;
+	folder_mkdir(&workspace, "outbox");
+	set_default_acl("", 0, 0);
+	set_default_acl("outbox", 7, 0);
+	assert_int_equal(mend_workspace(workspace.path, NULL), 1);
+	assert_false(has_default_acl(""));
+	/* Somebody may want it so; not if it comes while an agent runs. */
+	assert_int_equal(mend_workspace(workspace.path, &mend), 0);
+	assert_true(has_default_acl("outbox"));
+	set_default_acl("", 7, 0);
+	assert_int_equal(mend_workspace(workspace.path, &mend), 1);
+	assert_false(has_default_acl(""));
+	assert_true(has_default_acl("outbox"));
+}
+
 /* What stands there instead is not ours to open. */
 static void test_another_thing(void **state)
 {
@@ -127,7 +169,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_mended),	  CASE(test_what_is_good_stays), CASE(test_what_others_had),
-		CASE(test_another_thing), CASE(test_another_owner),
+		CASE(test_another_thing), CASE(test_default_acl),	 CASE(test_another_owner),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
