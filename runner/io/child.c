@@ -28,6 +28,9 @@
  */
 #define CHILD_LAST_READ (1024 * 1024)
 
+/* In one go: whoever makes orphans without end must not keep the loop from everything else. */
+#define CHILDREN_REAP_MAX 512
+
 /* A process can die without a SIGCHLD to us: its parent got it. Only while we end. */
 #define CHILDREN_LOOK_MS 5
 
@@ -417,16 +420,19 @@ static void children_on_stop(pid_t pid, int signo)
 static void children_on_sigchld(void *userdata, const struct signalfd_siginfo *info)
 {
 	struct children *children = userdata;
-	int status;
+	int status, reaped = 0;
 	pid_t pid;
 
 	(void)info;
 	/* One SIGCHLD can stand for many; a pid that is no child of ours by name was an orphan. */
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+	while (reaped++ < CHILDREN_REAP_MAX && (pid = waitpid(-1, &status, WNOHANG)) > 0)
 		if (!WIFSTOPPED(status))
 			children_on_end(children, pid, status);
 		else
 			children_on_stop(pid, WSTOPSIG(status));
+	/* It is blocked: it comes in the loop's next round. */
+	if (reaped > CHILDREN_REAP_MAX)
+		(void)kill(getpid(), SIGCHLD);
 	/* The dead leave children of their own to us. */
 	if (children->purging)
 		(void)children_kill_orphans(children);

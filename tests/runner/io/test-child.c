@@ -302,6 +302,33 @@ static void test_child_that_makes_us_its_tracer(void **state)
 	assert_true(WIFEXITED(w->status) && WEXITSTATUS(w->status) == 5);
 }
 
+#define ORPHANS 1500
+
+/* This program, started as a child: leaves many dead behind at once. */
+static int leave_dead(void)
+{
+	for (int i = 0; i < ORPHANS; i++)
+		if (fork() == 0)
+			_exit(0);
+	/* So that all of them are. */
+	(void)usleep(200000);
+	return 0;
+}
+
+static void test_many_dead_are_reaped(void **state)
+{
+	const char *const argv[] = { "/proc/self/exe", "leave-dead", NULL };
+	struct world *w = *state;
+	siginfo_t info;
+
+	start_spec(w, &(struct child_spec){ .argv = argv, .line_max = 100 });
+	assert_int_equal(loop_run(w->loop, NULL), 0);
+	loop_timer_arm(w->timer, 500);
+	assert_int_equal(loop_run(w->loop, NULL), -ETIMEDOUT);
+	assert_int_equal(waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT), -1);
+	assert_int_equal(errno, ECHILD);
+}
+
 #define RACER_LINES 6
 
 /* This program, started as a child: leaves behind what does not want to be killed. */
@@ -393,10 +420,13 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_signal_reaches_the_group, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_child_that_makes_us_its_tracer, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(test_many_dead_are_reaped, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nothing_outruns_the_kill, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_the_end_is_certain, setup, teardown),
 	};
 
+	if (argc > 1 && strcmp(argv[1], "leave-dead") == 0)
+		return leave_dead();
 	if (argc > 1 && strcmp(argv[1], "be-raced") == 0)
 		return be_raced();
 	if (argc > 1 && strcmp(argv[1], "be-traced") == 0)
