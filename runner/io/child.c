@@ -417,6 +417,15 @@ static void children_on_stop(pid_t pid, int signo)
 	(void)ptrace(PTRACE_DETACH, pid, NULL, signo == SIGTRAP ? 0L : (long)signo);
 }
 
+/* Does nothing run that was started here? Then nothing else may either. */
+static bool children_are_gone(const struct children *children)
+{
+	for (const struct child *child = children->first; child; child = child->next)
+		if (child->pid > 0)
+			return false;
+	return true;
+}
+
 static void children_on_sigchld(void *userdata, const struct signalfd_siginfo *info)
 {
 	struct children *children = userdata;
@@ -434,7 +443,7 @@ static void children_on_sigchld(void *userdata, const struct signalfd_siginfo *i
 	if (reaped > CHILDREN_REAP_MAX)
 		(void)kill(getpid(), SIGCHLD);
 	/* The dead leave children of their own to us. */
-	if (children->purging)
+	if (children->purging || children_are_gone(children))
 		(void)children_kill_orphans(children);
 }
 

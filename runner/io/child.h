@@ -23,7 +23,8 @@ void children_free(struct children *children);
 
 /*
  * Kills with SIGKILL what runs below us and is no struct child, nor below one; from now on until the
- * next child_start(), however fast it forks. Returns how many were signalled.
+ * next child_start(), however fast it forks. The same happens by itself when the last child has ended.
+ * Returns how many were signalled.
  */
 size_t children_kill_orphans(struct children *children);
 
