@@ -97,6 +97,21 @@ static int fd_check_regular(const struct stat *st, const char *path, struct err 
 		       path);
 }
 
+int fd_read_regular(int fd, const char *path, size_t limit, char **ret_text, size_t *ret_len,
+		    struct err *err)
+{
+	struct stat st;
+	int r;
+
+	if (fstat(fd, &st) < 0)
+		return err_sys(err, -errno, "%s", path);
+	r = fd_check_regular(&st, path, err);
+	if (r < 0)
+		return r;
+	r = fd_read_all(fd, limit, ret_text, ret_len, err);
+	return r < 0 ? err_prefix(err, r, "%s", path) : 0;
+}
+
 int fd_read_file(const char *path, size_t limit, char **ret_text, size_t *ret_len, struct err *err)
 {
 	cleanup_close int fd = -1;
@@ -111,13 +126,9 @@ int fd_read_file(const char *path, size_t limit, char **ret_text, size_t *ret_le
 		return r;
 	/* O_NONBLOCK: opening a FIFO must not wait for a writer. */
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fd < 0)
 		return err_sys(err, -errno, "%s", path);
-	r = fd_check_regular(&st, path, err);
-	if (r < 0)
-		return r;
-	r = fd_read_all(fd, limit, ret_text, ret_len, err);
-	return r < 0 ? err_prefix(err, r, "%s", path) : 0;
+	return fd_read_regular(fd, path, limit, ret_text, ret_len, err);
 }
 
 void fd_cloexec_from(int first)

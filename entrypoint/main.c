@@ -2,6 +2,7 @@
 /* The start-up order, top to bottom, and the table of what each mode does. */
 #include <errno.h>
 #include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include "entrypoint/environment.h"
 #include "entrypoint/healthcheck.h"
 #include "entrypoint/init.h"
+#include "entrypoint/policy-print.h"
 #include "entrypoint/policy.h"
 #include "entrypoint/privileges.h"
 #include "entrypoint/signals.h"
@@ -36,6 +38,54 @@ static struct runner_options main_runner_options(const struct main_context *cont
 		.workspace = context->cli.workspace,
 		.self = context->self,
 	};
+}
+
+/* More words than this are refused: 64 paths of each kind, 64 ports, and some. */
+#define MAIN_CONFINE_WORDS_MAX 300
+
+/*
+ * Confines the loop itself, by the same words as its children: its rights have to hold theirs. They
+ * are read as confine reads them, so that both halves mean the same.
+ */
+static int main_confine_loop(void *userdata, const char *const *words, struct err *err)
+{
+	static const char *const first[] = { "agent-runner", "confine", "--role=agent" };
+	static const char *const last[] = { "--", "true" };
+	const char *argv[ARRAY_LEN(first) + MAIN_CONFINE_WORDS_MAX + ARRAY_LEN(last) + 1];
+	struct cli cli;
+	int argc = 0;
+
+	(void)userdata;
+	for (size_t i = 0; i < ARRAY_LEN(first); i++)
+		argv[argc++] = first[i];
+	for (; *words; words++) {
+		if (argc == ARRAY_LEN(first) + MAIN_CONFINE_WORDS_MAX)
+			return err_set(err, EXIT_CODE_CONFIG, "the sandbox has too many words");
+		argv[argc++] = *words;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(last); i++)
+		argv[argc++] = last[i];
+	argv[argc] = NULL;
+	/* A vector as main() gets it: the parser changes nothing in it. */
+	if (cli_parse(argc, (char *const *)(uintptr_t)argv, STDIN_FILENO, &cli, err) < 0)
+		return EXIT_CODE_CONFIG;
+
+	const struct privileges_request request = {
+		.role = POLICY_ROLE_RUNNER,
+		.workspace = cli.workspace,
+		.sandbox = &cli.sandbox,
+	};
+
+	return privileges_limit_files(&request, err);
+}
+
+/* Of those that drive an agent. */
+static struct runner_options main_loop_options(const struct main_context *context)
+{
+	struct runner_options options = main_runner_options(context);
+
+	options.confine = main_confine_loop;
+	return options;
 }
 
 static enum policy_role main_role(const struct main_context *context, enum policy_role otherwise)
@@ -67,10 +117,16 @@ static int main_check_workspace(const struct main_context *context, bool is_sess
 /* The rights of the role, and an end together with PID 1. 0, or an exit code; has logged why. */
 static int main_become(const struct main_context *context, enum policy_role role)
 {
+	const struct privileges_request request = {
+		.role = role,
+		.user = context->has_user ? &context->user : NULL,
+		.workspace = context->cli.workspace,
+		.sandbox = &context->cli.sandbox,
+	};
 	struct err err;
 	int r;
 
-	r = privileges_apply(role, context->has_user ? &context->user : NULL, &err);
+	r = privileges_apply(&request, &err);
 	if (r != 0) {
 		log_error("%s", err.text);
 		return r;
@@ -94,7 +150,7 @@ static int main_run_command(void *userdata)
 static int main_run_session(void *userdata)
 {
 	const struct main_context *context = userdata;
-	const struct runner_options options = main_runner_options(context);
+	const struct runner_options options = main_loop_options(context);
 	struct err err;
 	int r = main_become(context, POLICY_ROLE_RUNNER);
 
@@ -110,7 +166,7 @@ static int main_run_session(void *userdata)
 static int main_run_once(void *userdata)
 {
 	const struct main_context *context = userdata;
-	const struct runner_options options = main_runner_options(context);
+	const struct runner_options options = main_loop_options(context);
 	int r = main_become(context, POLICY_ROLE_RUNNER);
 
 	if (r != 0)
@@ -280,6 +336,11 @@ static int main_print(void (*print)(FILE *out))
 	return EXIT_CODE_INTERNAL;
 }
 
+static int main_print_policy(struct main_context *context)
+{
+	return main_print(context->cli.json ? policy_print_json : policy_print);
+}
+
 static int main_help(struct main_context *context)
 {
 	(void)context;
@@ -324,6 +385,7 @@ static int (*const main_modes[])(struct main_context *context) = {
 	[CLI_COMMAND] = main_command,
 	[CLI_KEEP_ALIVE] = main_keep_alive,
 	[CLI_HEALTHCHECK] = main_healthcheck,
+	[CLI_PRINT_POLICY] = main_print_policy,
 	[CLI_CONFINE] = main_confine,
 	[CLI_MCP] = main_mcp,
 	[CLI_NCL] = main_ncl,
