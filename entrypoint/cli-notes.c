@@ -29,6 +29,7 @@ static const struct {
 	{ "AGENT_PROTECTION_CAPS", "drop capabilities: require (default), try, off" },
 	{ "AGENT_PROTECTION_NO_NEW_PRIVS", "no_new_privs: require (default), try, off" },
 	{ "AGENT_PROTECTION_UNDUMPABLE", "prevent tracing: require, try (default), off" },
+	{ "AGENT_PROTECTION_LANDLOCK", "confine files: require, try (default), off" },
 	{ "AGENT_PROTECTION_SECCOMP", "filter calls: require, try (default), off" },
 	{ "AGENT_MOCK_DELAY_MS", "how long the provider mock takes" },
 	{ "AGENT_MOCK_RESULT", "what it answers, literally" },

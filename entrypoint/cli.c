@@ -26,7 +26,7 @@
 /* What is being read: the result, and what only the parser needs. */
 struct cli_reader {
 	struct cli cli;
-	bool keep_alive, healthcheck, help, version;
+	bool keep_alive, healthcheck, print_policy, help, version;
 };
 
 /* Modes */
@@ -67,9 +67,14 @@ static const struct {
 		.usage = "agent-runner --healthcheck [--json] [--workspace=DIR]",
 		.help = "tell whether the container is healthy",
 	},
+	[CLI_PRINT_POLICY] = {
+		.name = "print-policy",
+		.usage = "agent-runner --print-policy [--json]",
+		.help = "print what each role may do, and why",
+	},
 	[CLI_CONFINE] = {
 		.name = "confine",
-		.usage = "agent-runner confine --role=ROLE -- COMMAND [ARGUMENT]...",
+		.usage = "agent-runner confine --role=ROLE [OPTION]... -- COMMAND [ARGUMENT]...",
 		.help = "run a command with the rights of a role",
 		.is_word = true,
 		.takes_command = true,
@@ -165,6 +170,31 @@ static int cli_set_role(void *target, const char *value, struct err *err)
 	return 0;
 }
 
+static int cli_add_write(void *target, const char *value, struct err *err)
+{
+	return sandbox_add_path(&cli_of(target)->sandbox.write, value, err);
+}
+
+static int cli_add_read(void *target, const char *value, struct err *err)
+{
+	return sandbox_add_path(&cli_of(target)->sandbox.read, value, err);
+}
+
+static int cli_add_connect(void *target, const char *value, struct err *err)
+{
+	return sandbox_add_port(&cli_of(target)->sandbox.connect, value, err);
+}
+
+static int cli_add_bind(void *target, const char *value, struct err *err)
+{
+	return sandbox_add_port(&cli_of(target)->sandbox.bind, value, err);
+}
+
+static int cli_set_protection(void *target, const char *value, struct err *err)
+{
+	return sandbox_set_mode(&cli_of(target)->sandbox, value, err);
+}
+
 static int cli_set_log_level(void *target, const char *value, struct err *err)
 {
 	if (log_level_from_name(value, &cli_of(target)->log_level) < 0)
@@ -182,8 +212,15 @@ enum cli_option {
 	CLI_OPTION_CHOWN,
 	CLI_OPTION_NO_MOUNT_CHECK,
 	CLI_OPTION_ROLE,
+	CLI_OPTION_WRITE,
+	CLI_OPTION_READ,
+	CLI_OPTION_CONNECT,
+	CLI_OPTION_BIND,
+	CLI_OPTION_USERNS,
+	CLI_OPTION_PROTECTION,
 	CLI_OPTION_GRACE,
 	CLI_OPTION_GROUP,
+	CLI_OPTION_PRINT_POLICY,
 	CLI_OPTION_JSON,
 	CLI_OPTION_LOG_LEVEL,
 	CLI_OPTION_HELP,
@@ -241,6 +278,46 @@ static const struct options_row cli_rows[] = {
 		.help = "the rights of the command: agent",
 		.set = cli_set_role,
 	},
+	[CLI_OPTION_WRITE] = {
+		.name = "write",
+		.value = "PATH",
+		.help = "with --role: it may be written, too; may repeat",
+		.set = cli_add_write,
+	},
+	[CLI_OPTION_READ] = {
+		.name = "read",
+		.value = "PATH",
+		.help = "with --role: only this, the system and the role's\n"
+			"own folders are read; none or a path; may repeat",
+		.set = cli_add_read,
+	},
+	[CLI_OPTION_CONNECT] = {
+		.name = "connect",
+		.value = "PORT",
+		.help = "with --role: only TCP ports named so are reached;\n"
+			"none or a port; may repeat",
+		.set = cli_add_connect,
+	},
+	[CLI_OPTION_BIND] = {
+		.name = "bind",
+		.value = "PORT",
+		.help = "with --role: only TCP ports named so are listened\n"
+			"on; none or a port (0: any free one); may repeat",
+		.set = cli_add_bind,
+	},
+	[CLI_OPTION_USERNS] = {
+		.name = "userns",
+		.help = "with --role: user namespaces may be made, for\n"
+			"sandboxes inside (Chromium's own, bwrap)",
+		.flag = offsetof(struct cli_reader, cli.sandbox.allows_namespaces),
+	},
+	[CLI_OPTION_PROTECTION] = {
+		.name = "protection",
+		.value = "RULE",
+		.help = "with --role: NAME=MODE, as AGENT_PROTECTION_<NAME>,\n"
+			"which wins over it; may repeat",
+		.set = cli_set_protection,
+	},
 	[CLI_OPTION_GRACE] = {
 		.name = "grace",
 		.value = "SPAN",
@@ -254,9 +331,14 @@ static const struct options_row cli_rows[] = {
 		.help = "forward signals to the main child's process group",
 		.flag = offsetof(struct cli_reader, cli.to_group),
 	},
+	[CLI_OPTION_PRINT_POLICY] = {
+		.name = "print-policy",
+		.help = "print what each role may do, and why",
+		.flag = offsetof(struct cli_reader, print_policy),
+	},
 	[CLI_OPTION_JSON] = {
 		.name = "json",
-		.help = "print the health checks as JSON",
+		.help = "print the health checks, or the policy, as JSON",
 		.flag = offsetof(struct cli_reader, cli.json),
 	},
 	[CLI_OPTION_LOG_LEVEL] = {
@@ -282,6 +364,9 @@ TABLE_COVERS(cli_rows, CLI_OPTIONS);
 
 static const struct options cli_options = { cli_rows, CLI_OPTIONS };
 
+/* Where a role can be given. */
+#define CLI_ROLE_MODES (CLI_BIT(CLI_COMMAND) | CLI_BIT(CLI_CONFINE))
+
 /* The modes in which an option means something; in others it is a mistake worth an error. */
 static const unsigned int cli_option_modes[] = {
 	[CLI_OPTION_KEEP_ALIVE] = CLI_BIT(CLI_KEEP_ALIVE),
@@ -291,10 +376,17 @@ static const unsigned int cli_option_modes[] = {
 	[CLI_OPTION_ALLOW_ROOT] = CLI_ALL_MODES,
 	[CLI_OPTION_CHOWN] = CLI_INIT_MODES,
 	[CLI_OPTION_NO_MOUNT_CHECK] = CLI_INIT_MODES,
-	[CLI_OPTION_ROLE] = CLI_BIT(CLI_COMMAND) | CLI_BIT(CLI_CONFINE),
+	[CLI_OPTION_ROLE] = CLI_ROLE_MODES,
+	[CLI_OPTION_WRITE] = CLI_ROLE_MODES,
+	[CLI_OPTION_READ] = CLI_ROLE_MODES,
+	[CLI_OPTION_CONNECT] = CLI_ROLE_MODES,
+	[CLI_OPTION_BIND] = CLI_ROLE_MODES,
+	[CLI_OPTION_USERNS] = CLI_ROLE_MODES,
+	[CLI_OPTION_PROTECTION] = CLI_ROLE_MODES,
 	[CLI_OPTION_GRACE] = CLI_INIT_MODES,
 	[CLI_OPTION_GROUP] = CLI_INIT_MODES,
-	[CLI_OPTION_JSON] = CLI_BIT(CLI_HEALTHCHECK),
+	[CLI_OPTION_PRINT_POLICY] = CLI_BIT(CLI_PRINT_POLICY),
+	[CLI_OPTION_JSON] = CLI_BIT(CLI_HEALTHCHECK) | CLI_BIT(CLI_PRINT_POLICY),
 	[CLI_OPTION_LOG_LEVEL] = CLI_ALL_MODES,
 	[CLI_OPTION_HELP] = CLI_ALL_MODES,
 	[CLI_OPTION_VERSION] = CLI_ALL_MODES,
@@ -349,6 +441,8 @@ static enum cli_mode cli_mode_of_flags(const struct cli_reader *reader)
 {
 	if (reader->healthcheck)
 		return CLI_HEALTHCHECK;
+	if (reader->print_policy)
+		return CLI_PRINT_POLICY;
 	return reader->keep_alive ? CLI_KEEP_ALIVE : CLI_MODES;
 }
 
@@ -375,6 +469,10 @@ static int cli_check(const struct cli_reader *reader, enum cli_mode word_mode, u
 		return err_set(err, -EINVAL, "%s: a command is missing", name);
 	if (cli->mode == CLI_CONFINE && !cli->role)
 		return err_set(err, -EINVAL, "confine: --role is missing");
+	for (size_t i = CLI_OPTION_WRITE; !cli->role && i <= CLI_OPTION_PROTECTION; i++)
+		if (seen >> i & 1)
+			return err_set(err, -EINVAL, "--%s: means nothing without --role",
+				       cli_rows[i].name);
 	return 0;
 }
 

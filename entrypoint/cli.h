@@ -10,6 +10,7 @@
 
 #include "common/err.h"
 #include "common/log.h"
+#include "entrypoint/sandbox.h"
 
 enum cli_mode {
 	CLI_SESSION,
@@ -17,6 +18,7 @@ enum cli_mode {
 	CLI_COMMAND,
 	CLI_KEEP_ALIVE,
 	CLI_HEALTHCHECK,
+	CLI_PRINT_POLICY,
 	CLI_CONFINE,
 	CLI_MCP,
 	CLI_NCL,
@@ -48,7 +50,8 @@ struct cli {
 	bool no_mount_check;
 	bool to_group; /* signals go to the main child's process group */
 	bool json;
-	char *const *command; /* or ncl's words, or all of bun's; NULL-terminated; NULL: none */
+	struct sandbox sandbox; /* what changes about the role */
+	char *const *command;	/* or ncl's words, or all of bun's; NULL-terminated; NULL: none */
 };
 
 /*

@@ -15,6 +15,7 @@
 #include "entrypoint/environment.h"
 #include "entrypoint/healthcheck.h"
 #include "entrypoint/init.h"
+#include "entrypoint/policy-print.h"
 #include "entrypoint/policy.h"
 #include "entrypoint/privileges.h"
 #include "entrypoint/signals.h"
@@ -65,10 +66,16 @@ static int main_check_workspace(const struct main_context *context, bool is_sess
 /* The rights of the role, and an end together with PID 1. 0, or an exit code; has logged why. */
 static int main_become(const struct main_context *context, enum policy_role role)
 {
+	const struct privileges_request request = {
+		.role = role,
+		.user = context->has_user ? &context->user : NULL,
+		.workspace = context->cli.workspace,
+		.sandbox = &context->cli.sandbox,
+	};
 	struct err err;
 	int r;
 
-	r = privileges_apply(role, context->has_user ? &context->user : NULL, &err);
+	r = privileges_apply(&request, &err);
 	if (r != 0) {
 		log_error("%s", err.text);
 		return r;
@@ -278,6 +285,11 @@ static int main_print(void (*print)(FILE *out))
 	return EXIT_CODE_INTERNAL;
 }
 
+static int main_print_policy(struct main_context *context)
+{
+	return main_print(context->cli.json ? policy_print_json : policy_print);
+}
+
 static int main_help(struct main_context *context)
 {
 	(void)context;
@@ -322,6 +334,7 @@ static int (*const main_modes[])(struct main_context *context) = {
 	[CLI_COMMAND] = main_command,
 	[CLI_KEEP_ALIVE] = main_keep_alive,
 	[CLI_HEALTHCHECK] = main_healthcheck,
+	[CLI_PRINT_POLICY] = main_print_policy,
 	[CLI_CONFINE] = main_confine,
 	[CLI_MCP] = main_mcp,
 	[CLI_NCL] = main_ncl,

@@ -27,10 +27,11 @@ static const struct policy policy_roles[] = {
 			[POLICY_PROTECTION_NO_NEW_PRIVS] = POLICY_MODE_REQUIRE,
 			/* The agent has the loop's uid: only this keeps it out of the loop's memory. */
 			[POLICY_PROTECTION_UNDUMPABLE] = POLICY_MODE_TRY,
+			[POLICY_PROTECTION_LANDLOCK] = POLICY_MODE_TRY,
 			[POLICY_PROTECTION_SECCOMP] = POLICY_MODE_TRY,
 		},
 		.closes_fds = true,
-		.denies_core_dumps = true,
+		.files_follow = true,
 		.logs = true,
 	},
 	[POLICY_ROLE_AGENT] = {
@@ -41,10 +42,11 @@ static const struct policy policy_roles[] = {
 			[POLICY_PROTECTION_NO_NEW_PRIVS] = POLICY_MODE_REQUIRE,
 			/* exec makes a process dumpable again, and debuggers need it. */
 			[POLICY_PROTECTION_UNDUMPABLE] = POLICY_MODE_OFF,
+			/* Distributions' kernels have it since 2021; some clouds' still do not. */
+			[POLICY_PROTECTION_LANDLOCK] = POLICY_MODE_TRY,
 			[POLICY_PROTECTION_SECCOMP] = POLICY_MODE_TRY,
 		},
 		.closes_fds = true,
-		.denies_core_dumps = true,
 		/*
 		 * As if it used half of the container's memory more than PID 1 and the loop, which
 		 * must survive to say what happened. Theirs is not lowered instead: that would put
@@ -61,11 +63,12 @@ static const struct policy policy_roles[] = {
 			[POLICY_PROTECTION_CAPS] = POLICY_MODE_REQUIRE,
 			[POLICY_PROTECTION_NO_NEW_PRIVS] = POLICY_MODE_REQUIRE,
 			[POLICY_PROTECTION_UNDUMPABLE] = POLICY_MODE_OFF,
+			/* Nobody knows its folders. */
+			[POLICY_PROTECTION_LANDLOCK] = POLICY_MODE_OFF,
 			[POLICY_PROTECTION_SECCOMP] = POLICY_MODE_TRY,
 		},
 		/* The host passed them on purpose (socket activation). */
 		.closes_fds = false,
-		.denies_core_dumps = false,
 		.logs = true,
 	},
 };
@@ -76,6 +79,8 @@ static const struct policy_protection_row policy_protections[] = {
 	[POLICY_PROTECTION_NO_NEW_PRIVS] = { "NO_NEW_PRIVS",
 					     "set-user-ID programs give no rights" },
 	[POLICY_PROTECTION_UNDUMPABLE] = { "UNDUMPABLE", "nobody traces it or reads its memory" },
+	[POLICY_PROTECTION_LANDLOCK] = { "LANDLOCK", "files, signals and TCP ports beyond the "
+						     "role's are denied" },
 	[POLICY_PROTECTION_SECCOMP] = { "SECCOMP", "dangerous system calls are denied" },
 };
 TABLE_COVERS(policy_protections, POLICY_PROTECTION_COUNT);
@@ -225,6 +230,27 @@ int policy_find_role(const char *name, enum policy_role *ret_role)
 	for (size_t i = 0; i < ARRAY_LEN(policy_roles); i++)
 		if (strcmp(name, policy_roles[i].name) == 0) {
 			*ret_role = (enum policy_role)i;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+int policy_find_protection(const char *name, size_t len, enum policy_protection *ret_protection)
+{
+	for (size_t i = 0; i < ARRAY_LEN(policy_protections); i++)
+		if (strlen(policy_protections[i].name) == len &&
+		    strncmp(name, policy_protections[i].name, len) == 0) {
+			*ret_protection = (enum policy_protection)i;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+int policy_find_mode(const char *name, enum policy_mode *ret_mode)
+{
+	for (size_t i = 0; i < ARRAY_LEN(policy_modes); i++)
+		if (strcmp(name, policy_modes[i]) == 0) {
+			*ret_mode = (enum policy_mode)i;
 			return 0;
 		}
 	return -EINVAL;

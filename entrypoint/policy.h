@@ -2,8 +2,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Data only: which protections each role gets, which system calls the filter denies, which
- * capabilities PID 1 keeps, each with why. Whoever acts on it is elsewhere (privileges, seccomp,
- * tools/compile-filter); no function here decides anything.
+ * capabilities PID 1 keeps, each with why; files and limits are in policy-files. Whoever acts on it
+ * is elsewhere (privileges, seccomp, tools/compile-filter); no function here decides anything.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,6 +20,7 @@ enum policy_protection {
 	POLICY_PROTECTION_CAPS,
 	POLICY_PROTECTION_NO_NEW_PRIVS,
 	POLICY_PROTECTION_UNDUMPABLE,
+	POLICY_PROTECTION_LANDLOCK,
 	POLICY_PROTECTION_SECCOMP,
 	POLICY_PROTECTION_COUNT
 };
@@ -36,7 +37,8 @@ struct policy {
 	const char *help;
 	enum policy_mode modes[POLICY_PROTECTION_COUNT]; /* unless the environment says otherwise */
 	bool closes_fds;				 /* from 3 on */
-	bool denies_core_dumps;
+	/* Its files are known only later: privileges_limit_files() makes up for it. */
+	bool files_follow;
 	/* At least this: the higher, the sooner the kernel's OOM killer takes it. 0: as it is. */
 	int oom_score_adj;
 	bool logs; /* names a protection that the kernel lacks */
@@ -69,6 +71,10 @@ const struct policy *policy_of(enum policy_role role);
 int policy_find_role(const char *name, enum policy_role *ret_role);
 
 const struct policy_protection_row *policy_protection(enum policy_protection protection);
+
+/* By the len bytes of its name. 0, or -EINVAL. */
+int policy_find_protection(const char *name, size_t len, enum policy_protection *ret_protection);
+int policy_find_mode(const char *name, enum policy_mode *ret_mode);
 
 /* "off", "try", "require"; NULL for no mode. */
 const char *policy_mode_name(enum policy_mode mode);

@@ -19,6 +19,8 @@
 #include "common/fd.h"
 #include "common/log.h"
 #include "common/table.h"
+#include "entrypoint/grant.h"
+#include "entrypoint/policy-files.h"
 #include "entrypoint/proc.h"
 #include "entrypoint/seccomp.h"
 
@@ -34,8 +36,9 @@
 	 SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED)
 
 struct privileges_context {
+	const struct privileges_request *request;
 	const struct policy *policy;
-	const struct privileges_user *user;
+	bool has_files; /* Landlock is in force */
 	enum policy_mode modes[POLICY_PROTECTION_COUNT];
 	struct err failures[POLICY_PROTECTION_COUNT]; /* why a protection is missing */
 };
@@ -50,53 +53,20 @@ CLEANUP_DEFINE(cap, cap_t, privileges_free_cap);
 
 /* The environment */
 
-static int privileges_parse_mode(const char *value, enum policy_mode *ret_mode)
-{
-	for (int mode = 0; mode < POLICY_MODE_COUNT; mode++)
-		if (strcmp(value, policy_mode_name((enum policy_mode)mode)) == 0) {
-			*ret_mode = (enum policy_mode)mode;
-			return 0;
-		}
-	return -EINVAL;
-}
-
-/* One NAME=VALUE behind the prefix. */
-static int privileges_read_variable(const char *text, enum policy_mode *modes, struct err *err)
-{
-	const char *equals = strchr(text, '=');
-
-	if (!equals)
-		return 0;
-	for (int i = 0; i < POLICY_PROTECTION_COUNT; i++) {
-		const char *name = policy_protection((enum policy_protection)i)->name;
-
-		if (strlen(name) != (size_t)(equals - text) ||
-		    strncmp(text, name, strlen(name)) != 0)
-			continue;
-		if (privileges_parse_mode(equals + 1, &modes[i]) == 0)
-			return 0;
-		return err_set(err, EXIT_CODE_CONFIG,
-			       PRIVILEGES_ENVIRONMENT "%s=%s: the value is require, try or off",
-			       name, equals + 1);
-	}
-	return err_set(err, EXIT_CODE_CONFIG,
-		       PRIVILEGES_ENVIRONMENT "%.*s: there is no such protection; there are CAPS, "
-					      "NO_NEW_PRIVS, UNDUMPABLE and SECCOMP",
-		       (int)(equals - text), text);
-}
-
 static int privileges_read_environment(enum policy_mode *modes, struct err *err)
 {
 	size_t prefix = strlen(PRIVILEGES_ENVIRONMENT);
 
 	for (char **v = environ; v && *v; v++) {
-		int r;
+		enum policy_protection protection;
+		enum policy_mode mode;
 
 		if (strncmp(*v, PRIVILEGES_ENVIRONMENT, prefix) != 0)
 			continue;
-		r = privileges_read_variable(*v + prefix, modes, err);
-		if (r != 0)
-			return r;
+		if (sandbox_read_mode(PRIVILEGES_ENVIRONMENT, *v + prefix, &protection, &mode,
+				      err) < 0)
+			return EXIT_CODE_CONFIG;
+		modes[protection] = mode;
 	}
 	return 0;
 }
@@ -179,7 +149,7 @@ static int privileges_set_securebits(struct privileges_context *c, struct err *e
 
 static int privileges_become(struct privileges_context *c, struct err *err)
 {
-	return c->user ? privileges_switch_user(c->user, err) : 0;
+	return c->request->user ? privileges_switch_user(c->request->user, err) : 0;
 }
 
 static int privileges_clear_caps(struct privileges_context *c, struct err *err)
@@ -192,13 +162,32 @@ static int privileges_clear_caps(struct privileges_context *c, struct err *err)
 	return 0;
 }
 
+/* Lowering a limit is always permitted. */
 static int privileges_limit(struct privileges_context *c, struct err *err)
 {
-	const struct rlimit zero = { .rlim_cur = 0, .rlim_max = 0 };
+	const struct policy_limit *limits;
+	size_t n;
 
-	/* A dump would put secrets into the workspace. Lowering a limit is always permitted. */
-	if (c->policy->denies_core_dumps && setrlimit(RLIMIT_CORE, &zero) < 0)
-		return err_sys(err, -errno, "RLIMIT_CORE");
+	limits = policy_limits(&n);
+	for (size_t i = 0; i < n; i++) {
+		struct rlimit limit;
+		rlim_t most = limits[i].most;
+
+		if (!(limits[i].roles & POLICY_ROLE_BIT(c->request->role)))
+			continue;
+		if (getrlimit((__rlimit_resource_t)limits[i].resource, &limit) < 0)
+			return err_sys(err, -errno, "getrlimit %s", limits[i].name);
+		if (limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur > limits[i].reserve &&
+		    limit.rlim_cur - limits[i].reserve < most)
+			most = limit.rlim_cur - limits[i].reserve;
+		if (limit.rlim_max <= most)
+			most = limit.rlim_max;
+		limit.rlim_max = most;
+		if (limit.rlim_cur > most)
+			limit.rlim_cur = most;
+		if (setrlimit((__rlimit_resource_t)limits[i].resource, &limit) < 0)
+			return err_sys(err, -errno, "setrlimit %s", limits[i].name);
+	}
 	return 0;
 }
 
@@ -217,6 +206,14 @@ static int privileges_set_undumpable(struct privileges_context *c, struct err *e
 	if (prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L) < 0)
 		return err_sys(err, -errno, "dumpable");
 	return 0;
+}
+
+static int privileges_set_landlock(struct privileges_context *c, struct err *err)
+{
+	int r = grant_enforce(c->request->role, c->request->workspace, c->request->sandbox, err);
+
+	c->has_files = r == 0;
+	return r;
 }
 
 static int privileges_set_seccomp(struct privileges_context *c, struct err *err)
@@ -244,41 +241,60 @@ static const struct {
 	{ ALWAYS, privileges_limit },
 	{ POLICY_PROTECTION_NO_NEW_PRIVS, privileges_set_no_new_privs },
 	{ POLICY_PROTECTION_UNDUMPABLE, privileges_set_undumpable },
+	{ POLICY_PROTECTION_LANDLOCK, privileges_set_landlock },
 	/* Last: the filter may deny what the others need. */
 	{ POLICY_PROTECTION_SECCOMP, privileges_set_seccomp },
 };
 
 /* Reading back */
 
-static bool privileges_has_no_new_privs(const struct proc_status *status)
+static bool privileges_has_no_new_privs(const struct privileges_context *c,
+					const struct proc_status *status)
 {
+	(void)c;
 	return prctl(PR_GET_NO_NEW_PRIVS, 0L, 0L, 0L, 0L) == 1 && status->no_new_privs != 0;
 }
 
-static bool privileges_has_no_caps(const struct proc_status *status)
+static bool privileges_has_no_caps(const struct privileges_context *c,
+				   const struct proc_status *status)
 {
+	(void)c;
 	if (!status->has_caps || status->cap_inheritable || status->cap_permitted ||
 	    status->cap_effective || status->cap_ambient)
 		return false;
 	/* The bounding set only matters when a program may give capabilities. */
-	return status->cap_bounding == 0 || privileges_has_no_new_privs(status);
+	return status->cap_bounding == 0 || privileges_has_no_new_privs(c, status);
 }
 
-static bool privileges_is_undumpable(const struct proc_status *status)
+static bool privileges_is_undumpable(const struct privileges_context *c,
+				     const struct proc_status *status)
 {
+	(void)c;
 	(void)status;
 	return prctl(PR_GET_DUMPABLE, 0L, 0L, 0L, 0L) == 0;
 }
 
-static bool privileges_has_seccomp(const struct proc_status *status)
+static bool privileges_has_seccomp(const struct privileges_context *c,
+				   const struct proc_status *status)
 {
+	(void)c;
 	return seccomp_is_installed() && status->seccomp != 0;
 }
 
-static bool (*const privileges_holds[])(const struct proc_status *status) = {
+/* /proc does not show it: what the kernel answered has to do. */
+static bool privileges_has_landlock(const struct privileges_context *c,
+				    const struct proc_status *status)
+{
+	(void)status;
+	return c->has_files;
+}
+
+static bool (*const privileges_holds[])(const struct privileges_context *c,
+					const struct proc_status *status) = {
 	[POLICY_PROTECTION_CAPS] = privileges_has_no_caps,
 	[POLICY_PROTECTION_NO_NEW_PRIVS] = privileges_has_no_new_privs,
 	[POLICY_PROTECTION_UNDUMPABLE] = privileges_is_undumpable,
+	[POLICY_PROTECTION_LANDLOCK] = privileges_has_landlock,
 	[POLICY_PROTECTION_SECCOMP] = privileges_has_seccomp,
 };
 TABLE_COVERS(privileges_holds, POLICY_PROTECTION_COUNT);
@@ -294,7 +310,7 @@ static int privileges_confirm(const struct privileges_context *c, struct err *er
 		const char *name = policy_protection((enum policy_protection)i)->name;
 		const char *why = c->failures[i].text;
 
-		if (c->modes[i] == POLICY_MODE_OFF || privileges_holds[i](&status))
+		if (c->modes[i] == POLICY_MODE_OFF || privileges_holds[i](c, &status))
 			continue;
 		if (why[0] == '\0')
 			why = r < 0 ? "/proc/self/status cannot be read"
@@ -311,31 +327,82 @@ static int privileges_confirm(const struct privileges_context *c, struct err *er
 	return 0;
 }
 
-int privileges_apply(enum policy_role role, const struct privileges_user *user, struct err *err)
+/* Whose word counts: the role's, then the sandbox's, then the environment's. 0 or an exit code. */
+static int privileges_find_modes(struct privileges_context *c, struct err *err)
 {
-	struct privileges_context c = { .policy = policy_of(role), .user = user };
+	const struct sandbox *sandbox = c->request->sandbox;
 	int r;
 
-	memcpy(c.modes, c.policy->modes, sizeof(c.modes));
-	r = privileges_read_environment(c.modes, err);
-	if (r != 0)
-		return r;
-	/* What a role never gets, the environment cannot ask for. */
+	memcpy(c->modes, c->policy->modes, sizeof(c->modes));
+	for (int i = 0; sandbox && i < POLICY_PROTECTION_COUNT; i++)
+		if (sandbox->has_mode[i])
+			c->modes[i] = sandbox->modes[i];
+	r = privileges_read_environment(c->modes, err);
+	/* To leave out in silence what the host asked for would be worse than no start. */
+	if (sandbox && sandbox_narrows(sandbox) &&
+	    c->modes[POLICY_PROTECTION_LANDLOCK] == POLICY_MODE_TRY)
+		c->modes[POLICY_PROTECTION_LANDLOCK] = POLICY_MODE_REQUIRE;
+	/* What a role never gets, nobody can ask for. */
 	for (int i = 0; i < POLICY_PROTECTION_COUNT; i++)
-		if (c.policy->modes[i] == POLICY_MODE_OFF)
-			c.modes[i] = POLICY_MODE_OFF;
+		if (c->policy->modes[i] == POLICY_MODE_OFF)
+			c->modes[i] = POLICY_MODE_OFF;
+	return r;
+}
+
+/* The steps of what is not off, or always done. 0 or an exit code. */
+static int privileges_run_steps(struct privileges_context *c, struct err *err)
+{
 	for (size_t i = 0; i < ARRAY_LEN(privileges_steps); i++) {
 		enum policy_protection protection = privileges_steps[i].protection;
 
 		if (protection == ALWAYS) {
-			if (privileges_steps[i].apply(&c, err) < 0)
+			if (privileges_steps[i].apply(c, err) < 0)
 				return EXIT_CODE_NO_PERMISSION;
-		} else if (c.modes[protection] != POLICY_MODE_OFF) {
+		} else if (c->modes[protection] != POLICY_MODE_OFF) {
 			/* Whether it matters is decided when all is read back. */
-			(void)privileges_steps[i].apply(&c, &c.failures[protection]);
+			(void)privileges_steps[i].apply(c, &c->failures[protection]);
 		}
 	}
-	return privileges_confirm(&c, err);
+	return 0;
+}
+
+int privileges_apply(const struct privileges_request *request, struct err *err)
+{
+	struct privileges_context c = { .request = request, .policy = policy_of(request->role) };
+	int r = privileges_find_modes(&c, err);
+
+	if (r != 0)
+		return r;
+	if (c.policy->files_follow)
+		c.modes[POLICY_PROTECTION_LANDLOCK] = POLICY_MODE_OFF;
+	r = privileges_run_steps(&c, err);
+	return r != 0 ? r : privileges_confirm(&c, err);
+}
+
+static void privileges_say(const char *text)
+{
+	log_warning("%s", text);
+}
+
+int privileges_limit_files(const struct privileges_request *request, struct err *err)
+{
+	struct privileges_context c = { .request = request, .policy = policy_of(request->role) };
+	enum policy_mode mode;
+	int r = privileges_find_modes(&c, err);
+
+	if (r != 0)
+		return r;
+	mode = c.modes[POLICY_PROTECTION_LANDLOCK];
+	for (int i = 0; i < POLICY_PROTECTION_COUNT; i++)
+		c.modes[i] = POLICY_MODE_OFF;
+	c.modes[POLICY_PROTECTION_LANDLOCK] = mode;
+	if (mode == POLICY_MODE_OFF)
+		return 0;
+	(void)privileges_set_landlock(&c, &c.failures[POLICY_PROTECTION_LANDLOCK]);
+	r = privileges_confirm(&c, err);
+	if (r == 0 && c.has_files && c.policy->logs)
+		grant_review(request->workspace, request->sandbox, privileges_say);
+	return r;
 }
 
 int privileges_switch_user(const struct privileges_user *user, struct err *err)

@@ -9,6 +9,7 @@
 
 #include "common/err.h"
 #include "entrypoint/policy.h"
+#include "entrypoint/sandbox.h"
 
 #define PRIVILEGES_GROUPS_MAX 64
 
@@ -37,15 +38,28 @@ int privileges_find_user(const char *spec, const char *workspace, struct privile
  */
 int privileges_check_environment(struct err *err);
 
+struct privileges_request {
+	enum policy_role role;
+	const struct privileges_user *user; /* NULL: stay who we are */
+	const char *workspace;
+	const struct sandbox *sandbox; /* NULL: the role as it is */
+};
+
 /*
- * Makes the calling process user and applies the role. Only in a forked child, before exec. user
- * may be NULL: stay who we are; and nothing is switched if we are that user already. With
- * POLICY_ROLE_RUNNER and _AGENT all fds from 3 on are closed first. Afterwards
- * /proc/self/status is read back. A protection that is tried and missing is logged.
+ * Makes the calling process user and applies the role. Only in a forked child, before exec. Nothing
+ * is switched if we are that user already. With POLICY_ROLE_RUNNER and _AGENT all fds from 3 on are
+ * closed first. Afterwards /proc/self/status is read back. A protection that is tried and missing is
+ * logged. What the sandbox says about a protection wins over the role, the environment over both.
  * 0, or an exit code with its text: EXIT_CODE_NO_PERMISSION (the user switch failed, a required
  * protection is missing), EXIT_CODE_CONFIG. After a failure the process must exit.
  */
-int privileges_apply(enum policy_role role, const struct privileges_user *user, struct err *err);
+int privileges_apply(const struct privileges_request *request, struct err *err);
+
+/*
+ * The rest of a role whose files are known only when it runs (policy.files_follow): Landlock. Says
+ * in the log what the kernel's leaves open. As privileges_apply().
+ */
+int privileges_limit_files(const struct privileges_request *request, struct err *err);
 
 /*
  * Becomes the user for good, and nothing more: groups, gid, uid, in this order, each of them

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/exit-code.h"
+#include "entrypoint/landlock.h"
 #include "entrypoint/proc.h"
 #include "entrypoint/seccomp.h"
 #include "tests/test.h"
@@ -54,6 +55,17 @@ static const struct privileges_user *target(void)
 	return geteuid() == 0 ? &user : NULL;
 }
 
+static int apply(enum policy_role role, const struct privileges_user *user, struct err *err)
+{
+	const struct privileges_request request = {
+		.role = role,
+		.user = user,
+		.workspace = "/workspace",
+	};
+
+	return privileges_apply(&request, err);
+}
+
 static int check_common(struct proc_status *status)
 {
 	CHECK(proc_status(0, status) == 0);
@@ -79,7 +91,7 @@ static int apply_runner(void)
 	int r;
 
 	CHECK(high >= 57);
-	CHECK(privileges_apply(POLICY_ROLE_RUNNER, user, &err) == 0);
+	CHECK(apply(POLICY_ROLE_RUNNER, user, &err) == 0);
 	r = check_common(&status);
 	if (r != 0)
 		return r;
@@ -115,7 +127,7 @@ static int apply_command(void)
 	int r;
 
 	CHECK(getrlimit(RLIMIT_CORE, &before) == 0);
-	CHECK(privileges_apply(POLICY_ROLE_COMMAND, target(), &err) == 0);
+	CHECK(apply(POLICY_ROLE_COMMAND, target(), &err) == 0);
 	r = check_common(&status);
 	if (r != 0)
 		return r;
@@ -146,7 +158,7 @@ static int raise_oom_score(void)
 	struct err err = { .text = "" };
 	int before = oom_score();
 
-	CHECK(privileges_apply(POLICY_ROLE_COMMAND, target(), &err) == 0);
+	CHECK(apply(POLICY_ROLE_COMMAND, target(), &err) == 0);
 	CHECK(oom_score() == before);
 	return 0;
 }
@@ -156,7 +168,7 @@ static int raise_oom_score_of_agent(void)
 	struct err err = { .text = "" };
 	int before = oom_score();
 
-	CHECK(privileges_apply(POLICY_ROLE_AGENT, target(), &err) == 0);
+	CHECK(apply(POLICY_ROLE_AGENT, target(), &err) == 0);
 	CHECK(oom_score() == (before > 500 ? before : 500));
 	return 0;
 }
@@ -167,9 +179,9 @@ static int raise_oom_score_in_vain(void)
 	struct err err = { .text = "" };
 	int before = oom_score();
 
-	CHECK(privileges_apply(POLICY_ROLE_RUNNER, target(), &err) == 0);
+	CHECK(apply(POLICY_ROLE_RUNNER, target(), &err) == 0);
 	CHECK(oom_score() == before);
-	CHECK(privileges_apply(POLICY_ROLE_AGENT, NULL, &err) == 0);
+	CHECK(apply(POLICY_ROLE_AGENT, NULL, &err) == 0);
 	CHECK(geteuid() == 0 || oom_score() == before);
 	return 0;
 }
@@ -187,9 +199,9 @@ static int apply_twice(void)
 	struct proc_status status;
 	struct err err = { .text = "" };
 
-	CHECK(privileges_apply(POLICY_ROLE_RUNNER, target(), &err) == 0);
+	CHECK(apply(POLICY_ROLE_RUNNER, target(), &err) == 0);
 	/* As the loop does for each of its children. */
-	CHECK(privileges_apply(POLICY_ROLE_AGENT, NULL, &err) == 0);
+	CHECK(apply(POLICY_ROLE_AGENT, NULL, &err) == 0);
 	CHECK(check_common(&status) == 0);
 	return 0;
 }
@@ -206,7 +218,7 @@ static int stay_root(void)
 	struct err err = { .text = "" };
 	uid_t uid = geteuid();
 
-	CHECK(privileges_apply(POLICY_ROLE_COMMAND, NULL, &err) == 0);
+	CHECK(apply(POLICY_ROLE_COMMAND, NULL, &err) == 0);
 	CHECK(geteuid() == uid);
 	/* Root in name only. */
 	CHECK(check_common(&status) == 0);
@@ -229,7 +241,7 @@ static int switch_off(void)
 	CHECK(setenv("AGENT_PROTECTION_SECCOMP", "off", 1) == 0);
 	CHECK(setenv("AGENT_PROTECTION_NO_NEW_PRIVS", "off", 1) == 0);
 	CHECK(setenv("AGENT_PROTECTION_UNDUMPABLE", "off", 1) == 0);
-	CHECK(privileges_apply(POLICY_ROLE_RUNNER, NULL, &err) == 0);
+	CHECK(apply(POLICY_ROLE_RUNNER, NULL, &err) == 0);
 	CHECK(proc_status(0, &after) == 0);
 	CHECK(after.cap_effective == before.cap_effective);
 	CHECK(after.cap_bounding == before.cap_bounding);
@@ -255,7 +267,7 @@ static int require_what_is_missing(void)
 	CHECK(setenv("AGENT_PROTECTION_NO_NEW_PRIVS", "off", 1) == 0);
 	CHECK(setenv("AGENT_PROTECTION_SECCOMP", "require", 1) == 0);
 	CHECK(setenv("AGENT_PROTECTION_CAPS", "try", 1) == 0);
-	CHECK(privileges_apply(POLICY_ROLE_RUNNER, target(), &err) == EXIT_CODE_NO_PERMISSION);
+	CHECK(apply(POLICY_ROLE_RUNNER, target(), &err) == EXIT_CODE_NO_PERMISSION);
 	CHECK(strcmp(err.text, "protection SECCOMP is required and missing: seccomp filter: "
 			       "Permission denied; AGENT_PROTECTION_SECCOMP=try goes on without "
 			       "it") == 0);
@@ -281,12 +293,12 @@ static int try_what_is_missing(void)
 	CHECK(pipe(fds) == 0);
 	CHECK(dup2(fds[1], STDERR_FILENO) >= 0 && dup2(fds[0], STDIN_FILENO) >= 0);
 	CHECK(setenv("AGENT_PROTECTION_CAPS", "try", 1) == 0);
-	CHECK(privileges_apply(POLICY_ROLE_RUNNER, target(), &err) == 0);
+	CHECK(apply(POLICY_ROLE_RUNNER, target(), &err) == 0);
 	CHECK(read(STDIN_FILENO, text, sizeof(text) - 1) > 0);
 	CHECK(strstr(text, "agent-runner: warning: protection SECCOMP is missing: seccomp filter: "
 			   "Permission denied\n"));
 	/* The agent's stderr is the agent's. */
-	CHECK(privileges_apply(POLICY_ROLE_AGENT, NULL, &err) == 0);
+	CHECK(apply(POLICY_ROLE_AGENT, NULL, &err) == 0);
 	CHECK(fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK) == 0);
 	CHECK(read(STDIN_FILENO, text, sizeof(text)) < 0 && errno == EAGAIN);
 	return 0;
@@ -308,13 +320,13 @@ static void test_environment(void **state)
 	assert_int_equal(privileges_check_environment(&err), EXIT_CODE_CONFIG);
 	assert_string_equal(err.text,
 			    "AGENT_PROTECTION_SECCOMP=yes: the value is require, try or off");
-	assert_int_equal(privileges_apply(POLICY_ROLE_RUNNER, NULL, &err), EXIT_CODE_CONFIG);
+	assert_int_equal(apply(POLICY_ROLE_RUNNER, NULL, &err), EXIT_CODE_CONFIG);
 	unsetenv("AGENT_PROTECTION_SECCOMP");
 	setenv("AGENT_PROTECTION_SECOMP", "require", 1);
 	assert_int_equal(privileges_check_environment(&err), EXIT_CODE_CONFIG);
 	assert_string_equal(err.text,
 			    "AGENT_PROTECTION_SECOMP: there is no such protection; there are CAPS, "
-			    "NO_NEW_PRIVS, UNDUMPABLE and SECCOMP");
+			    "NO_NEW_PRIVS, UNDUMPABLE, LANDLOCK and SECCOMP");
 	unsetenv("AGENT_PROTECTION_SECOMP");
 	assert_int_equal(privileges_check_environment(&err), 0);
 }
@@ -327,7 +339,7 @@ static int fail_to_switch(void)
 
 	if (geteuid() == 0)
 		CHECK(setresuid(5555, 5555, 5555) == 0);
-	CHECK(privileges_apply(POLICY_ROLE_COMMAND, &user, &err) == EXIT_CODE_NO_PERMISSION);
+	CHECK(apply(POLICY_ROLE_COMMAND, &user, &err) == EXIT_CODE_NO_PERMISSION);
 	CHECK(strcmp(err.text, "cannot become 4321:4322 (start the container with --user "
 			       "4321:4322, or give it CAP_SETUID and CAP_SETGID): setgroups: "
 			       "Operation not permitted") == 0);
@@ -338,6 +350,104 @@ static void test_a_failed_switch_is_fatal(void **state)
 {
 	(void)state;
 	run_in_child(fail_to_switch);
+}
+
+/* Everybody may write there, but no row of the policy names it. */
+static bool has_landlock(void)
+{
+	int fd = open("/dev/random", O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0)
+		close(fd);
+	return fd < 0 && errno == EACCES;
+}
+
+/* What the runner's files are it learns later; the agent gets its own at once. */
+static int limit_files(void)
+{
+	const struct privileges_request request = { .role = POLICY_ROLE_RUNNER,
+						    .workspace = "/workspace" };
+	struct err err = { .text = "" };
+	int fd;
+
+	CHECK(apply(POLICY_ROLE_RUNNER, target(), &err) == 0);
+	fd = open("/etc/passwd", O_RDONLY);
+	CHECK(fd >= 0);
+	close(fd);
+	CHECK(!has_landlock());
+	CHECK(privileges_limit_files(&request, &err) == 0);
+	CHECK(has_landlock());
+	CHECK(apply(POLICY_ROLE_AGENT, NULL, &err) == 0);
+	return 0;
+}
+
+/* The sandbox's word, then the environment's. */
+static int choose_modes(void)
+{
+	struct sandbox sandbox = { .has_mode = { [POLICY_PROTECTION_LANDLOCK] = true },
+				   .modes = { [POLICY_PROTECTION_LANDLOCK] = POLICY_MODE_OFF } };
+	const struct privileges_request request = { .role = POLICY_ROLE_AGENT,
+						    .workspace = "/workspace",
+						    .sandbox = &sandbox };
+	struct err err = { .text = "" };
+
+	CHECK(privileges_apply(&request, &err) == 0);
+	CHECK(!has_landlock());
+	CHECK(setenv("AGENT_PROTECTION_LANDLOCK", "require", 1) == 0);
+	CHECK(privileges_apply(&request, &err) == 0);
+	CHECK(has_landlock());
+	return 0;
+}
+
+/* Sixteen rulesets are all that the kernel keeps for a process. */
+static int narrow_in_vain(void)
+{
+	struct sandbox sandbox = { .connect = { .is_given = true } };
+	const struct privileges_request request = { .role = POLICY_ROLE_AGENT,
+						    .workspace = "/workspace",
+						    .sandbox = &sandbox };
+	struct err err = { .text = "" };
+	int r = 0;
+
+	for (int i = 0; r == 0 && i < 20; i++)
+		r = privileges_apply(&request, &err);
+	/* Asked for a limit, it does not go on without. */
+	CHECK(r == EXIT_CODE_NO_PERMISSION);
+	CHECK(strstr(err.text, "protection LANDLOCK is required and missing: Landlock: "));
+	/* Not asked for one, it does. */
+	CHECK(apply(POLICY_ROLE_AGENT, NULL, &err) == 0);
+	return 0;
+}
+
+static void test_landlock(void **state)
+{
+	(void)state;
+	if (landlock_version() == 0)
+		test_skip("this kernel has no Landlock");
+	run_in_child(limit_files);
+	run_in_child(choose_modes);
+	run_in_child(narrow_in_vain);
+}
+
+static int limit_resources(void)
+{
+	const struct rlimit few = { .rlim_cur = 4000, .rlim_max = 5000 };
+	struct err err = { .text = "" };
+	struct rlimit limit;
+
+	CHECK(setrlimit(RLIMIT_NPROC, &few) == 0);
+	CHECK(apply(POLICY_ROLE_AGENT, target(), &err) == 0);
+	CHECK(getrlimit(RLIMIT_NPROC, &limit) == 0);
+	CHECK(limit.rlim_cur == 3984 && limit.rlim_max == 3984);
+	CHECK(getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_max == 0);
+	CHECK(getrlimit(RLIMIT_RTPRIO, &limit) == 0 && limit.rlim_max == 0);
+	return 0;
+}
+
+static void test_limits(void **state)
+{
+	(void)state;
+	run_in_child(limit_resources);
 }
 
 static int protect_init(void)
@@ -358,7 +468,7 @@ static int protect_init(void)
 	CHECK(after.cap_permitted == (before.cap_permitted & kept));
 	CHECK(after.cap_effective == after.cap_permitted);
 	/* With what is left a child can still become the user and lose everything. */
-	CHECK(privileges_apply(POLICY_ROLE_RUNNER, target(), &err) == 0);
+	CHECK(apply(POLICY_ROLE_RUNNER, target(), &err) == 0);
 	CHECK(check_common(&after) == 0);
 	CHECK(after.cap_bounding == 0);
 	return 0;
@@ -383,6 +493,8 @@ int main(void)
 		cmocka_unit_test(test_tried_and_missing),
 		cmocka_unit_test(test_environment),
 		cmocka_unit_test(test_a_failed_switch_is_fatal),
+		cmocka_unit_test(test_landlock),
+		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_protect_init),
 	};
 

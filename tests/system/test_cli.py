@@ -128,8 +128,8 @@ def test_the_man_page_is_well_formed():
 
 def test_the_man_page_names_every_mode():
     modes = re.findall(r"^\.It (\w[\w-]*)$", man_section("DESCRIPTION"), re.MULTILINE)
-    assert modes == ["session", "once", "command", "keep-alive", "healthcheck", "confine", "mcp", "ncl",
-                     "compact-instructions"]
+    assert modes == ["session", "once", "command", "keep-alive", "healthcheck", "print-policy",
+                     "confine", "mcp", "ncl", "compact-instructions"]
     assert len(re.findall(r"^\.Nm$", man_section("SYNOPSIS"), re.MULTILINE)) == len(modes)
     assert len(re.findall(r"^  agent-runner ", run("--help").stdout, re.MULTILINE)) == len(modes)
 
