@@ -24,9 +24,13 @@ PR_SET_CHILD_SUBREAPER = 36
 def end_leftovers():
     """Ends what a script has left running: it is below us, since we take orphans in."""
     while True:
-        for children in pathlib.Path("/proc/self/task").glob("*/children"):
-            for pid in children.read_text().split():
-                os.kill(int(pid), signal.SIGKILL)
+        for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+            try:
+                parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if parent == os.getpid():
+                os.kill(int(stat.parent.name), signal.SIGKILL)
         try:
             os.wait()
         except ChildProcessError:
