@@ -89,16 +89,12 @@ int fd_read_all(int fd, size_t limit, char **ret_text, size_t *ret_len, struct e
 	return *ret_text ? 0 : err_sys(err, -ENOMEM, "cannot read");
 }
 
-int fd_read_file(const char *path, size_t limit, char **ret_text, size_t *ret_len, struct err *err)
+int fd_read_regular(int fd, const char *path, size_t limit, char **ret_text, size_t *ret_len,
+		    struct err *err)
 {
-	cleanup_close int fd = -1;
 	struct stat st;
 	int r;
 
-	/* O_NONBLOCK: opening a FIFO must not wait for a writer. */
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (fd < 0)
-		return err_sys(err, -errno, "%s", path);
 	if (fstat(fd, &st) < 0)
 		return err_sys(err, -errno, "%s", path);
 	if (!S_ISREG(st.st_mode)) {
@@ -107,6 +103,17 @@ int fd_read_file(const char *path, size_t limit, char **ret_text, size_t *ret_le
 	}
 	r = fd_read_all(fd, limit, ret_text, ret_len, err);
 	return r < 0 ? err_prefix(err, r, "%s", path) : 0;
+}
+
+int fd_read_file(const char *path, size_t limit, char **ret_text, size_t *ret_len, struct err *err)
+{
+	cleanup_close int fd = -1;
+
+	/* O_NONBLOCK: opening a FIFO must not wait for a writer. */
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0)
+		return err_sys(err, -errno, "%s", path);
+	return fd_read_regular(fd, path, limit, ret_text, ret_len, err);
 }
 
 void fd_cloexec_from(int first)

@@ -20,6 +20,10 @@ int fd_write_all(int fd, const void *bytes, size_t n);
  */
 int fd_read_file(const char *path, size_t limit, char **ret_text, size_t *ret_len, struct err *err);
 
+/* The same of a file that is open already. path is for the error text; fd stays the caller's. */
+int fd_read_regular(int fd, const char *path, size_t limit, char **ret_text, size_t *ret_len,
+		    struct err *err);
+
 /* Reads from fd to its end, with the same ownership and limit. Blocks. */
 int fd_read_all(int fd, size_t limit, char **ret_text, size_t *ret_len, struct err *err);
 

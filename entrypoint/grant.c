@@ -355,22 +355,22 @@ static const struct {
 	{ LANDLOCK_VERSION_SCOPES, "the agent can send signals to the runner" },
 };
 
+/* Where programs put temporary files. */
 static void grant_review_temporary(const struct grant *grant, void (*say)(const char *text))
 {
-	static const char *const folders[] = { "/tmp", "/var/tmp", "/dev/shm" };
+	const char *folder = getenv("TMPDIR");
 	struct err text;
+	struct stat st;
 
-	for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
-		struct stat st;
-
-		if (stat(folders[i], &st) < 0 || !grant_is_above(grant, &st))
-			continue;
-		err_set(&text, 0,
-			"the workspace %s lies in %s, so the agent can make nothing new there; "
-			"move it, or set TMPDIR to a folder elsewhere",
-			grant->workspace, folders[i]);
-		say(text.text);
-	}
+	if (!folder || folder[0] != '/')
+		folder = "/tmp";
+	if (stat(folder, &st) < 0 || !grant_is_above(grant, &st))
+		return;
+	err_set(&text, 0,
+		"the workspace %s lies in %s, so the agent can make nothing new there; move it, or "
+		"set TMPDIR to a folder elsewhere",
+		grant->workspace, folder);
+	say(text.text);
 }
 
 void grant_review(const char *workspace, const struct sandbox *sandbox,

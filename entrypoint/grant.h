@@ -19,8 +19,8 @@ int grant_enforce(enum policy_role role, const char *workspace, const struct san
 
 /*
  * What is not as one would expect it, and need not stop a start: called with each such line. What the
- * kernel's version of Landlock leaves open; paths of the sandbox that are not there; a folder for
- * temporary files in which, since the workspace lies in it, nothing new can be made.
+ * kernel's version of Landlock leaves open; paths of the sandbox that are not there; the folder
+ * for temporary files, if the workspace lies in it and so nothing new can be made there.
  */
 void grant_review(const char *workspace, const struct sandbox *sandbox,
 		  void (*say)(const char *text));

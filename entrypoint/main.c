@@ -2,6 +2,7 @@
 /* The start-up order, top to bottom, and the table of what each mode does. */
 #include <errno.h>
 #include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -37,6 +38,54 @@ static struct runner_options main_runner_options(const struct main_context *cont
 		.workspace = context->cli.workspace,
 		.self = context->self,
 	};
+}
+
+/* More words than this are refused: 64 paths of each kind, 64 ports, and some. */
+#define MAIN_CONFINE_WORDS_MAX 300
+
+/*
+ * Confines the loop itself, by the same words as its children: its rights have to hold theirs. They
+ * are read as confine reads them, so that both halves mean the same.
+ */
+static int main_confine_loop(void *userdata, const char *const *words, struct err *err)
+{
+	static const char *const first[] = { "agent-runner", "confine", "--role=agent" };
+	static const char *const last[] = { "--", "true" };
+	const char *argv[ARRAY_LEN(first) + MAIN_CONFINE_WORDS_MAX + ARRAY_LEN(last) + 1];
+	struct cli cli;
+	int argc = 0;
+
+	(void)userdata;
+	for (size_t i = 0; i < ARRAY_LEN(first); i++)
+		argv[argc++] = first[i];
+	for (; *words; words++) {
+		if (argc == ARRAY_LEN(first) + MAIN_CONFINE_WORDS_MAX)
+			return err_set(err, EXIT_CODE_CONFIG, "the sandbox has too many words");
+		argv[argc++] = *words;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(last); i++)
+		argv[argc++] = last[i];
+	argv[argc] = NULL;
+	/* A vector as main() gets it: the parser changes nothing in it. */
+	if (cli_parse(argc, (char *const *)(uintptr_t)argv, STDIN_FILENO, &cli, err) < 0)
+		return EXIT_CODE_CONFIG;
+
+	const struct privileges_request request = {
+		.role = POLICY_ROLE_RUNNER,
+		.workspace = cli.workspace,
+		.sandbox = &cli.sandbox,
+	};
+
+	return privileges_limit_files(&request, err);
+}
+
+/* Of those that drive an agent. */
+static struct runner_options main_loop_options(const struct main_context *context)
+{
+	struct runner_options options = main_runner_options(context);
+
+	options.confine = main_confine_loop;
+	return options;
 }
 
 static enum policy_role main_role(const struct main_context *context, enum policy_role otherwise)
@@ -99,7 +148,7 @@ static int main_run_command(void *userdata)
 static int main_run_session(void *userdata)
 {
 	const struct main_context *context = userdata;
-	const struct runner_options options = main_runner_options(context);
+	const struct runner_options options = main_loop_options(context);
 	struct err err;
 	int r = main_become(context, POLICY_ROLE_RUNNER);
 
@@ -115,7 +164,7 @@ static int main_run_session(void *userdata)
 static int main_run_once(void *userdata)
 {
 	const struct main_context *context = userdata;
-	const struct runner_options options = main_runner_options(context);
+	const struct runner_options options = main_loop_options(context);
 	int r = main_become(context, POLICY_ROLE_RUNNER);
 
 	if (r != 0)

@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/number.h"
 #include "common/table.h"
+#include "runner/config-sandbox.h"
 #include "runner/config-server.h"
 #include "runner/io/json.h"
 #include "runner/mcp/tools.h"
@@ -71,11 +72,7 @@ static void *config_at(struct config *config, size_t offset)
 	return (char *)config + offset;
 }
 
-/* Notes what was odd; config_load() logs it. */
-static void config_warn(struct config *config, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static void config_warn(struct config *config, const char *format, ...)
+void config_warn(struct config *config, const char *format, ...)
 {
 	struct err text;
 	va_list args;
@@ -86,28 +83,6 @@ static void config_warn(struct config *config, const char *format, ...)
 	(void)strbuf_append(&config->warnings, text.text, strlen(text.text) + 1);
 }
 
-static const char *config_type_name(const json_t *value)
-{
-	switch (json_typeof(value)) {
-	case JSON_OBJECT:
-		return "an object";
-	case JSON_ARRAY:
-		return "an array";
-	case JSON_STRING:
-		return "a string";
-	case JSON_INTEGER:
-		return "an integer";
-	case JSON_REAL:
-		return "a fraction";
-	case JSON_TRUE:
-	case JSON_FALSE:
-		return "a boolean";
-	case JSON_NULL:
-		break;
-	}
-	return "null";
-}
-
 /* What a number was set to in the file, for a warning. */
 static void config_show_number(const json_t *value, char *text, size_t size)
 {
@@ -116,7 +91,7 @@ static void config_show_number(const json_t *value, char *text, size_t size)
 	else if (json_is_real(value))
 		(void)snprintf(text, size, "%g", json_real_value(value));
 	else
-		(void)snprintf(text, size, "%s", config_type_name(value));
+		(void)snprintf(text, size, "%s", json_type_name(value));
 }
 
 static void config_apply_integer(struct config *config, size_t i, const char *path,
@@ -153,7 +128,7 @@ static int config_apply_string(struct config *config, size_t i, const char *path
 			    config_keys[i].key, text);
 	else if (value && !found)
 		config_warn(config, "%s: \"%s\" must be a string, found %s: using \"%s\"", path,
-			    config_keys[i].key, config_type_name(value), text);
+			    config_keys[i].key, json_type_name(value), text);
 	else if (config_keys[i].type == CONFIG_WORD && found &&
 		 (strspn(found, CONFIG_WORD_CHARS) != strlen(found) ||
 		  strlen(found) > CONFIG_WORD_MAX))
@@ -218,7 +193,7 @@ static int config_apply_servers(struct config *config, const char *path, const j
 		return -ENOMEM;
 	if (servers && !json_is_object(servers))
 		config_warn(config, "%s: \"mcpServers\" must be an object, found %s: left out",
-			    path, config_type_name(servers));
+			    path, json_type_name(servers));
 	json_object_foreach(servers, name, server)
 	{
 		r = config_apply_server(config, path, name, server);
@@ -315,18 +290,21 @@ static int config_apply_provider(struct config *config)
 }
 
 /* 0, with NULL if there is no file. */
-static int config_parse(const char *path, json_t **ret_root, struct err *err)
+static int config_parse(const char *path, json_t **ret_root, bool *ret_is_hosts, struct err *err)
 {
+	cleanup_close int fd = config_sandbox_open(path, ret_is_hosts);
 	cleanup_free char *text = NULL;
 	cleanup_json json_t *root = NULL;
 	size_t len;
 	int r;
 
-	r = fd_read_file(path, CONFIG_FILE_MAX, &text, &len, err);
-	if (r == -ENOENT) {
+	if (fd == -ENOENT) {
 		*ret_root = NULL;
 		return 0;
 	}
+	if (fd < 0)
+		return err_sys(err, fd, "%s", path);
+	r = fd_read_regular(fd, path, CONFIG_FILE_MAX, &text, &len, err);
 	if (r < 0)
 		return r;
 	r = json_parse(text, len, &root, err);
@@ -334,18 +312,52 @@ static int config_parse(const char *path, json_t **ret_root, struct err *err)
 		return err_prefix(err, r, "%s", path);
 	if (!json_is_object(root))
 		return err_set(err, -EINVAL, "%s: must be a JSON object, found %s", path,
-			       config_type_name(root));
+			       json_type_name(root));
 	*ret_root = steal_ptr(root);
 	return 0;
+}
+
+/* AGENT_SANDBOX stands for the file's "sandbox" as a whole. 0, or -errno with a text. */
+static int config_apply_sandbox(struct config *config, const char *path, const json_t *root,
+				bool is_hosts, struct err *err)
+{
+	const char *text = config_variable(CONFIG_SANDBOX_VARIABLE);
+	const json_t *value = json_member(root, "sandbox");
+	cleanup_json json_t *variable = NULL;
+	cleanup_free char *name = NULL;
+	int r;
+
+	if (text) {
+		r = json_parse(text, strlen(text), &variable, err);
+		if (r < 0)
+			return err_prefix(err, r, CONFIG_SANDBOX_VARIABLE);
+		if (!json_is_object(variable))
+			return err_set(err, -EINVAL,
+				       CONFIG_SANDBOX_VARIABLE ": must be a JSON object, found %s",
+				       json_type_name(variable));
+		r = config_sandbox_read(config, CONFIG_SANDBOX_VARIABLE, variable);
+	} else if (value && !is_hosts) {
+		config_warn(config,
+			    "%s lies where the agent can write it: its \"sandbox\" is left out; "
+			    "mount it read-only",
+			    path);
+		return 0;
+	} else {
+		if (asprintf(&name, "%s: \"sandbox\"", path) < 0)
+			name = NULL;
+		r = name ? config_sandbox_read(config, name, value) : -ENOMEM;
+	}
+	return r < 0 ? err_sys(err, r, "%s", path) : 0;
 }
 
 int config_read(const char *path, struct config **ret_config, struct err *err)
 {
 	cleanup_config struct config *config = calloc(1, sizeof(*config));
 	cleanup_json json_t *root = NULL;
+	bool is_hosts = false;
 	int r;
 
-	r = config_parse(path, &root, err);
+	r = config_parse(path, &root, &is_hosts, err);
 	if (r < 0)
 		return r;
 	r = config ? config_apply_keys(config, path, root) : -ENOMEM;
@@ -358,6 +370,9 @@ int config_read(const char *path, struct config **ret_config, struct err *err)
 	if (r < 0)
 		return err_sys(err, r, "%s", path);
 	config_apply_variables(config);
+	r = config_apply_sandbox(config, path, root, is_hosts, err);
+	if (r < 0)
+		return r;
 	*ret_config = steal_ptr(config);
 	return 0;
 }
@@ -392,6 +407,7 @@ void config_free(struct config *config)
 	for (char **tool = config->mcp_tools; tool && *tool; tool++)
 		free(*tool);
 	free(config->mcp_tools);
+	config_sandbox_deinit(&config->sandbox);
 	strbuf_deinit(&config->warnings);
 	free(config);
 }

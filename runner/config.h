@@ -3,8 +3,11 @@
 /*
  * container.json and the environment, read once and checked into one struct. A missing file means
  * defaults, an unknown key is ignored, null or "" is as good as nothing, a wrong type or range is a
- * warning and the default; a file that is not JSON is an error (the caller exits with
- * EXIT_CODE_CONFIG).
+ * warning and the default; a file, or AGENT_SANDBOX, that is not JSON is an error (the caller exits
+ * with EXIT_CODE_CONFIG).
+ *
+ * The agent may write in the folder where the file lies. What the file says of its sandbox counts
+ * only where the agent cannot have written it; AGENT_SANDBOX is the host's word in any case.
  */
 #include <jansson.h>
 #include <stdbool.h>
@@ -14,9 +17,12 @@
 #include "common/cleanup.h"
 #include "common/err.h"
 #include "common/strbuf.h"
+#include "runner/config-sandbox.h"
 
 #define CONFIG_FILE_MAX (1024 * 1024)
 #define CONFIG_RETRIES	3
+/* Holds the same JSON as the key "sandbox", and stands for it. */
+#define CONFIG_SANDBOX_VARIABLE "AGENT_SANDBOX"
 /* A message at which so many attempts broke off, the agent's or the container's, is given up. */
 #define CONFIG_ATTEMPTS 3
 
@@ -36,6 +42,9 @@ struct config {
 	char *mcp_tool_prefix; /* before the names of its tools, "" for none */
 	char **mcp_tools;      /* those that are offered, NULL-terminated; NULL: all */
 
+	/* From either; what confines the children, without the workspace. */
+	struct config_sandbox sandbox;
+
 	/* From the environment. */
 	bool use_inotify;	/* AGENT_WATCH: poll turns it off, inotify is the default */
 	int64_t poll_idle_ms;	/* AGENT_POLL_IDLE_MS */
@@ -53,6 +62,10 @@ int config_load(const char *path, struct config **ret_config, struct err *err);
 
 /* The same without a word in the log. */
 int config_read(const char *path, struct config **ret_config, struct err *err);
+
+/* For the parts of this module: notes what was odd. */
+void config_warn(struct config *config, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /* The first warning (previous NULL), or the one after previous; NULL: no more. */
 const char *config_warning(const struct config *config, const char *previous);

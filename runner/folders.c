@@ -2,14 +2,50 @@
 #include "runner/folders.h"
 
 #include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/log.h"
+
+#define FOLDERS_MODE_MASK 07777
+
+/* Gives the folder the group and the mode of the workspace. 0 or -errno. */
+static int folders_adopt(int fd, const struct stat *workspace)
+{
+	mode_t mode = workspace->st_mode & FOLDERS_MODE_MASK;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	/* What was meant for that group is not given to another. */
+	if (st.st_gid != workspace->st_gid && fchown(fd, (uid_t)-1, workspace->st_gid) < 0)
+		mode &= ~(mode_t)(S_IRWXG | S_ISGID);
+	return fchmod(fd, mode) < 0 ? -errno : 0;
+}
+
+int folders_make(const char *workspace, const char *name, struct err *err)
+{
+	cleanup_close int top = open(workspace, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd = -1;
+	struct stat st;
+	int r;
+
+	if (top < 0 || fstat(top, &st) < 0)
+		return err_sys(err, -errno, "%s", workspace);
+	if (mkdirat(top, name, S_IRWXU) < 0)
+		return errno == EEXIST ? 0
+				       : err_sys(err, -errno, "cannot make %s/%s", workspace, name);
+	/* By its descriptor: the name may be a link by now. */
+	fd = openat(top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	r = fd < 0 ? -errno : folders_adopt(fd, &st);
+	return r < 0 ? err_sys(err, r, "%s/%s", workspace, name) : 0;
+}
 
 static bool folders_is_folder(const char *path)
 {

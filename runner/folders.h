@@ -1,12 +1,23 @@
 #pragma once
 /* SPDX-License-Identifier: MIT */
 /* The folders of a workspace that an agent is given: where it works, and what else it may see. */
+#include "common/err.h"
 
-/* The working folder's name in a session; v1 hosts have another. */
+/* The working folder's name in a session, and that of v1 hosts. */
 #define FOLDERS_AGENT "agent"
+#define FOLDERS_GROUP "group"
+/* Where the host puts attachments. */
+#define FOLDERS_INBOX "inbox"
 
 /* More folders under extra/ than this are not handed to the agent. */
 #define FOLDERS_EXTRA_MAX 64
+
+/*
+ * Makes the workspace's folder of this name unless something has it, with the mode and the group of
+ * the workspace, so that whoever may write there may write here. An agent's rights are given by
+ * what is there when it starts: what is made later it may not see. 0 or -errno.
+ */
+int folders_make(const char *workspace, const char *name, struct err *err);
 
 /*
  * The agent's working folder: the workspace's folder of this name, or, where there is none, the

@@ -47,6 +47,7 @@ struct once {
 	bool restarts;	 /* it is ending, to be started in a fresh one */
 	bool answered;
 	bool failed;
+	int refused; /* the exit code for rights that could not be narrowed; 0: they were */
 };
 
 /* Frames */
@@ -282,7 +283,7 @@ static int once_push(struct once *once)
 static int once_start_agent(struct once *once, const char *continuation, struct err *err)
 {
 	const struct request *request = once->request;
-	cleanup_free char *cwd = folders_find_working(once->options->workspace, "group");
+	cleanup_free char *cwd = folders_find_working(once->options->workspace, FOLDERS_GROUP);
 	cleanup_free char *instructions = once_instructions(once);
 	cleanup_free char *archive = NULL;
 	char **extra = folders_list_extra(once->options->workspace);
@@ -357,7 +358,7 @@ static int once_begin(struct once *once, struct err *err)
 
 	if (!spec.text || !once->request->is_scheduled)
 		return once_start_agent(once, once->request->session, err);
-	cwd = folders_find_working(once->options->workspace, "group");
+	cwd = folders_find_working(once->options->workspace, FOLDERS_GROUP);
 	if (!cwd)
 		return err_sys(err, -ENOMEM, "cannot start the script");
 	spec.cwd = cwd;
@@ -399,20 +400,44 @@ static void once_on_terminate(void *userdata, const struct signalfd_siginfo *inf
 	loop_stop(once->loop, 0);
 }
 
+static const char *const *once_confine_words(const struct once *once)
+{
+	return (const char *const *)once->config->sandbox.words;
+}
+
+/* What the children are confined with, and this process, too. 0 or -errno. */
+static int once_confine(struct once *once, struct err *err)
+{
+	const struct runner_options *o = once->options;
+
+	if (config_sandbox_set_workspace(&once->config->sandbox, o->workspace) < 0)
+		return err_sys(err, -ENOMEM, "cannot start the agent");
+	if (o->confine)
+		once->refused = o->confine(o->userdata, once_confine_words(once), err);
+	return once->refused ? -EPERM : 0;
+}
+
 static int once_setup(struct once *once, struct err *err)
 {
-	int r = loop_new(&once->loop, err);
+	struct err warning;
+	int r = once_find_provider(once, err);
 
+	if (r == 0)
+		r = once_confine(once, err);
+	/* An agent sees only what is there when it starts. */
+	if (r == 0 && folders_make(once->options->workspace, FOLDERS_GROUP, &warning) < 0)
+		log_warning("%s", warning.text);
+	if (r == 0)
+		r = loop_new(&once->loop, err);
 	if (r == 0)
 		r = loop_add_signal(once->loop, SIGTERM, once_on_terminate, once, err);
 	if (r == 0)
 		r = loop_add_signal(once->loop, SIGINT, once_on_terminate, once, err);
 	if (r == 0)
-		r = children_new(once->loop, once->options->self, &once->children, err);
+		r = children_new(once->loop, once->options->self, once_confine_words(once),
+				 &once->children, err);
 	if (r == 0 && loop_timer_new(once->loop, once_on_give_up, once, &once->give_up) < 0)
 		r = err_sys(err, -ENOMEM, "cannot start the agent");
-	if (r == 0)
-		r = once_find_provider(once, err);
 	return r < 0 ? r : once_begin(once, err);
 }
 
@@ -493,5 +518,7 @@ int once_run(const struct runner_options *options, int fd)
 		once_frame(&once, NULL, 0, NULL);
 	}
 	once_teardown(&once);
+	if (once.refused)
+		return once.refused;
 	return once.failed ? ONCE_FAILED : EXIT_CODE_OK;
 }

@@ -12,6 +12,13 @@
 struct runner_options {
 	const char *workspace; /* absolute path, "/workspace" in a container */
 	const char *self;      /* absolute path of this binary, for children started through it */
+	/*
+	 * Narrows the rights of the calling process, once its configuration is read and before it
+	 * opens a database or starts a child. words: the options, NULL-terminated, that its children
+	 * are confined with. 0, or an exit code with a text, and the caller ends. NULL: nothing.
+	 */
+	int (*confine)(void *userdata, const char *const *words, struct err *err);
+	void *userdata;
 };
 
 /*

@@ -15,6 +15,7 @@
 #include "common/table.h"
 #include "runner/config.h"
 #include "runner/conversation.h"
+#include "runner/folders.h"
 #include "runner/inbox.h"
 #include "runner/intake.h"
 #include "runner/lease.h"
@@ -65,6 +66,7 @@ struct session {
 	bool caught_up; /* all that was due when the container started has been taken */
 	bool stopping;	/* the process ends */
 	bool taken;	/* another loop has taken the folder over */
+	int refused;	/* the exit code for rights that could not be narrowed; 0: they were */
 };
 
 /* Memory ran out where a claim stands already: the next loop takes its message up again. */
@@ -430,24 +432,58 @@ static int session_make_parts(struct session *s, struct err *err)
 	return r < 0 ? err_sys(err, r, "cannot start the session") : 0;
 }
 
+static const char *const *session_confine_words(const struct session *s)
+{
+	return (const char *const *)s->config->sandbox.words;
+}
+
+/* What the children are confined with, and this process, too. 0 or -errno. */
+static int session_confine(struct session *s, struct err *err)
+{
+	const struct runner_options *o = s->options;
+
+	if (config_sandbox_set_workspace(&s->config->sandbox, o->workspace) < 0)
+		return err_sys(err, -ENOMEM, "cannot start the session");
+	if (o->confine)
+		s->refused = o->confine(o->userdata, session_confine_words(s), err);
+	return s->refused ? -EPERM : 0;
+}
+
+/* What must be there before the agent starts. Without it the agent works elsewhere, or sees less. */
+static void session_make_folders(const struct session *s)
+{
+	static const char *const names[] = { FOLDERS_AGENT, FOLDERS_INBOX };
+	struct err err;
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (folders_make(s->options->workspace, names[i], &err) < 0)
+			log_warning("%s", err.text);
+}
+
 static int session_setup(struct session *s, struct err *err)
 {
 	int r;
 
 	r = config_load(s->paths[SESSION_CONFIG], &s->config, err);
+	/* Before anything is opened: what is open stays open to whoever takes this process over. */
+	if (r == 0)
+		r = session_confine(s, err);
 	/* Before signals are handled: these may have to wait, and SIGTERM ends that. */
 	if (r == 0)
 		r = session_take_lease(s, err);
 	if (r == 0)
 		r = session_open_databases(s, err);
-	if (r == 0)
+	if (r == 0) {
+		session_make_folders(s);
 		r = loop_new(&s->loop, err);
+	}
 	if (r == 0)
 		r = loop_add_signal(s->loop, SIGTERM, session_on_terminate, s, err);
 	if (r == 0)
 		r = loop_add_signal(s->loop, SIGINT, session_on_terminate, s, err);
 	if (r == 0)
-		r = children_new(s->loop, s->options->self, &s->children, err);
+		r = children_new(s->loop, s->options->self, session_confine_words(s), &s->children,
+				 err);
 	if (r == 0)
 		r = session_make_parts(s, err);
 	if (r == 0)
@@ -469,6 +505,8 @@ static int session_exit_code(const struct session *s, int r)
 		{ -ENOENT, EXIT_CODE_CANNOT_CREATE }, { -EBADMSG, EXIT_CODE_CANNOT_CREATE },
 	};
 
+	if (s->refused)
+		return s->refused;
 	/* Without a configuration, or with a provider that does not exist. */
 	if (!s->config || (s->lookout && !s->conversation && r == -ENOENT))
 		return EXIT_CODE_CONFIG;

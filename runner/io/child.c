@@ -29,6 +29,7 @@
 struct children {
 	struct loop *loop;
 	char *self; /* NULL: programs are executed directly, unconfined (unit tests) */
+	const char *const *confine_words;
 	struct child *first;
 	bool purging; /* orphans were killed and may leave further ones */
 };
@@ -131,6 +132,7 @@ int child_start(struct children *children, const struct child_spec *spec,
 	const struct process_spec process = {
 		.self = children->self,
 		.role = spec->role,
+		.confine_words = children->confine_words,
 		.argv = spec->argv,
 		.env = spec->env,
 		.cwd = spec->cwd,
@@ -419,8 +421,8 @@ static void children_on_sigchld(void *userdata, const struct signalfd_siginfo *i
 		(void)children_kill_orphans(children);
 }
 
-int children_new(struct loop *loop, const char *self, struct children **ret_children,
-		 struct err *err)
+int children_new(struct loop *loop, const char *self, const char *const *confine_words,
+		 struct children **ret_children, struct err *err)
 {
 	struct children *children = calloc(1, sizeof(*children));
 	int r;
@@ -430,6 +432,7 @@ int children_new(struct loop *loop, const char *self, struct children **ret_chil
 		return err_sys(err, -ENOMEM, "cannot look after children");
 	}
 	children->loop = loop;
+	children->confine_words = confine_words;
 	/* Without it orphans go to PID 1: they are reaped there, and only end with the container. */
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
 		log_warning("cannot become a child subreaper: %s", strerror(errno));

@@ -17,8 +17,12 @@
 struct children; /* all children of one loop: SIGCHLD, reaping, orphans */
 struct child;
 
-int children_new(struct loop *loop, const char *self, struct children **ret_children,
-		 struct err *err);
+/*
+ * self: our binary, which confines each of them; NULL: they are executed directly. confine_words:
+ * what it is told besides the role, NULL-terminated, borrowed; may be NULL. 0 or -errno.
+ */
+int children_new(struct loop *loop, const char *self, const char *const *confine_words,
+		 struct children **ret_children, struct err *err);
 void children_free(struct children *children);
 
 /*

@@ -84,6 +84,30 @@ int json_parse_trusted(const char *text, size_t len, json_t **ret_value, struct 
 	return 0;
 }
 
+const char *json_type_name(const json_t *value)
+{
+	if (!value)
+		return "null";
+	switch (json_typeof(value)) {
+	case JSON_OBJECT:
+		return "an object";
+	case JSON_ARRAY:
+		return "an array";
+	case JSON_STRING:
+		return "a string";
+	case JSON_INTEGER:
+		return "an integer";
+	case JSON_REAL:
+		return "a fraction";
+	case JSON_TRUE:
+	case JSON_FALSE:
+		return "a boolean";
+	case JSON_NULL:
+		break;
+	}
+	return "null";
+}
+
 json_t *json_member(const json_t *value, const char *name)
 {
 	json_t *member = json_object_get(value, name);

@@ -40,6 +40,9 @@ int json_parse(const char *text, size_t len, json_t **ret_value, struct err *err
 /* The same for who is trusted not to use up the memory: any number of values. */
 int json_parse_trusted(const char *text, size_t len, json_t **ret_value, struct err *err);
 
+/* "an object", "a string", …: what was found, for an error. NULL counts as null. */
+const char *json_type_name(const json_t *value);
+
 /* Member of an object by name; NULL if value is no object, or the member is missing or null. */
 json_t *json_member(const json_t *value, const char *name);
 

@@ -95,22 +95,34 @@ static void __attribute__((noreturn)) process_give_up(const char *what, int stat
 	_exit(status);
 }
 
-/* argv of the confined child: SELF confine --role ROLE -- CMD ARG… */
+/* Appends a word, and leaves room for the end. */
+static int process_argv_add(const char *argv[PROCESS_ARGV_MAX], size_t *n, const char *word)
+{
+	if (*n + 1 >= PROCESS_ARGV_MAX)
+		return -E2BIG;
+	argv[(*n)++] = word;
+	argv[*n] = NULL;
+	return 0;
+}
+
+/* argv of the confined child: SELF confine --role ROLE OPTION… -- CMD ARG… */
 static int process_argv(const struct process_spec *spec, const char *ret_argv[PROCESS_ARGV_MAX])
 {
-	const char *const prefix[] = { spec->self, "confine", "--role", spec->role, "--" };
+	const char *const prefix[] = { spec->self, "confine", "--role", spec->role };
 	size_t n = 0;
+	int r = 0;
 
-	if (spec->self)
-		for (; n < ARRAY_LEN(prefix); n++)
-			ret_argv[n] = prefix[n];
-	for (const char *const *a = spec->argv; *a; a++) {
-		if (n + 1 >= PROCESS_ARGV_MAX)
-			return -E2BIG;
-		ret_argv[n++] = *a;
+	if (spec->self) {
+		for (size_t i = 0; r == 0 && i < ARRAY_LEN(prefix); i++)
+			r = process_argv_add(ret_argv, &n, prefix[i]);
+		for (const char *const *w = spec->confine_words; r == 0 && w && *w; w++)
+			r = process_argv_add(ret_argv, &n, *w);
+		if (r == 0)
+			r = process_argv_add(ret_argv, &n, "--");
 	}
-	ret_argv[n] = NULL;
-	return 0;
+	for (const char *const *a = spec->argv; r == 0 && *a; a++)
+		r = process_argv_add(ret_argv, &n, *a);
+	return r;
 }
 
 static void process_reset_signals(void)

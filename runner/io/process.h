@@ -9,8 +9,8 @@
 
 #include "common/err.h"
 
-/* More words than this are refused: a command of ours never has as many. */
-#define PROCESS_ARGV_MAX 128
+/* More words than this are refused: those of the confinement and a command of ours are fewer. */
+#define PROCESS_ARGV_MAX 512
 
 enum process_stream {
 	PROCESS_STDIN,
@@ -22,10 +22,11 @@ enum process_stream {
 struct process_spec {
 	const char *self; /* our binary, which confines the program; NULL: executed directly */
 	const char *role; /* of the confinement */
-	const char *const *argv; /* argv[0] is looked up in PATH unless it has a slash */
-	const char *const *env;	 /* "NAME=value" to add or replace, "NAME" to remove; may be NULL */
-	const char *cwd;	 /* NULL: ours */
-	bool has_stdin;		 /* false: stdin is /dev/null */
+	const char *const *confine_words; /* more options for it, NULL-terminated; may be NULL */
+	const char *const *argv;	  /* argv[0] is looked up in PATH unless it has a slash */
+	const char *const *env; /* "NAME=value" to add or replace, "NAME" to remove; may be NULL */
+	const char *cwd;	/* NULL: ours */
+	bool has_stdin;		/* false: stdin is /dev/null */
 };
 
 /*

@@ -21,8 +21,8 @@
  * It lies in the folder that the tests run in, since /tmp is the agent's.
  */
 static struct {
-	char base[PATH_MAX / 2];
-	char workspace[PATH_MAX];
+	char base[PATH_MAX];
+	char workspace[PATH_MAX + 8];
 } place;
 
 static const char *const folders[] = { "ws",	   "ws/agent",	"ws/extra", "ws/extra/x",
@@ -33,7 +33,7 @@ static const char *const files[] = { "ws/inbound.db", "ws/outbound.db", "ws/outb
 
 static const char *at(const char *name)
 {
-	static char path[4][PATH_MAX];
+	static char path[4][PATH_MAX + 64];
 	static int next;
 
 	next = (next + 1) % 4;
@@ -60,6 +60,7 @@ static int setup(void **state)
 		close(fd);
 	}
 	(void)snprintf(place.workspace, sizeof(place.workspace), "%s", at("ws"));
+	(void)unsetenv("TMPDIR");
 	return setenv("HOME", at("home"), 1);
 }
 
@@ -124,7 +125,7 @@ static int agent_is_kept_out(void)
 {
 	static const char *const hidden[] = { "ws/inbound.db", "ws/outbound.db",
 					      "ws/outbound.db-journal", "ws/.heartbeat" };
-	char proc[PATH_MAX + 32];
+	char proc[PATH_MAX + 96];
 
 	CHECK(become(POLICY_ROLE_AGENT, NULL) == 0);
 	for (size_t i = 0; i < ARRAY_LEN(hidden); i++) {
@@ -287,6 +288,11 @@ static void test_review_of_a_workspace_in_tmp(void **state)
 	reviewed[0] = '\0';
 	grant_review(workspace, NULL, note);
 	assert_non_null(strstr(reviewed, "lies in /tmp, so the agent can make nothing new there"));
+	reviewed[0] = '\0';
+	assert_int_equal(setenv("TMPDIR", agent, 1), 0);
+	grant_review(workspace, NULL, note);
+	assert_string_equal(reviewed, "");
+	assert_int_equal(unsetenv("TMPDIR"), 0);
 	assert_int_equal(rmdir(agent), 0);
 	assert_int_equal(rmdir(workspace), 0);
 }

@@ -109,7 +109,7 @@ static inline void parts_setup(struct parts *p, const struct conversation_events
 	folder_make(&p->runtime);
 	assert_int_equal(setenv("TMPDIR", p->runtime.path, 1), 0);
 	assert_int_equal(config_load(folder_file(&p->x.folder, "none.json"), &p->config, NULL), 0);
-	assert_int_equal(children_new(p->x.loop, NULL, &p->children, NULL), 0);
+	assert_int_equal(children_new(p->x.loop, NULL, NULL, &p->children, NULL), 0);
 	assert_int_equal(pulse_new(p->x.loop, p->x.outbound,
 				   folder_file(&p->x.folder, ".heartbeat"), parts_need, p,
 				   &p->pulse),

@@ -293,7 +293,7 @@ static int setup(void **state)
 	};
 	folder_make(&w->folder);
 	assert_int_equal(loop_new(&w->loop, NULL), 0);
-	assert_int_equal(children_new(w->loop, NULL, &w->children, NULL), 0);
+	assert_int_equal(children_new(w->loop, NULL, NULL, &w->children, NULL), 0);
 	assert_int_equal(loop_timer_new(w->loop, on_timeout, w, &w->timeout), 0);
 	loop_timer_arm(w->timeout, 10000);
 	assert_int_equal(make_agent(w, NULL, NULL), 0);

@@ -124,7 +124,8 @@ def test_a_big_prompt(once):
 
 def test_no_database_is_needed_or_made(once):
     assert once(REQUEST).returncode == 0
-    assert {p.name for p in once.workspace.iterdir()} <= {"agent"}
+    # The agent's working folder, which has to be there before it starts, and nothing else.
+    assert {p.name for p in once.workspace.iterdir()} <= {"agent", "group"}
 
 
 def test_an_empty_result(once):

@@ -137,7 +137,7 @@ static int setup(void **state)
 
 	world = (struct world){ .log = STRBUF_EMPTY };
 	assert_int_equal(loop_new(&world.loop, NULL), 0);
-	assert_int_equal(children_new(world.loop, NULL, &world.children, NULL), 0);
+	assert_int_equal(children_new(world.loop, NULL, NULL, &world.children, NULL), 0);
 	assert_int_equal(loop_timer_new(world.loop, on_timeout, &world, &world.timer), 0);
 	loop_timer_arm(world.timer, 10000);
 	*state = &world;

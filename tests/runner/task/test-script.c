@@ -42,7 +42,7 @@ static int setup(void **state)
 	memset(&world, 0, sizeof(world));
 	folder_make(&world.folder);
 	assert_int_equal(loop_new(&world.loop, NULL), 0);
-	assert_int_equal(children_new(world.loop, NULL, &world.children, NULL), 0);
+	assert_int_equal(children_new(world.loop, NULL, NULL, &world.children, NULL), 0);
 	assert_int_equal(loop_timer_new(world.loop, on_watchdog, NULL, &world.watchdog), 0);
 	loop_timer_arm(world.watchdog, LONG_MS);
 	return 0;
