@@ -16,7 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/system"))
 
 import session as sessions  # noqa: E402
-from containers import IMAGE, Container, podman  # noqa: E402
+from containers import IMAGE, QUIET, Container, podman, podman_path  # noqa: E402
 from tool_container import RUNNER, SETTINGS, ToolContainer  # noqa: E402
 
 CONFINE = ["confine", "--role=agent", "--workspace=/workspace", "--"]
@@ -53,44 +53,46 @@ def inside(pid, name):
 
 def capabilities():
     """Of PID 1, the loop and an agent, by the container's settings."""
-    strict = [word for word in SETTINGS["strict"] if word != "--read-only"]
     starts = {"runtime's defaults": [], "--user root": ["--user", "root"],
               "--privileged --user root": ["--privileged", "--user", "root"],
-              "strict": strict}
+              "strict": SETTINGS["strict"]}
     for name, options in starts.items():
-        if "root" in options and os.getuid() != 0:
-            continue
-        with sessions.Session() as session:
-            with Container(options=["-v", f"{session.workspace}:/workspace", *options,
-                                    "-e", "AGENT_PROVIDER=mock"]) as container:
-                session.add_chat("hello")
-                session.wait_answer("echo: hello")
-                with subprocess.Popen(
-                        [*_podman(), "exec", container.id, "/usr/local/bin/agent-runner", *CONFINE,
-                         "sleep", "600"], stdout=subprocess.DEVNULL) as agent:
-                    pids = {"PID 1": container.pid(), "loop": container.find("agent-session"),
-                            "agent, by exec": inside(container.pid(), "sleep")}
-                    title(f"getpcaps, {name}")
-                    for role, pid in pids.items():
-                        print(f"{role:15}", end=" ", flush=True)
-                        say("/sbin/getpcaps", "--iab", pid)
-                    title(f"pscap, {name} (lists who has any)")
-                    listed = subprocess.run(["pscap", "-a"], capture_output=True, text=True,
-                                            check=False).stdout.splitlines()
-                    found = [line for line in listed if any(str(pid) in line.split()[:2]
-                                                            for pid in pids.values())]
-                    print("\n".join(found) or "none of the three")
-                    for role, pid in pids.items():
-                        lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
-                        print(f"{role:15}", *(line.replace("\t", " ") for line in lines if
-                                              line.startswith(("CapBnd", "NoNew", "Seccomp:"))))
-                    container.kill("KILL")
-                    agent.wait()
+        if "root" not in options or os.getuid() == 0:
+            capabilities_of(name, options)
 
 
-def _podman():
-    from containers import QUIET, podman_path
-    return podman_path(), QUIET
+def capabilities_of(name, options):
+    with sessions.Session() as session:
+        options = ["-v", f"{session.workspace}:/workspace", *options, "-e", "AGENT_PROVIDER=mock"]
+        with Container(options=options) as container:
+            session.add_chat("hello")
+            session.wait_answer("echo: hello")
+            agent = subprocess.Popen(
+                [podman_path(), QUIET, "exec", container.id, "/usr/local/bin/agent-runner", *CONFINE,
+                 "sleep", "600"], stdout=subprocess.DEVNULL)
+            try:
+                pids = {"PID 1": container.pid(), "loop": container.find("agent-session"),
+                        "agent, by exec": inside(container.pid(), "sleep")}
+                judge_capabilities(name, pids)
+            finally:
+                container.kill("KILL")
+                agent.wait()
+
+
+def judge_capabilities(name, pids):
+    title(f"getpcaps, {name}")
+    for role, pid in pids.items():
+        print(f"{role:15}", end=" ", flush=True)
+        say("/sbin/getpcaps", "--iab", pid)
+    title(f"pscap, {name} (lists who has any)")
+    listed = subprocess.run(["pscap", "-a"], capture_output=True, text=True, check=False).stdout
+    found = [line for line in listed.splitlines()
+             if set(line.split()[:2]) & {str(pid) for pid in pids.values()}]
+    print("\n".join(found) or "none of the three")
+    for role, pid in pids.items():
+        lines = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+        print(f"{role:15}", *(line.replace("\t", " ") for line in lines
+                              if line.startswith(("CapBnd", "NoNew", "Seccomp:"))))
 
 
 def shell():
