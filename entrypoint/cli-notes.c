@@ -26,6 +26,7 @@ static const struct {
 	{ "AGENT_POLL_IDLE_MS", "how often to look while nothing runs; 1000" },
 	{ "AGENT_POLL_ACTIVE_MS", "the same during a turn; 500" },
 	{ "AGENT_RETRY_MS", "wait before a failed turn is retried; 2000" },
+	{ "AGENT_SANDBOX", "JSON instead of container.json's sandbox" },
 	{ "AGENT_PROTECTION_CAPS", "drop capabilities: require (default), try, off" },
 	{ "AGENT_PROTECTION_NO_NEW_PRIVS", "no_new_privs: require (default), try, off" },
 	{ "AGENT_PROTECTION_UNDUMPABLE", "prevent tracing: require, try (default), off" },

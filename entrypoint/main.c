@@ -4,12 +4,14 @@
 #include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/exit-code.h"
 #include "common/fd.h"
 #include "common/log.h"
+#include "common/number.h"
 #include "common/table.h"
 #include "entrypoint/cli.h"
 #include "entrypoint/dropin.h"
@@ -19,16 +21,20 @@
 #include "entrypoint/policy-print.h"
 #include "entrypoint/policy.h"
 #include "entrypoint/privileges.h"
+#include "entrypoint/seccomp.h"
 #include "entrypoint/signals.h"
 #include "entrypoint/spawn.h"
 #include "entrypoint/workspace.h"
 #include "runner/runner.h"
+
+#define MAIN_NOTIFY_ENVIRONMENT "RUNNER_NOTIFY_FD"
 
 struct main_context {
 	struct cli cli;
 	pid_t init;    /* the process that runs init_run() */
 	bool has_user; /* the children become user */
 	struct privileges_user user;
+	int notify_fd;	     /* 0: none */
 	char self[PATH_MAX]; /* this program, for children started through it */
 };
 
@@ -37,6 +43,7 @@ static struct runner_options main_runner_options(const struct main_context *cont
 	return (struct runner_options){
 		.workspace = context->cli.workspace,
 		.self = context->self,
+		.call_name = seccomp_call_name,
 	};
 }
 
@@ -120,6 +127,7 @@ static int main_become(const struct main_context *context, enum policy_role role
 		.user = context->has_user ? &context->user : NULL,
 		.workspace = context->cli.workspace,
 		.sandbox = &context->cli.sandbox,
+		.notify_fd = context->notify_fd,
 	};
 	struct err err;
 	int r;
@@ -306,10 +314,27 @@ static int main_keep_alive(struct main_context *context)
 	return main_init(context, &main_keep_alive_job);
 }
 
+/*
+ * The loop's socket for denied calls (runner/io/process.c). Whoever invents one is told nothing: a
+ * filter that the loop hears of is in place, or was never wanted.
+ */
+static int main_take_notify_fd(void)
+{
+	const char *text = getenv(MAIN_NOTIFY_ENVIRONMENT);
+	int64_t fd = 0;
+
+	if (text && number_parse_int(text, STDERR_FILENO + 1, INT_MAX, &fd) < 0)
+		fd = 0;
+	(void)unsetenv(MAIN_NOTIFY_ENVIRONMENT);
+	return (int)fd;
+}
+
 static int main_confine(struct main_context *context)
 {
-	int r = main_become(context, main_role(context, POLICY_ROLE_AGENT));
+	int r;
 
+	context->notify_fd = main_take_notify_fd();
+	r = main_become(context, main_role(context, POLICY_ROLE_AGENT));
 	return r != 0 ? r : spawn_exec(context->cli.command, getpid());
 }
 

@@ -221,13 +221,37 @@ static const char *policy_print_answer(int answer)
 		{ EPERM, "EPERM" },
 		{ ENOSYS, "ENOSYS" },
 		{ EAFNOSUPPORT, "EAFNOSUPPORT" },
-		{ POLICY_MARKER_ERRNO, "ENOANO" },
+		{ EBUSY, "EBUSY" },
+		{ POLICY_MARKER_ERRNO, "a mark" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		if (names[i].answer == answer)
 			return names[i].name;
 	return strerror(answer);
+}
+
+static const char *const policy_print_groups[] = {
+	[POLICY_GROUP_ALWAYS] = "",
+	[POLICY_GROUP_NAMESPACES] = "unless --userns",
+	[POLICY_GROUP_TRUNCATE] = "Landlock < 3",
+	[POLICY_GROUP_LISTENER] = "where denied calls are told",
+};
+TABLE_COVERS(policy_print_groups, POLICY_GROUP_COUNT);
+
+/* When a call is denied: its group, and what its arguments are. */
+static void policy_print_condition(const struct policy_call *call, char *text, size_t size)
+{
+	size_t used = (size_t)snprintf(text, size, "%s", policy_print_groups[call->group]);
+
+	for (unsigned int i = 0; i < call->n_conditions && used < size; i++) {
+		const struct policy_condition *c = &call->conditions[i];
+		int n = snprintf(text + used, size - used, "%sarg%u & 0x%" PRIx64 " %s 0x%" PRIx64,
+				 used > 0 ? ", " : "", c->argument, c->mask,
+				 c->is_unequal ? "!=" : "==", c->value);
+
+		used += n > 0 ? (size_t)n : 0;
+	}
 }
 
 static void policy_print_calls(struct policy_print_target *print)
@@ -238,18 +262,15 @@ static void policy_print_calls(struct policy_print_target *print)
 	policy_print_open(print, "system calls that SECCOMP denies to all roles", "denied_calls");
 	calls = policy_calls(&n);
 	for (size_t i = 0; i < n; i++) {
-		char condition[80] = "";
+		char condition[160] = "";
 		const struct policy_print_field fields[] = {
-			{ "call", calls[i].name, 18 },
-			{ "if", condition, 34 },
+			{ "call", calls[i].name, 20 },
+			{ "if", condition, 50 },
 			{ "answer", policy_print_answer(calls[i].answer), 12 },
 			{ "why", calls[i].why, 0 },
 		};
 
-		if (calls[i].has_condition)
-			(void)snprintf(condition, sizeof(condition),
-				       "arg%u & 0x%" PRIx64 " == 0x%" PRIx64, calls[i].argument,
-				       calls[i].mask, calls[i].value);
+		policy_print_condition(&calls[i], condition, sizeof(condition));
 		policy_print_row(print, "    ", fields, ARRAY_LEN(fields));
 	}
 	policy_print_close(print);

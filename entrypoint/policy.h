@@ -41,7 +41,8 @@ struct policy {
 	bool files_follow;
 	/* At least this: the higher, the sooner the kernel's OOM killer takes it. 0: as it is. */
 	int oom_score_adj;
-	bool logs; /* names a protection that the kernel lacks */
+	bool logs;	    /* names a protection that the kernel lacks */
+	bool starts_agents; /* its filter leaves to theirs what filters cannot take back */
 };
 
 struct policy_protection_row {
@@ -49,14 +50,32 @@ struct policy_protection_row {
 	const char *help;
 };
 
-/* One denied system call; a condition on one argument narrows it. */
+/* Calls that are denied or not together. */
+enum policy_group {
+	POLICY_GROUP_ALWAYS,
+	POLICY_GROUP_NAMESPACES, /* what a sandbox of the agent's own needs */
+	POLICY_GROUP_TRUNCATE,	 /* what Landlock does not see before its version 3 */
+	POLICY_GROUP_LISTENER,	 /* what lets a filter answer for another */
+	POLICY_GROUP_COUNT
+};
+
+/* (argument & mask) == value; or the opposite. */
+struct policy_condition {
+	unsigned int argument;
+	bool is_unequal;
+	uint64_t mask, value;
+};
+
+#define POLICY_CONDITIONS_MAX 2
+
+/* One denied system call, of any architecture; conditions on arguments narrow it. */
 struct policy_call {
 	const char *name;
 	int number; /* for names that libseccomp may not know yet; 0: only the name counts */
 	int answer; /* errno; never a kill: a denied call is no reason to die */
-	bool has_condition; /* deny only if (argument & mask) == value */
-	unsigned int argument;
-	uint64_t mask, value;
+	enum policy_group group;
+	unsigned int n_conditions; /* deny only if all of them hold */
+	struct policy_condition conditions[POLICY_CONDITIONS_MAX];
 	const char *why;
 };
 
@@ -84,5 +103,8 @@ const struct policy_call *policy_calls(size_t *ret_count);
 /* What PID 1 keeps when it was started as root; everything else is dropped from it. */
 const struct policy_kept_cap *policy_init_caps(size_t *ret_count);
 
-/* What the filter answers to the marker call nfsservctl(2), so that it can be recognised. */
-#define POLICY_MARKER_ERRNO 55 /* ENOANO */
+/*
+ * What the filter answers to the marker call nfsservctl(2), so that it can be recognised: this, and
+ * in the low bits what it denies (seccomp.c). No kernel has an error of this number.
+ */
+#define POLICY_MARKER_ERRNO 0x800

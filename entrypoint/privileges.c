@@ -20,6 +20,7 @@
 #include "common/log.h"
 #include "common/table.h"
 #include "entrypoint/grant.h"
+#include "entrypoint/landlock.h"
 #include "entrypoint/policy-files.h"
 #include "entrypoint/proc.h"
 #include "entrypoint/seccomp.h"
@@ -82,9 +83,18 @@ int privileges_check_environment(struct err *err)
 
 static int privileges_close_fds(struct privileges_context *c, struct err *err)
 {
+	const unsigned int first = STDERR_FILENO + 1, kept = (unsigned int)c->request->notify_fd;
+
 	(void)err;
-	if (!c->policy->closes_fds || syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0) == 0)
+	if (!c->policy->closes_fds)
 		return 0;
+	if (kept >= first && fd_set_cloexec(c->request->notify_fd, true) == 0) {
+		if ((kept == first || syscall(SYS_close_range, first, kept - 1, 0) == 0) &&
+		    syscall(SYS_close_range, kept + 1, ~0U, 0) == 0)
+			return 0;
+	} else if (syscall(SYS_close_range, first, ~0U, 0) == 0) {
+		return 0;
+	}
 	/* Linux before 5.9, gVisor: nothing is executed that could inherit them later. */
 	fd_cloexec_from(STDERR_FILENO + 1);
 	return 0;
@@ -216,10 +226,24 @@ static int privileges_set_landlock(struct privileges_context *c, struct err *err
 	return r;
 }
 
+static struct seccomp_options privileges_seccomp_options(const struct privileges_context *c)
+{
+	const struct sandbox *sandbox = c->request->sandbox;
+
+	return (struct seccomp_options){
+		.namespaces_allowed = sandbox && sandbox->allows_namespaces,
+		/* truncate(2) by path goes past an older Landlock. */
+		.truncate_denied = c->has_files && landlock_version() < LANDLOCK_VERSION_TRUNCATE,
+		.is_for_children = c->policy->starts_agents,
+		.notify_fd = c->request->notify_fd,
+	};
+}
+
 static int privileges_set_seccomp(struct privileges_context *c, struct err *err)
 {
-	(void)c;
-	return seccomp_install(err);
+	const struct seccomp_options options = privileges_seccomp_options(c);
+
+	return seccomp_install(&options, err);
 }
 
 /* A step that belongs to no protection is always done, and its failure is fatal. */
@@ -277,8 +301,9 @@ static bool privileges_is_undumpable(const struct privileges_context *c,
 static bool privileges_has_seccomp(const struct privileges_context *c,
 				   const struct proc_status *status)
 {
-	(void)c;
-	return seccomp_is_installed() && status->seccomp != 0;
+	const struct seccomp_options options = privileges_seccomp_options(c);
+
+	return seccomp_is_installed(&options) && status->seccomp != 0;
 }
 
 /* /proc does not show it: what the kernel answered has to do. */

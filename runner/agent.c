@@ -131,6 +131,7 @@ static void agent_on_exited(void *userdata, enum provider_error error, const cha
 	agent->state = AGENT_OFF;
 	/* What its tools left running must not outlive it. */
 	(void)children_kill_orphans(agent->options.children);
+	children_report_denied(agent->options.children);
 	agent->options.events->exited(agent->options.userdata, error, detail);
 	/* Last: detail may live in it. */
 	agent->type->free(provider);
@@ -205,7 +206,8 @@ static const char *agent_or_null(const char *text)
 static int agent_start(struct agent *agent, struct err *err)
 {
 	const struct config *config = agent->options.config;
-	char **extra = folders_list_extra(agent->options.workspace);
+	cleanup_free const char **env = secrets_join(agent->options.secrets, agent->options.env);
+	char **extra = env ? folders_list_extra(agent->options.workspace) : NULL;
 	struct provider_query query = {
 		.loop = agent->options.loop,
 		.children = agent->options.children,
@@ -216,7 +218,7 @@ static int agent_start(struct agent *agent, struct err *err)
 		.effort = agent_or_null(config->effort),
 		.assistant_name = agent_or_null(config->assistant_name),
 		.archive_dir = agent->archive,
-		.env = agent->options.env,
+		.env = env,
 		.config_dir = agent->options.config_dir,
 		.mcp_servers = agent->options.mcp_servers,
 		.own_server = agent->options.own_server,

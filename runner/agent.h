@@ -11,6 +11,7 @@
 #include "common/err.h"
 #include "runner/config.h"
 #include "runner/provider/provider.h"
+#include "runner/secrets.h"
 
 struct agent;
 
@@ -24,6 +25,7 @@ struct agent_options {
 	const char *own_server;
 	const char *config_dir;
 	const char *const *env;
+	const struct secrets *secrets;	      /* for its environment, too; may be NULL */
 	const struct provider_events *events; /* init and exited mean the same to the caller */
 	void *userdata;
 };

@@ -242,7 +242,8 @@ static size_t config_sandbox_find(const char *const *list, size_t len, const cha
 }
 
 static int config_sandbox_read_protection(struct config *config, const char *name,
-					  const char *protection, const json_t *value)
+					  const char *protection, const json_t *value,
+					  unsigned int *seen)
 {
 	size_t known = config_sandbox_find(config_sandbox_protections,
 					   ARRAY_LEN(config_sandbox_protections), protection);
@@ -268,6 +269,13 @@ static int config_sandbox_read_protection(struct config *config, const char *nam
 			name, protection, shown);
 		return 0;
 	}
+	/* Words are counted: a name that is spelt in many ways has one. */
+	if (*seen >> known & 1) {
+		config_warn(config, "%s: \"protections\": %s is there already: left out", name,
+			    protection);
+		return 0;
+	}
+	*seen |= 1U << known;
 	return config_sandbox_add(&config->sandbox, "--protection=%s=%s",
 				  config_sandbox_protections[known], config_sandbox_modes[mode]);
 }
@@ -278,6 +286,7 @@ static int config_sandbox_read_protections(struct config *config, const char *na
 	/* jansson iterates over what it may change. */
 	json_t *object = json_incref((json_t *)(uintptr_t)value), *mode;
 	const char *protection;
+	unsigned int seen = 0;
 	int r = 0;
 
 	if (object && !json_is_object(object))
@@ -286,7 +295,7 @@ static int config_sandbox_read_protections(struct config *config, const char *na
 	json_object_foreach(object, protection, mode)
 	{
 		if (r == 0)
-			r = config_sandbox_read_protection(config, name, protection, mode);
+			r = config_sandbox_read_protection(config, name, protection, mode, &seen);
 	}
 	json_decref(object);
 	return r;

@@ -501,6 +501,7 @@ static int conversation_make_agent(struct conversation *c, struct err *err)
 		.own_server = o->config->mcp_server_name,
 		.config_dir = toolbox_folder(o->toolbox),
 		.env = toolbox_env(o->toolbox),
+		.secrets = o->secrets,
 		.events = &conversation_agent_events,
 		.userdata = c,
 	};

@@ -11,6 +11,7 @@
 #include "runner/config.h"
 #include "runner/outbox.h"
 #include "runner/pulse.h"
+#include "runner/secrets.h"
 #include "runner/store/inbound.h"
 #include "runner/toolbox.h"
 #include "runner/turn.h"
@@ -35,7 +36,8 @@ struct conversation_options {
 	struct outbound *outbound;
 	struct outbox *outbox;
 	struct pulse *pulse;
-	struct toolbox *toolbox; /* what the agent is given for its tools */
+	struct toolbox *toolbox;       /* what the agent is given for its tools */
+	const struct secrets *secrets; /* and for its environment; may be NULL */
 };
 
 /* 0; -ENOENT: no such provider; or another -errno. Starts nothing. */

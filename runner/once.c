@@ -20,6 +20,7 @@
 #include "runner/notice.h"
 #include "runner/provider/registry.h"
 #include "runner/request.h"
+#include "runner/secrets.h"
 #include "runner/task/script.h"
 
 #define ONCE_START	"---NANOCLAW_OUTPUT_START---\n"
@@ -33,6 +34,7 @@
 
 struct once {
 	const struct runner_options *options;
+	struct secrets *secrets; /* the container's; the request has its own */
 	struct request *request;
 	struct config *config;
 	struct loop *loop;
@@ -286,6 +288,8 @@ static int once_start_agent(struct once *once, const char *continuation, struct 
 	cleanup_free char *cwd = folders_find_working(once->options->workspace, FOLDERS_GROUP);
 	cleanup_free char *instructions = once_instructions(once);
 	cleanup_free char *archive = NULL;
+	cleanup_free const char **env =
+		secrets_join(once->secrets, (const char *const *)request->env);
 	char **extra = folders_list_extra(once->options->workspace);
 	struct provider_query query = {
 		.loop = once->loop,
@@ -299,12 +303,12 @@ static int once_start_agent(struct once *once, const char *continuation, struct 
 					  ? request->assistant_name
 					  : once_or_null(once->config->assistant_name),
 		.directories = (const char *const *)extra,
-		.env = (const char *const *)request->env,
+		.env = env,
 	};
 	int r = 0;
 
 	once->is_resumed = continuation != NULL;
-	if (!cwd || !extra || asprintf(&archive, "%s/conversations", cwd) < 0) {
+	if (!cwd || !env || !extra || asprintf(&archive, "%s/conversations", cwd) < 0) {
 		archive = NULL;
 		r = -ENOMEM;
 	}
@@ -436,6 +440,8 @@ static int once_setup(struct once *once, struct err *err)
 	if (r == 0)
 		r = children_new(once->loop, once->options->self, once_confine_words(once),
 				 &once->children, err);
+	if (r == 0)
+		children_tell_denied(once->children, once->options->call_name);
 	if (r == 0 && loop_timer_new(once->loop, once_on_give_up, once, &once->give_up) < 0)
 		r = err_sys(err, -ENOMEM, "cannot start the agent");
 	return r < 0 ? r : once_begin(once, err);
@@ -454,6 +460,7 @@ static void once_teardown(struct once *once)
 	config_free(once->config);
 	json_decref(once->script_output);
 	request_free(once->request);
+	secrets_free(once->secrets);
 	free(once->session);
 }
 
@@ -503,9 +510,15 @@ int once_run(const struct runner_options *options, int fd)
 	struct err err = { "" };
 	int r;
 
-	r = once_read(&once, fd, &err);
-	if (r == -ENODATA)
+	r = secrets_take(&once.secrets);
+	if (r == 0)
+		r = once_read(&once, fd, &err);
+	else
+		err_sys(&err, r, "cannot read the request");
+	if (r == -ENODATA) {
+		once_teardown(&once);
 		return r;
+	}
 	if (r == 0)
 		r = once_setup(&once, &err);
 	if (r == 0)

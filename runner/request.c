@@ -31,6 +31,20 @@ static bool request_is_variable(const char *name, const json_t *value)
 	return text && *name && !strchr(name, '=') && strlen(text) == json_string_length(value);
 }
 
+/* "NAME=value" on the heap, NULL out of memory. Not by printf, whose buffers would keep a copy. */
+static char *request_variable(const char *name, const char *value)
+{
+	size_t name_len = strlen(name), value_len = strlen(value);
+	char *text = malloc(name_len + 1 + value_len + 1);
+
+	if (!text)
+		return NULL;
+	memcpy(text, name, name_len);
+	text[name_len] = '=';
+	memcpy(text + name_len + 1, value, value_len + 1);
+	return text;
+}
+
 /* Moves the secrets from the JSON to the list. 0 or -ENOMEM. */
 static int request_take_secrets(struct request *request)
 {
@@ -49,11 +63,10 @@ static int request_take_secrets(struct request *request)
 
 		if (!request_is_variable(name, value)) {
 			log_warning("the secret \"%s\" cannot be a variable: left out", name);
-		} else if (asprintf(&request->env[count], "%s=%s", name, text) >= 0) {
-			count++;
 		} else {
-			request->env[count] = NULL;
-			return -ENOMEM;
+			request->env[count] = request_variable(name, text);
+			if (!request->env[count++])
+				return -ENOMEM;
 		}
 		/* The string is about to be freed; nobody else reads it. */
 		if (text)

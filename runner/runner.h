@@ -6,6 +6,7 @@
  */
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/err.h"
 
@@ -19,6 +20,8 @@ struct runner_options {
 	 */
 	int (*confine)(void *userdata, const char *const *words, struct err *err);
 	void *userdata;
+	/* The name of a system call that its filter denies, NULL if it has none; may be NULL. */
+	const char *(*call_name)(uint32_t arch, int number);
 };
 
 /*

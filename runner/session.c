@@ -22,6 +22,7 @@
 #include "runner/lookout.h"
 #include "runner/outbox.h"
 #include "runner/pulse.h"
+#include "runner/secrets.h"
 #include "runner/toolbox.h"
 
 /* A clean stop is over within 200 ms: the agent gets this much of it. */
@@ -51,6 +52,7 @@ TABLE_COVERS(session_paths, SESSION_PATHS);
 struct session {
 	const struct runner_options *options;
 	char *paths[SESSION_PATHS];
+	struct secrets *secrets;
 	struct config *config;
 	struct lease *lease;
 	struct loop *loop;
@@ -363,6 +365,7 @@ static int session_make_conversation(struct session *s, struct err *err)
 		.outbox = s->outbox,
 		.pulse = s->pulse,
 		.toolbox = s->toolbox,
+		.secrets = s->secrets,
 	};
 
 	return conversation_new(&options, &events, s, &s->conversation, err);
@@ -462,8 +465,10 @@ static void session_make_folders(const struct session *s)
 
 static int session_setup(struct session *s, struct err *err)
 {
-	int r;
+	int r = secrets_take(&s->secrets);
 
+	if (r < 0)
+		return err_sys(err, r, "cannot start the session");
 	r = config_load(s->paths[SESSION_CONFIG], &s->config, err);
 	/* Before anything is opened: what is open stays open to whoever takes this process over. */
 	if (r == 0)
@@ -484,6 +489,8 @@ static int session_setup(struct session *s, struct err *err)
 	if (r == 0)
 		r = children_new(s->loop, s->options->self, session_confine_words(s), &s->children,
 				 err);
+	if (r == 0)
+		children_tell_denied(s->children, s->options->call_name);
 	if (r == 0)
 		r = session_make_parts(s, err);
 	if (r == 0)
@@ -533,6 +540,7 @@ static void session_teardown(struct session *s)
 	loop_timer_free(s->stop);
 	loop_free(s->loop);
 	config_free(s->config);
+	secrets_free(s->secrets);
 	for (size_t i = 0; i < SESSION_PATHS; i++)
 		free(s->paths[i]);
 }

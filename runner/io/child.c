@@ -31,7 +31,8 @@ struct children {
 	char *self; /* NULL: programs are executed directly, unconfined (unit tests) */
 	const char *const *confine_words;
 	struct child *first;
-	bool purging; /* orphans were killed and may leave further ones */
+	bool purging;	       /* orphans were killed and may leave further ones */
+	struct denied *denied; /* NULL: denied calls are not told of */
 };
 
 struct child {
@@ -42,6 +43,7 @@ struct child {
 	pid_t pid;
 	int fds[PROCESS_STREAMS];
 	struct loop_source *sources[PROCESS_STREAMS];
+	struct denied_source *denied;
 	struct strbuf outgoing;
 	bool closing;	 /* stdin is closed once outgoing is empty */
 	int write_error; /* see child_write_error() */
@@ -95,6 +97,7 @@ static void child_release(struct child *child)
 {
 	for (enum process_stream i = 0; i < PROCESS_STREAMS; i++)
 		child_close_stream(child, i);
+	denied_source_free(child->denied);
 	strbuf_deinit(&child->outgoing);
 	strbuf_deinit(&child->tail_text);
 	ndjson_deinit(&child->lines);
@@ -125,11 +128,27 @@ static struct child *child_alloc(struct children *children, const struct child_s
 	return child;
 }
 
+/* Its end of a socket for denied calls, or -1: nobody hears of them. */
+static int child_watch_denied(struct child *child)
+{
+	const struct children *children = child->children;
+	int fd, r;
+
+	if (!children->denied || !children->self)
+		return -1;
+	r = denied_watch(children->denied, &child->denied, &fd);
+	if (r == 0)
+		return fd;
+	log_debug("denied calls are not told of: %s", strerror(-r));
+	return -1;
+}
+
 int child_start(struct children *children, const struct child_spec *spec,
 		const struct child_events *events, void *userdata, struct child **ret_child,
 		struct err *err)
 {
-	const struct process_spec process = {
+	cleanup_close int notify_fd = -1;
+	struct process_spec process = {
 		.self = children->self,
 		.role = spec->role,
 		.confine_words = children->confine_words,
@@ -144,6 +163,9 @@ int child_start(struct children *children, const struct child_spec *spec,
 	child = child_alloc(children, spec, events, userdata);
 	if (!child)
 		return err_sys(err, -ENOMEM, "cannot start %s", spec->argv[0]);
+	notify_fd = child_watch_denied(child);
+	if (notify_fd >= 0)
+		process.notify_fd = notify_fd;
 	r = process_start(&process, &child->pid, child->fds, err);
 	if (r < 0) {
 		child_release(child);
@@ -360,6 +382,7 @@ void child_free(struct child *child)
 		return;
 	child_signal(child, SIGKILL);
 	child_unlink(child);
+	denied_source_free(steal_ptr(child->denied));
 	child->children = NULL;
 	for (enum process_stream i = 0; i < PROCESS_STREAMS; i++)
 		child_close_stream(child, i);
@@ -376,6 +399,8 @@ static void child_finish(struct child *child, int status)
 
 	child_enter(child);
 	child->pid = -1;
+	/* Who it left behind is about to end, too, and hears ENOSYS from the kernel until then. */
+	denied_source_free(steal_ptr(child->denied));
 	child_close_stream(child, PROCESS_STDIN);
 	for (rest = CHILD_LAST_READ; rest > 0 && (n = child_read_stderr(child)) > 0; rest -= n)
 		;
@@ -454,8 +479,24 @@ void children_free(struct children *children)
 		return;
 	while (children->first)
 		child_free(children->first);
+	children_report_denied(children);
+	denied_free(children->denied);
 	free(children->self);
 	free(children);
+}
+
+void children_tell_denied(struct children *children, denied_name_fn *name)
+{
+	struct err err;
+
+	if (name && !children->denied &&
+	    denied_new(children->loop, name, &children->denied, &err) < 0)
+		log_debug("%s", err.text);
+}
+
+void children_report_denied(struct children *children)
+{
+	denied_report(children->denied);
 }
 
 static bool children_know(void *userdata, pid_t pid)

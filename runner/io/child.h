@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "common/err.h"
+#include "runner/io/denied.h"
 #include "runner/io/loop.h"
 
 struct children; /* all children of one loop: SIGCHLD, reaping, orphans */
@@ -24,6 +25,14 @@ struct child;
 int children_new(struct loop *loop, const char *self, const char *const *confine_words,
 		 struct children **ret_children, struct err *err);
 void children_free(struct children *children);
+
+/*
+ * From now on the system calls that are denied to a child are told of: see denied.h. Where the
+ * kernel cannot do it they are denied in silence.
+ */
+void children_tell_denied(struct children *children, denied_name_fn *name);
+/* Logs how many there were since it was called last. */
+void children_report_denied(struct children *children);
 
 /*
  * Kills with SIGKILL what was re-parented to us: every child process that is no struct child.

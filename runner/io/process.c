@@ -15,6 +15,13 @@
 #include "common/log.h"
 #include "common/table.h"
 
+/*
+ * Where the socket of process_spec.notify_fd is in the confined child, and how it learns of it: not
+ * on the command line, which is ours to the last word. It takes it out of the environment.
+ */
+#define PROCESS_NOTIFY_FD	   3
+#define PROCESS_NOTIFY_ENVIRONMENT "RUNNER_NOTIFY_FD=3"
+
 /* The kernel's set of signals, in bytes. */
 #define PROCESS_SIGNAL_SET_SIZE 8
 
@@ -67,9 +74,9 @@ static bool process_env_overridden(const char *entry, const char *const *overrid
 }
 
 /* The child's environment; the array is the caller's to free, its strings are borrowed. */
-static const char **process_env(const char *const *overrides)
+static const char **process_env(const char *const *overrides, bool notifies)
 {
-	size_t count = 1, used = 0;
+	size_t count = 2, used = 0;
 	const char **env;
 
 	for (char **e = environ; *e; e++)
@@ -85,6 +92,8 @@ static const char **process_env(const char *const *overrides)
 	for (const char *const *o = overrides; o && *o; o++)
 		if (strchr(*o, '='))
 			env[used++] = *o;
+	if (notifies)
+		env[used++] = PROCESS_NOTIFY_ENVIRONMENT;
 	return env;
 }
 
@@ -151,6 +160,12 @@ process_exec(const struct process_pipes *pipes, const struct process_spec *spec,
 	for (int i = 0; i < PROCESS_STREAMS; i++)
 		if (dup2(pipes->theirs[i], i) < 0)
 			_exit(EXIT_FAILURE);
+	/* On itself it does nothing, and leaves it close-on-exec. */
+	if (spec->notify_fd > 0 && spec->notify_fd != PROCESS_NOTIFY_FD &&
+	    dup2(spec->notify_fd, PROCESS_NOTIFY_FD) < 0)
+		_exit(EXIT_FAILURE);
+	if (spec->notify_fd > 0 && fd_set_cloexec(PROCESS_NOTIFY_FD, false) < 0)
+		_exit(EXIT_FAILURE);
 	process_reset_signals();
 	if (setsid() < 0)
 		process_give_up("setsid", 126);
@@ -170,7 +185,7 @@ int process_start(const struct process_spec *spec, pid_t *ret_pid, int ret_fds[P
 		{ -1, -1, -1 },
 		{ -1, -1, -1 },
 	};
-	cleanup_free const char **env = process_env(spec->env);
+	cleanup_free const char **env = process_env(spec->env, spec->notify_fd > 0);
 	const char *argv[PROCESS_ARGV_MAX];
 	pid_t pid, parent = getpid();
 	int r;

@@ -27,6 +27,7 @@ struct process_spec {
 	const char *const *env; /* "NAME=value" to add or replace, "NAME" to remove; may be NULL */
 	const char *cwd;	/* NULL: ours */
 	bool has_stdin;		/* false: stdin is /dev/null */
+	int notify_fd; /* through which it sends who is to hear of denied calls; 0: nobody */
 };
 
 /*

@@ -71,6 +71,41 @@ static const struct {
 	{ "DEBUG", NULL, CLAUDE_LAUNCH_ALWAYS },
 };
 
+/*
+ * Keys, tokens and passwords that the CLI reads from its environment: https://code.claude.com/docs/
+ * (environment variables; authentication with Amazon, Google and Microsoft), and the variables of
+ * the SDKs of these clouds that it is linked with. What only names a file or an account is none.
+ */
+const char *const claude_launch_secrets[] = {
+	"ANTHROPIC_API_KEY",
+	"ANTHROPIC_AUTH_TOKEN",
+	"ANTHROPIC_AWS_API_KEY",
+	"ANTHROPIC_BEDROCK_MANTLE_API_KEY",
+	"ANTHROPIC_CUSTOM_HEADERS",
+	"ANTHROPIC_FOUNDRY_API_KEY",
+	"ANTHROPIC_FOUNDRY_AUTH_TOKEN",
+	"ANTHROPIC_IDENTITY_TOKEN",
+	"AWS_BEARER_TOKEN_BEDROCK",
+	"AWS_CONTAINER_AUTHORIZATION_TOKEN",
+	"AWS_SECRET_ACCESS_KEY",
+	"AWS_SESSION_TOKEN",
+	"AZURE_CLIENT_CERTIFICATE_PASSWORD",
+	"AZURE_CLIENT_SECRET",
+	"AZURE_PASSWORD",
+	"CLAUDE_CODE_CLIENT_KEY_PASSPHRASE",
+	"CLAUDE_CODE_OAUTH_REFRESH_TOKEN",
+	"CLAUDE_CODE_OAUTH_TOKEN",
+	"CLAUDE_CODE_SESSION_ACCESS_TOKEN",
+	"MCP_CLIENT_SECRET",
+	"MCP_XAA_IDP_CLIENT_SECRET",
+	/* An authorization header for a collector. */
+	"OTEL_EXPORTER_OTLP_HEADERS",
+	"OTEL_EXPORTER_OTLP_LOGS_HEADERS",
+	"OTEL_EXPORTER_OTLP_METRICS_HEADERS",
+	"OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+	NULL,
+};
+
 /* 0; -ENOENT; -EACCES: something is there that cannot be executed. */
 static int claude_launch_check(const char *path)
 {
@@ -133,30 +168,36 @@ struct claude_list {
 	int error;
 };
 
-static void claude_list_add(struct claude_list *list, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static void claude_list_add(struct claude_list *list, const char *format, ...)
+/* text: a heap string that becomes the list's; NULL: memory ran out. */
+static void claude_list_take(struct claude_list *list, char *text)
 {
-	char **items, *text = NULL;
-	va_list args;
-	int n;
+	char **items = text && !list->error
+			       ? realloc(list->items, (list->count + 2) * sizeof(*items))
+			       : NULL;
 
-	if (list->error)
-		return;
-	va_start(args, format);
-	n = vasprintf(&text, format, args);
-	va_end(args);
-	items = n < 0 ? NULL : realloc(list->items, (list->count + 2) * sizeof(*items));
 	if (!items) {
-		if (n >= 0)
-			free(text);
+		free(text);
 		list->error = -ENOMEM;
 		return;
 	}
 	items[list->count++] = text;
 	items[list->count] = NULL;
 	list->items = items;
+}
+
+static void claude_list_add(struct claude_list *list, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void claude_list_add(struct claude_list *list, const char *format, ...)
+{
+	char *text = NULL;
+	va_list args;
+
+	va_start(args, format);
+	if (vasprintf(&text, format, args) < 0)
+		text = NULL;
+	va_end(args);
+	claude_list_take(list, text);
 }
 
 /* The tools, and those of every MCP server. */
@@ -227,8 +268,9 @@ static void claude_launch_add_variables(struct claude_list *env, const struct pr
 		else
 			claude_list_add(env, "%s", name);
 	}
+	/* Not by printf, whose buffers would keep a copy of what is secret. */
 	for (const char *const *e = query->env; e && *e; e++)
-		claude_list_add(env, "%s", *e);
+		claude_list_take(env, strdup(*e));
 }
 
 int claude_launch_init(struct claude_launch *launch, const char *path, const char *mcp_file,
@@ -243,10 +285,13 @@ int claude_launch_init(struct claude_launch *launch, const char *path, const cha
 	return argv.error ? argv.error : env.error;
 }
 
+/* Overwrites them first: there are keys in the environment. */
 static void claude_launch_free_list(char **list)
 {
-	for (char **item = list; item && *item; item++)
+	for (char **item = list; item && *item; item++) {
+		explicit_bzero(*item, strlen(*item));
 		free(*item);
+	}
 	free(list);
 }
 

@@ -486,6 +486,7 @@ static int claude_probe(struct err *err)
 
 const struct provider_type claude_provider = {
 	.name = "claude",
+	.secrets = claude_launch_secrets,
 	.start = claude_start,
 	.push = claude_push,
 	.interrupt = claude_interrupt,

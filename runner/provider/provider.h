@@ -87,9 +87,10 @@ struct provider_query {
 	const char *effort;
 	const char *assistant_name;
 	const char *const *directories; /* additional folders, NULL-terminated; may be NULL */
-	const char *const *env;		/* more "NAME=value" for the agent; may be NULL */
-	const char *archive_dir;	/* where transcripts go on compaction; NULL: nowhere */
-	const char *config_dir; /* private folder (0700) for files that hold secrets; NULL */
+	/* More "NAME=value" for the agent, secrets among them, each name once; may be NULL. */
+	const char *const *env;
+	const char *archive_dir; /* where transcripts go on compaction; NULL: nowhere */
+	const char *config_dir;	 /* private folder (0700) for files that hold secrets; NULL */
 	/* MCP servers: an object of {command, args, env} by name; NULL: none. */
 	const json_t *mcp_servers;
 	const char *own_server; /* the one that the agent must never be without; NULL: none */
@@ -99,6 +100,11 @@ struct provider; /* each implementation embeds it as its first member */
 
 struct provider_type {
 	const char *name; /* as in container.json and session_state, lower case */
+	/*
+	 * Variables that hold secrets, NULL-terminated: no other child of ours inherits them. NULL:
+	 * there are none.
+	 */
+	const char *const *secrets;
 	/*
 	 * Starts the agent at once, before there is a message (pre-warm). 0, or -errno where not even
 	 * the attempt was possible.

@@ -22,6 +22,11 @@ const struct provider_type *registry_find(const char *name)
 	return NULL;
 }
 
+const struct provider_type *registry_at(size_t i)
+{
+	return i < ARRAY_LEN(registry_types) ? registry_types[i] : NULL;
+}
+
 void registry_names(char *text, size_t size)
 {
 	size_t used = 0;

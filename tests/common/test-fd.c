@@ -28,6 +28,9 @@ static void test_read_file(void **state)
 	assert_memory_equal(text, "ab\0c", 5);
 	free(steal_ptr(text));
 	assert_int_equal(fd_read_file(path, 3, &text, &len, &err), -EFBIG);
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	assert_int_equal(fd_read_regular(fd, "it", 3, &text, &len, &err), -EFBIG);
+	assert_string_equal(err.text, "it: longer than 3 bytes");
 	assert_non_null(strstr(err.text, "longer than 3 bytes"));
 	unlink(path);
 	assert_int_equal(fd_read_file(path, 3, &text, &len, &err), -ENOENT);

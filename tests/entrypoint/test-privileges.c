@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -74,7 +75,7 @@ static int check_common(struct proc_status *status)
 	CHECK(status->cap_inheritable == 0 && status->cap_ambient == 0);
 	CHECK(status->no_new_privs == 1);
 	CHECK(status->seccomp == 2);
-	CHECK(seccomp_is_installed());
+	CHECK(seccomp_is_installed(&(struct seccomp_options){ .is_for_children = true }));
 	return 0;
 }
 
@@ -142,6 +143,50 @@ static void test_command_keeps_fds_and_limits(void **state)
 	run_in_child(apply_command);
 }
 
+/* The socket through which the filter's listener goes is the only one that stays, until exec. */
+static int tell_denied(void)
+{
+	char byte, control[CMSG_SPACE(sizeof(int))] = "";
+	struct iovec data = { &byte, 1 };
+	struct msghdr message = {
+		.msg_iov = &data,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	const struct privileges_request told = {
+		.role = POLICY_ROLE_AGENT,
+		.user = target(),
+		.workspace = "/workspace",
+		.notify_fd = 50,
+	};
+	int ends[2], high, low;
+	pid_t pid;
+	struct err err = { .text = "" };
+
+	CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == 0);
+	low = fcntl(STDOUT_FILENO, F_DUPFD, 40);
+	high = fcntl(STDOUT_FILENO, F_DUPFD, 60);
+	CHECK(dup2(ends[1], 50) == 50);
+	pid = fork();
+	if (pid == 0) {
+		CHECK(privileges_apply(&told, &err) == 0);
+		CHECK(fcntl(low, F_GETFD) < 0 && fcntl(high, F_GETFD) < 0);
+		CHECK(fcntl(50, F_GETFD) == FD_CLOEXEC);
+		_exit(0);
+	}
+	CHECK(recvmsg(ends[0], &message, 0) == 1);
+	CHECK(CMSG_FIRSTHDR(&message) && CMSG_FIRSTHDR(&message)->cmsg_type == SCM_RIGHTS);
+	CHECK(waitpid(pid, &low, 0) == pid && low == 0);
+	return 0;
+}
+
+static void test_denied_calls_are_told(void **state)
+{
+	(void)state;
+	run_in_child(tell_denied);
+}
+
 static int oom_score(void)
 {
 	char text[16] = "";
@@ -196,12 +241,15 @@ static void test_oom_score(void **state)
 
 static int apply_twice(void)
 {
+	const struct seccomp_options agent = { 0 };
 	struct proc_status status;
 	struct err err = { .text = "" };
 
 	CHECK(apply(POLICY_ROLE_RUNNER, target(), &err) == 0);
+	CHECK(!seccomp_is_installed(&agent));
 	/* As the loop does for each of its children. */
 	CHECK(apply(POLICY_ROLE_AGENT, NULL, &err) == 0);
+	CHECK(seccomp_is_installed(&agent));
 	CHECK(check_common(&status) == 0);
 	return 0;
 }
@@ -246,7 +294,7 @@ static int switch_off(void)
 	CHECK(after.cap_effective == before.cap_effective);
 	CHECK(after.cap_bounding == before.cap_bounding);
 	CHECK(after.no_new_privs == before.no_new_privs);
-	CHECK(!seccomp_is_installed());
+	CHECK(!seccomp_is_installed(&(struct seccomp_options){ .is_for_children = true }));
 	CHECK(prctl(PR_GET_DUMPABLE) == 1);
 	return 0;
 }
@@ -486,6 +534,7 @@ int main(void)
 		cmocka_unit_test(test_runner),
 		cmocka_unit_test(test_command_keeps_fds_and_limits),
 		cmocka_unit_test(test_agent_below_runner),
+		cmocka_unit_test(test_denied_calls_are_told),
 		cmocka_unit_test(test_oom_score),
 		cmocka_unit_test(test_staying_who_we_are),
 		cmocka_unit_test(test_off),

@@ -21,6 +21,7 @@ struct world {
 	struct loop_timer *timeout;
 	struct children *children;
 	struct config config;
+	struct secrets *secrets;
 	const json_t *servers; /* with all that belongs to them */
 	struct agent *agent;
 	struct strbuf log; /* calls of the provider, and events of the agent, ended by ; each */
@@ -93,7 +94,9 @@ static int fake_start_verbose(const struct provider_query *query,
 	for (const char *const *d = query->directories; *d; d++)
 		note("dir %s", *d);
 	note("%s|%s|%zu|%s", fake_show(query->config_dir), fake_show(query->own_server),
-	     json_object_size(query->mcp_servers), query->env ? query->env[0] : "-");
+	     json_object_size(query->mcp_servers), query->env[0] ? query->env[0] : "-");
+	for (const char *const *e = query->env; *e && e[1]; e++)
+		note("env %s", e[1]);
 	return fake_start(query, events, userdata, ret_provider, err);
 }
 
@@ -166,6 +169,14 @@ const struct provider_type *registry_find(const char *name)
 	if (strcmp(name, "verbose") == 0)
 		return &fake_verbose_type;
 	return strcmp(name, "fake") == 0 ? &fake_type : NULL;
+}
+
+const struct provider_type *registry_at(size_t i)
+{
+	static const char *const secrets[] = { "FAKE_KEY", NULL };
+	static const struct provider_type type = { .secrets = secrets };
+
+	return i == 0 ? &type : NULL;
 }
 
 void registry_names(char *text, size_t size)
@@ -265,6 +276,7 @@ static int make_agent(struct world *w, const char *continuation, struct err *err
 		.own_server = w->servers ? "ours" : NULL,
 		.config_dir = w->servers ? "/run/x" : NULL,
 		.env = w->servers ? env : NULL,
+		.secrets = w->secrets,
 		.events = &agent_events,
 		.userdata = w,
 	};
@@ -307,6 +319,7 @@ static int teardown(void **state)
 	struct world *w = *state;
 
 	agent_free(w->agent);
+	secrets_free(w->secrets);
 	assert_null(w->running);
 	children_free(w->children);
 	loop_timer_free(w->timeout);
@@ -414,12 +427,19 @@ static void test_what_it_is_started_with(void **state)
 	w->config.model = model;
 	w->config.effort = effort;
 	w->servers = servers;
+	assert_int_equal(setenv("FAKE_KEY", "k", 1), 0);
+	assert_int_equal(secrets_take(&w->secrets), 0);
 	assert_int_equal(make_agent(w, "s-1", NULL), 0);
 	ensure(w, "be kind", false);
 	snprintf(expected, sizeof(expected),
 		 "%s/agent|%s/agent/conversations|opus|high|Andy;dir %s/extra/a;dir %s/extra/b;"
-		 "/run/x|ours|2|AGENT_SOCKET=/x;start s-1 be kind;",
+		 "/run/x|ours|2|AGENT_SOCKET=/x;env FAKE_KEY=k;start s-1 be kind;",
 		 w->folder.path, w->folder.path, w->folder.path, w->folder.path);
+	assert_log(expected);
+	/* The next one gets them as well. */
+	exit_with(w, PROVIDER_CRASHED, "gone");
+	assert_log("exited crashed gone;free;");
+	ensure(w, "be kind", false);
 	assert_log(expected);
 	json_decref(servers);
 }

@@ -15,9 +15,9 @@ static struct capture capture;
 
 static int setup(void **state)
 {
-	static const char *const variables[] = { "AGENT_PROVIDER", "AGENT_WATCH",
+	static const char *const variables[] = { "AGENT_PROVIDER",     "AGENT_WATCH",
 						 "AGENT_POLL_IDLE_MS", "AGENT_POLL_ACTIVE_MS",
-						 "AGENT_RETRY_MS" };
+						 "AGENT_RETRY_MS",     "AGENT_SANDBOX" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(variables) / sizeof(variables[0]); i++)

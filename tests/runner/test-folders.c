@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "runner/folders.h"
 
+#include <errno.h>
+#include <grp.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "tests/capture.h"
 #include "tests/folder.h"
+#include "tests/forked.h"
 #include "tests/test.h"
 
 static struct folder folder;
@@ -22,6 +27,89 @@ static int teardown(void **state)
 	(void)state;
 	folder_remove(&folder);
 	return 0;
+}
+
+static void assert_made(const char *name, mode_t mode)
+{
+	struct stat st;
+
+	assert_int_equal(folders_make(folder.path, name, NULL), 0);
+	assert_int_equal(lstat(folder_file(&folder, name), &st), 0);
+	assert_true(S_ISDIR(st.st_mode));
+	assert_int_equal(st.st_mode & 07777, mode);
+	assert_int_equal(st.st_gid, getegid());
+}
+
+/* Whatever the umask: the host writes in inbox/ as it does in the workspace. */
+static void test_folders_are_made_like_the_workspace(void **state)
+{
+	mode_t old = umask(077);
+
+	(void)state;
+	assert_int_equal(chmod(folder.path, 0775), 0);
+	assert_made("inbox", 0775);
+	assert_int_equal(chmod(folder.path, 02750), 0);
+	assert_made("agent", 02750);
+	/* What is there already is left alone. */
+	assert_made("inbox", 0775);
+	umask(old);
+}
+
+static int make_as_a_stranger(void)
+{
+	CHECK(setgroups(0, NULL) == 0 && setegid(12345) == 0 && seteuid(12345) == 0);
+	CHECK(folders_make(folder.path, "agent", NULL) == 0);
+	return 0;
+}
+
+static void test_another_group_is_given_nothing_of_the_workspace_s(void **state)
+{
+	struct stat st;
+
+	(void)state;
+	if (geteuid() != 0)
+		return;
+	assert_int_equal(chown(folder.path, (uid_t)-1, 4321), 0);
+	assert_int_equal(chmod(folder.path, 0775), 0);
+	assert_int_equal(folders_make(folder.path, "inbox", NULL), 0);
+	assert_int_equal(lstat(folder_file(&folder, "inbox"), &st), 0);
+	assert_int_equal(st.st_gid, 4321);
+	assert_int_equal(st.st_mode & 07777, 0775);
+	/* Who is not in the group cannot give the folder to it. */
+	assert_int_equal(chmod(folder.path, 0777), 0);
+	assert_int_equal(forked(make_as_a_stranger), 0);
+	assert_int_equal(lstat(folder_file(&folder, "agent"), &st), 0);
+	assert_int_not_equal(st.st_gid, 4321);
+	assert_int_equal(st.st_mode & 07777, 0707);
+}
+
+static void test_nothing_is_made_through_a_link(void **state)
+{
+	struct stat st;
+
+	(void)state;
+	folder_mkdir(&folder, "elsewhere");
+	assert_int_equal(symlink("elsewhere", folder_file(&folder, "inbox")), 0);
+	assert_int_equal(symlink("nowhere", folder_file(&folder, "agent")), 0);
+	assert_int_equal(chmod(folder.path, 0777), 0);
+	assert_int_equal(folders_make(folder.path, "inbox", NULL), 0);
+	assert_int_equal(folders_make(folder.path, "agent", NULL), 0);
+	assert_int_equal(stat(folder_file(&folder, "elsewhere"), &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0755);
+	assert_int_equal(lstat(folder_file(&folder, "nowhere"), &st), -1);
+}
+
+static void test_a_folder_that_cannot_be_made(void **state)
+{
+	char expected[256];
+	struct err err;
+
+	(void)state;
+	assert_int_equal(folders_make("/proc/self", "agent", &err), -ENOENT);
+	assert_string_equal(err.text, "cannot make /proc/self/agent: No such file or directory");
+	assert_int_equal(folders_make(folder_file(&folder, "none"), "agent", &err), -ENOENT);
+	snprintf(expected, sizeof(expected), "%s/none: No such file or directory", folder.path);
+	assert_string_equal(err.text, expected);
 }
 
 static void assert_working(const char *expected)
@@ -115,8 +203,14 @@ static void test_free_accepts_null(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_working_folder),    CASE(test_without_one_it_is_the_workspace),
-		CASE(test_extra_folders),     CASE(test_too_many_extra_folders),
+		CASE(test_folders_are_made_like_the_workspace),
+		CASE(test_another_group_is_given_nothing_of_the_workspace_s),
+		CASE(test_nothing_is_made_through_a_link),
+		CASE(test_a_folder_that_cannot_be_made),
+		CASE(test_working_folder),
+		CASE(test_without_one_it_is_the_workspace),
+		CASE(test_extra_folders),
+		CASE(test_too_many_extra_folders),
 		CASE(test_free_accepts_null),
 	};
 

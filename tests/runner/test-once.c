@@ -16,16 +16,32 @@
 
 static struct folder folder;
 static struct capture out, said;
+static int confine_result; /* -1: no callback */
+static char confine_words[512];
+
+static int confine(void *userdata, const char *const *words, struct err *err)
+{
+	assert_ptr_equal(userdata, confine_words);
+	confine_words[0] = '\0';
+	for (; *words; words++)
+		strcat(strcat(confine_words, *words), "|");
+	return confine_result ? err_set(err, confine_result, "no rights of less") : 0;
+}
 
 static int setup(void **state)
 {
-	static const char *const unset[] = { "AGENT_MOCK_DELAY_MS", "AGENT_MOCK_RESULT",
-					     "AGENT_MOCK_ERROR", "AGENT_CLAUDE_PATH", "TOKEN" };
+	static const char *const unset[] = { "AGENT_MOCK_DELAY_MS",
+					     "AGENT_MOCK_RESULT",
+					     "AGENT_MOCK_ERROR",
+					     "AGENT_CLAUDE_PATH",
+					     "TOKEN",
+					     "AGENT_SANDBOX" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(unset) / sizeof(unset[0]); i++)
 		unsetenv(unset[i]);
 	setenv("AGENT_PROVIDER", "mock", 1);
+	confine_result = -1;
 	folder_make(&folder);
 	setenv("TMPDIR", folder.path, 1);
 	return 0;
@@ -40,7 +56,11 @@ static int teardown(void **state)
 
 static int run_fd(int fd)
 {
-	const struct runner_options options = { .workspace = folder.path };
+	const struct runner_options options = {
+		.workspace = folder.path,
+		.confine = confine_result < 0 ? NULL : confine,
+		.userdata = confine_words,
+	};
 	int r;
 
 	capture_start(&out, STDOUT_FILENO);
@@ -147,6 +167,28 @@ static void test_configuration(void **state)
 		       "line 1, column 1: ']' expected near end of file\"}"),
 		 folder.path);
 	assert_run("{\"prompt\":\"hi\"}", 1, expected);
+}
+
+static void test_confinement(void **state)
+{
+	char expected[256];
+
+	(void)state;
+	confine_result = 0;
+	setenv("AGENT_SANDBOX", "{\"connect\": []}", 1);
+	assert_int_equal(run("{\"prompt\":\"hi\"}"), 0);
+	snprintf(expected, sizeof(expected), "--connect=none|--workspace=%s|", folder.path);
+	assert_string_equal(confine_words, expected);
+	confine_result = 77;
+	assert_run("{\"prompt\":\"hi\"}", 77,
+		   FRAME("{\"status\":\"error\",\"result\":null,\"error\":\"no rights of less\"}"));
+	assert_string_equal(said.text, "agent-runner: error: no rights of less\n");
+	confine_result = 0;
+	setenv("AGENT_SANDBOX", "[]", 1);
+	assert_run(
+		"{\"prompt\":\"hi\"}", 1,
+		FRAME("{\"status\":\"error\",\"result\":null,\"error\":\"AGENT_SANDBOX: must be a "
+		      "JSON object, found an array\"}"));
 }
 
 static void test_no_answer(void **state)
@@ -352,16 +394,29 @@ static void test_what_the_agent_is_given(void **state)
 	assert_non_null(strstr(written("second"), "\"content\":\"hi\""));
 }
 
+/* Where the folder cannot be made, the agent works in the workspace. */
+static void test_no_folder_can_be_made(void **state)
+{
+	(void)state;
+	make_cli();
+	folder_write(&folder, "group", "a file");
+	assert_int_equal(run("{\"prompt\":\"hi\"}"), 0);
+	assert_string_equal(written("pwd"), folder.path);
+}
+
 static void test_the_main_group_is_told_nothing(void **state)
 {
+	char pwd[512];
+
 	(void)state;
 	make_cli();
 	folder_mkdir(&folder, "global");
 	folder_write(&folder, "global/CLAUDE.md", "Be kind.");
 	assert_int_equal(run("{\"prompt\":\"hi\",\"isMain\":true}"), 0);
 	assert_null(strstr(written("first"), "kind"));
-	/* No working folder: the workspace. */
-	assert_string_equal(written("pwd"), folder.path);
+	/* It had no folder. */
+	snprintf(pwd, sizeof(pwd), "%s/group", folder.path);
+	assert_string_equal(written("pwd"), pwd);
 }
 
 static void test_global_words_that_cannot_be_read(void **state)
@@ -379,14 +434,35 @@ static void test_global_words_that_cannot_be_read(void **state)
 	assert_string_equal(said.text, expected);
 }
 
+/* Those of the container reach the agent only, and those of the request are stronger. */
+static void test_secrets_of_the_container(void **state)
+{
+	(void)state;
+	make_cli();
+	folder_write(&folder, "cli",
+		     "#!/bin/sh\n"
+		     "printf '%s' \"$ANTHROPIC_API_KEY-$ANTHROPIC_AUTH_TOKEN\" >\"${0%/*}/token\"\n"
+		     "exit 1\n");
+	setenv("ANTHROPIC_API_KEY", "ours", 1);
+	setenv("ANTHROPIC_AUTH_TOKEN", "both", 1);
+	assert_int_equal(run("{\"prompt\":\"hi\",\"secrets\":{\"ANTHROPIC_API_KEY\":\"theirs\"}}"),
+			 1);
+	assert_string_equal(written("token"), "theirs-both");
+	assert_null(getenv("ANTHROPIC_API_KEY"));
+	assert_null(getenv("ANTHROPIC_AUTH_TOKEN"));
+}
+
 /* They are for the agent, and for nobody else. */
 static void test_secrets_stay_secret(void **state)
 {
 	(void)state;
+	setenv("ANTHROPIC_API_KEY", "hunter2", 1);
 	assert_int_equal(run("{\"prompt\":\"tick\",\"isScheduledTask\":true,\"secrets\":{\"TOKEN\":"
-			     "\"hunter2\"},\"script\":\"echo \\\"[$TOKEN]\\\" >&2; echo "
+			     "\"hunter2\"},\"script\":\"echo \\\"[$TOKEN]\\\" >&2; env >seen; echo "
 			     "'{\\\"wakeAgent\\\": 1}'\"}"),
 			 0);
+	assert_non_null(strstr(written("group/seen"), "PATH="));
+	assert_null(strstr(written("group/seen"), "hunter2"));
 	assert_null(strstr(out.text, "hunter2"));
 	assert_null(strstr(said.text, "hunter2"));
 	assert_null(strstr(written("input.json"), "hunter2"));
@@ -419,6 +495,8 @@ int main(void)
 		CASE(test_what_is_no_request),
 		CASE(test_a_request_that_is_too_long),
 		CASE(test_configuration),
+		CASE(test_confinement),
+		CASE(test_no_folder_can_be_made),
 		CASE(test_no_answer),
 		CASE(test_bytes_are_mended),
 		CASE(test_failures),
@@ -431,6 +509,7 @@ int main(void)
 		CASE(test_what_the_agent_is_given),
 		CASE(test_the_main_group_is_told_nothing),
 		CASE(test_global_words_that_cannot_be_read),
+		CASE(test_secrets_of_the_container),
 		CASE(test_secrets_stay_secret),
 		CASE(test_a_copy_that_cannot_be_kept),
 	};

@@ -21,7 +21,14 @@
 /* A child that does not end by itself is a failure, after this. */
 #define LIMIT_MS 10000
 
+/* What the callback is told; inherited by the process of the session. */
+struct confinement {
+	int result;
+	const char *workspace;
+};
+
 struct world {
+	struct confinement *confinement; /* NULL: no callback */
 	struct folder folder;
 	struct folder runtime; /* where the loop's socket goes */
 	pid_t pid;
@@ -36,6 +43,7 @@ static int setup(void **state)
 
 	*w = (struct world){ .pid = -1, .err_fd = -1 };
 	assert_int_equal(setenv("AGENT_PROVIDER", "mock", 1), 0);
+	assert_int_equal(unsetenv("AGENT_SANDBOX"), 0);
 	folder_make(&w->folder);
 	folder_make(&w->runtime);
 	assert_int_equal(setenv("TMPDIR", w->runtime.path, 1), 0);
@@ -53,6 +61,19 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* Says which words it was given, and whether a database was there before it. */
+static int confine(void *userdata, const char *const *words, struct err *err)
+{
+	const struct confinement *c = userdata;
+	char path[256];
+
+	(void)snprintf(path, sizeof(path), "%s/outbound.db", c->workspace);
+	for (; *words; words++)
+		(void)dprintf(STDERR_FILENO, "word %s\n", *words);
+	(void)dprintf(STDERR_FILENO, "database: %d\n", access(path, F_OK) == 0);
+	return c->result ? err_set(err, c->result, "no rights of less") : 0;
+}
+
 /* Runs the session in a process of its own, as PID 1 does. */
 static void start(struct world *w)
 {
@@ -64,6 +85,8 @@ static void start(struct world *w)
 		const struct runner_options options = {
 			.workspace = w->folder.path,
 			.self = "/nonexistent/agent-runner",
+			.confine = w->confinement ? confine : NULL,
+			.userdata = w->confinement,
 		};
 
 		(void)dup2(pipes[1], STDERR_FILENO);
@@ -267,6 +290,61 @@ static void test_broken_configuration(void **state)
 	assert_non_null(strstr(w->err, "agent/container.json"));
 }
 
+static void test_the_loop_is_confined_by_the_same_words(void **state)
+{
+	struct world *w = *state;
+	struct confinement confinement = { .workspace = w->folder.path };
+	char expected[512];
+	struct stat st;
+
+	w->confinement = &confinement;
+	make_inbound(w);
+	assert_int_equal(rmdir(folder_file(&w->folder, "agent")), 0);
+	assert_int_equal(setenv("AGENT_SANDBOX", "{\"write\": [\"/srv\"]}", 1), 0);
+	start(w);
+	assert_true(wait_for(w, "database: "));
+	snprintf(expected, sizeof(expected),
+		 "word --write=/srv\nword --workspace=%s\ndatabase: 0\n", w->folder.path);
+	assert_true(wait_for(w, "agent mock started"));
+	assert_int_equal(kill(w->pid, SIGTERM), 0);
+	assert_int_equal(finish(w), 0);
+	assert_non_null(strstr(w->err, expected));
+	/* What the agent needs is made meanwhile. */
+	assert_true(stat(folder_file(&w->folder, "agent"), &st) == 0 && S_ISDIR(st.st_mode));
+	assert_true(stat(folder_file(&w->folder, "inbox"), &st) == 0 && S_ISDIR(st.st_mode));
+}
+
+static void test_rights_that_cannot_be_narrowed(void **state)
+{
+	struct world *w = *state;
+	struct confinement confinement = {
+		.workspace = w->folder.path,
+		.result = EXIT_CODE_NO_PERMISSION,
+	};
+	const char *line;
+
+	w->confinement = &confinement;
+	make_inbound(w);
+	start(w);
+	assert_int_equal(finish(w), EXIT_CODE_NO_PERMISSION);
+	line = strstr(w->err, "agent-runner: error: no rights of less\n");
+	assert_non_null(line);
+	assert_null(strstr(line + 1, "agent-runner:"));
+	assert_int_equal(access(folder_file(&w->folder, "outbound.db"), F_OK), -1);
+}
+
+static void test_a_sandbox_that_is_not_json(void **state)
+{
+	struct world *w = *state;
+
+	make_inbound(w);
+	assert_int_equal(setenv("AGENT_SANDBOX", "off", 1), 0);
+	start(w);
+	assert_int_equal(finish(w), EXIT_CODE_CONFIG);
+	assert_string_equal(w->err, "agent-runner: error: AGENT_SANDBOX: line 1, column 3: invalid "
+				    "token\n");
+}
+
 static void test_unknown_provider(void **state)
 {
 	struct world *w = *state;
@@ -336,6 +414,9 @@ int main(void)
 		SESSION_TEST(test_a_command_for_the_host),
 		SESSION_TEST(test_nothing_is_left_behind),
 		SESSION_TEST(test_broken_configuration),
+		SESSION_TEST(test_the_loop_is_confined_by_the_same_words),
+		SESSION_TEST(test_rights_that_cannot_be_narrowed),
+		SESSION_TEST(test_a_sandbox_that_is_not_json),
 		SESSION_TEST(test_unknown_provider),
 		SESSION_TEST(test_write_ahead_log),
 		SESSION_TEST(test_outbound_is_no_database),

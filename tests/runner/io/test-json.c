@@ -218,6 +218,26 @@ static void test_members(void **state)
 	assert_false(json_member_bool(value, "absent", false));
 }
 
+static void test_type_names(void **state)
+{
+	static const struct {
+		const char *text, *name;
+	} rows[] = {
+		{ "{}", "an object" },	  { "[]", "an array" },	   { "\"\"", "a string" },
+		{ "1", "an integer" },	  { "1.5", "a fraction" }, { "true", "a boolean" },
+		{ "false", "a boolean" }, { "null", "null" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		cleanup_json json_t *value = NULL;
+
+		assert_int_equal(json_parse(rows[i].text, strlen(rows[i].text), &value, NULL), 0);
+		assert_string_equal(json_type_name(value), rows[i].name);
+	}
+	assert_string_equal(json_type_name(NULL), "null");
+}
+
 static void test_string(void **state)
 {
 	cleanup_strbuf struct strbuf out = STRBUF_EMPTY;
@@ -264,10 +284,11 @@ static void test_too_many_values(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_compact),		cmocka_unit_test(test_pretty),
-		cmocka_unit_test(test_refused),		cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_members),		cmocka_unit_test(test_string),
-		cmocka_unit_test(test_too_many_values), cmocka_unit_test(test_pretty_deep),
+		cmocka_unit_test(test_compact),	    cmocka_unit_test(test_pretty),
+		cmocka_unit_test(test_refused),	    cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_members),	    cmocka_unit_test(test_string),
+		cmocka_unit_test(test_type_names),  cmocka_unit_test(test_too_many_values),
+		cmocka_unit_test(test_pretty_deep),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

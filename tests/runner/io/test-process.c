@@ -2,10 +2,12 @@
 #include "runner/io/process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -96,6 +98,49 @@ static void test_confined(void **state)
 	assert_string_equal(out, "confine --role agent -- program word\n");
 }
 
+static void test_socket_for_denied_calls(void **state)
+{
+	static const char script[] = "echo \"$RUNNER_NOTIFY_FD\"; [ -S /dev/fd/3 ] && echo socket";
+	const char *const argv[] = { "sh", "-c", script, NULL };
+	char out[1024], err[1024];
+	int ends[2], third;
+
+	(void)state;
+	assert_int_equal(run_shell(script, out) >> 8, 1);
+	assert_string_equal(out, "\n");
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+	assert_int_equal(
+		run(&(struct process_spec){ .argv = argv, .notify_fd = ends[1] }, out, err), 0);
+	assert_string_equal(out, "3\nsocket\n");
+	/* Where it is to be it may be already, or something else. */
+	third = dup(3);
+	assert_int_equal(dup3(ends[1], 3, O_CLOEXEC), 3);
+	assert_int_equal(run(&(struct process_spec){ .argv = argv, .notify_fd = 3 }, out, err), 0);
+	assert_string_equal(out, "3\nsocket\n");
+	if (third >= 0)
+		(void)dup2(third, 3);
+	close(third);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static void test_words_of_the_confinement(void **state)
+{
+	const char *const argv[] = { "--program", "--write=/no", NULL };
+	const char *const words[] = { "--write=/a b", "--userns", NULL };
+	char out[1024], err[1024];
+
+	(void)state;
+	assert_int_equal(run(&(struct process_spec){ .self = "echo",
+						     .role = "agent",
+						     .confine_words = words,
+						     .argv = argv },
+			     out, err),
+			 0);
+	assert_string_equal(
+		out, "confine --role agent --write=/a b --userns -- --program --write=/no\n");
+}
+
 static void test_missing_and_not_executable(void **state)
 {
 	const char *argv[] = { "/nowhere/program", NULL };
@@ -125,6 +170,14 @@ static void test_too_many_words(void **state)
 	assert_int_equal(process_start(&(struct process_spec){ .argv = argv }, &pid, fds, &err),
 			 -E2BIG);
 	assert_string_equal(err.text, "cannot start true: Argument list too long");
+	/* Those of the confinement count. */
+	argv[PROCESS_ARGV_MAX - 6] = NULL;
+	assert_int_equal(process_start(&(struct process_spec){ .self = "true",
+							       .role = "agent",
+							       .confine_words = argv,
+							       .argv = argv },
+				       &pid, fds, &err),
+			 -E2BIG);
 }
 
 int main(void)
@@ -134,6 +187,8 @@ int main(void)
 		cmocka_unit_test(test_environment),
 		cmocka_unit_test(test_folder_and_stdin),
 		cmocka_unit_test(test_confined),
+		cmocka_unit_test(test_socket_for_denied_calls),
+		cmocka_unit_test(test_words_of_the_confinement),
 		cmocka_unit_test(test_missing_and_not_executable),
 		cmocka_unit_test(test_too_many_words),
 	};

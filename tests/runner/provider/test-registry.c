@@ -37,15 +37,25 @@ static void test_names_are_cut(void **state)
 	registry_names(NULL, 0);
 }
 
+static void test_at(void **state)
+{
+	(void)state;
+	assert_ptr_equal(registry_at(0), registry_find("claude"));
+	assert_ptr_equal(registry_at(1), registry_find("mock"));
+	assert_null(registry_at(2));
+	assert_null(registry_at((size_t)-1));
+}
+
 /* Whatever is in the table can be driven. */
 static void test_rows_are_complete(void **state)
 {
-	static const char *const names[] = { "claude", "mock" };
+	const struct provider_type *type;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		const struct provider_type *type = registry_find(names[i]);
-
+	for (size_t i = 0; (type = registry_at(i)); i++) {
+		for (const char *const *name = type->secrets; name && *name; name++)
+			assert_true(**name && !strchr(*name, '='));
+		assert_non_null(type->name);
 		assert_non_null(type->start);
 		assert_non_null(type->push);
 		assert_non_null(type->interrupt);
@@ -64,6 +74,7 @@ int main(void)
 		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_names_are_cut),
+		cmocka_unit_test(test_at),
 		cmocka_unit_test(test_rows_are_complete),
 	};
 

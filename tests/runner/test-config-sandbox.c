@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/config-sandbox.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "common/strbuf.h"
+#include "runner/config.h"
+#include "tests/folder.h"
+#include "tests/test.h"
+
+static struct folder folder;
+static struct config *config;
+static bool is_read_only; /* what the files lie on */
+
+int __real_fstatvfs64(int fd, struct statvfs *fs);
+int __wrap_fstatvfs64(int fd, struct statvfs *fs);
+
+/* A mount needs privileges; whole-program tests have a real one. */
+int __wrap_fstatvfs64(int fd, struct statvfs *fs)
+{
+	int r = __real_fstatvfs64(fd, fs);
+
+	if (is_read_only)
+		fs->f_flag |= ST_RDONLY;
+	return r;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	unsetenv(CONFIG_SANDBOX_VARIABLE);
+	is_read_only = false;
+	config = NULL;
+	folder_make(&folder);
+	folder_mkdir(&folder, "agent");
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	config_free(config);
+	folder_remove(&folder);
+	return 0;
+}
+
+static const char *path(void)
+{
+	return folder_file(&folder, "agent/container.json");
+}
+
+/* Reads what stands there, and the variable. */
+static void read_config(void)
+{
+	struct err err = { "" };
+
+	config_free(config);
+	config = NULL;
+	if (config_read(path(), &config, &err) < 0)
+		fail_msg("%s", err.text);
+}
+
+/* The words, joined by blanks. */
+static void assert_words(const char *expected)
+{
+	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
+
+	for (char **word = config->sandbox.words; *word; word++)
+		strbuf_printf(&text, "%s%s", text.len > 0 ? " " : "", *word);
+	assert_string_equal(text.len > 0 ? text.data : "", expected);
+}
+
+/* The warnings, joined by |. */
+static void assert_warnings(const char *expected)
+{
+	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
+
+	for (const char *warning = config_warning(config, NULL); warning;
+	     warning = config_warning(config, warning))
+		strbuf_printf(&text, "%s%s", text.len > 0 ? "|" : "", warning);
+	assert_string_equal(text.len > 0 ? text.data : "", expected);
+}
+
+static void assert_variable(const char *json, const char *words, const char *warnings)
+{
+	assert_int_equal(setenv(CONFIG_SANDBOX_VARIABLE, json, 1), 0);
+	read_config();
+	assert_words(words);
+	assert_warnings(warnings);
+}
+
+static void test_nothing_is_said(void **state)
+{
+	static const char *const values[] = {
+		"",
+		"{}",
+		"{\"unknown\": [1, {}]}",
+		"{\"write\": []}",
+		"{\"userns\": \"deny\"}",
+		"{\"write\": null, \"read\": null, \"connect\": null, \"bind\": null, \"userns\": "
+		"null,"
+		" \"protections\": null}",
+		"{\"protections\": {\"landlock\": null}}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
+		assert_variable(values[i], "", "");
+}
+
+static void test_every_key(void **state)
+{
+	(void)state;
+	assert_variable("{\"protections\": {\"landlock\": \"require\", \"NO_NEW_PRIVS\": \"try\","
+			" \"seccomp\": \"off\"}, \"userns\": \"allow\", \"bind\": [8080],"
+			" \"connect\": [1, 443, 65535], \"read\": [\"/srv/a\", \"/\"],"
+			" \"write\": [\"/srv/b..c\", \"/a b=c\"]}",
+			"--write=/srv/b..c --write=/a b=c --read=/srv/a --read=/ --connect=1 "
+			"--connect=443 --connect=65535 --bind=8080 --userns "
+			"--protection=LANDLOCK=require --protection=NO_NEW_PRIVS=try "
+			"--protection=SECCOMP=off",
+			"");
+	assert_int_equal(config_sandbox_set_workspace(&config->sandbox, "/workspace"), 0);
+	assert_string_equal(config->sandbox.words[config->sandbox.count - 1],
+			    "--workspace=/workspace");
+	assert_null(config->sandbox.words[config->sandbox.count]);
+}
+
+/* A list that is given limits, whatever is left of it. */
+static void test_an_empty_list_is_a_limit(void **state)
+{
+	(void)state;
+	assert_variable("{\"read\": [], \"connect\": [], \"bind\": []}",
+			"--read=none --connect=none --bind=none", "");
+	assert_variable("{\"connect\": [0], \"read\": [\"x\"]}", "--read=none --connect=none",
+			"AGENT_SANDBOX: \"read\" must hold an absolute path without \"..\" each, "
+			"found \"x\": left out|AGENT_SANDBOX: \"connect\" must hold a port from 1 "
+			"to 65535 each, found 0: left out");
+}
+
+static void test_wrong_items(void **state)
+{
+	static const struct {
+		const char *item, *found;
+	} paths[] = {
+		{ "\"\"", "\"\"" },
+		{ "\"none\"", "\"none\"" },
+		{ "\"a/b\"", "\"a/b\"" },
+		{ "\"/a/../b\"", "\"/a/../b\"" },
+		{ "\"/..\"", "\"/..\"" },
+		{ "\"/a\\u0000b\"", "\"/a\"" },
+		{ "7", "7" },
+		{ "null", "null" },
+		{ "[\"/a\"]", "an array" },
+	}, ports[] = {
+		{ "0", "0" },	     { "-1", "-1" },   { "65536", "65536" },
+		{ "\"80\"", "\"80\"" }, { "80.5", "a fraction" }, { "true", "a boolean" },
+	};
+	char json[128], warning[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		snprintf(json, sizeof(json), "{\"write\": [\"/x\", %s, \"/y\"]}", paths[i].item);
+		snprintf(warning, sizeof(warning),
+			 "AGENT_SANDBOX: \"write\" must hold an absolute path without \"..\" each, "
+			 "found %s: left out",
+			 paths[i].found);
+		assert_variable(json, "--write=/x --write=/y", warning);
+	}
+	for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++) {
+		snprintf(json, sizeof(json), "{\"bind\": [%s, 9]}", ports[i].item);
+		snprintf(warning, sizeof(warning),
+			 "AGENT_SANDBOX: \"bind\" must hold a port from 1 to 65535 each, found %s: "
+			 "left out",
+			 ports[i].found);
+		assert_variable(json, "--bind=9", warning);
+	}
+}
+
+static void test_a_path_that_is_too_long(void **state)
+{
+	cleanup_strbuf struct strbuf json = STRBUF_EMPTY;
+
+	(void)state;
+	strbuf_puts(&json, "{\"write\": [\"/");
+	for (int i = 0; i < 4096; i++)
+		strbuf_putc(&json, 'a');
+	strbuf_puts(&json, "\"]}");
+	assert_int_equal(setenv(CONFIG_SANDBOX_VARIABLE, json.data, 1), 0);
+	read_config();
+	assert_words("");
+	assert_non_null(config_warning(config, NULL));
+}
+
+static void test_wrong_types(void **state)
+{
+	(void)state;
+	assert_variable("{\"write\": \"/x\"}", "",
+			"AGENT_SANDBOX: \"write\" must be an array of paths, found a string: using "
+			"no more folders");
+	assert_variable("{\"read\": {}}", "",
+			"AGENT_SANDBOX: \"read\" must be an array of paths, found an object: using "
+			"no limit");
+	assert_variable("{\"connect\": 443}", "",
+			"AGENT_SANDBOX: \"connect\" must be an array of ports, found an integer: "
+			"using no limit");
+	assert_variable("{\"userns\": true}", "",
+			"AGENT_SANDBOX: \"userns\" must be allow or deny, found a boolean: using "
+			"deny");
+	assert_variable("{\"userns\": \"yes\"}", "",
+			"AGENT_SANDBOX: \"userns\" must be allow or deny, found \"yes\": using "
+			"deny");
+	assert_variable("{\"protections\": [\"caps\"]}", "",
+			"AGENT_SANDBOX: \"protections\" must be an object, found an array: left "
+			"out");
+	assert_variable("{\"protections\": {\"caps\": 1, \"seccomp\": \"off\"}}",
+			"--protection=SECCOMP=off",
+			"AGENT_SANDBOX: \"protections\": caps must be require, try or off, found "
+			"1: left out");
+	assert_variable("{\"protections\": {\"selinux\": \"try\", \"undumpable\": \"require\"}}",
+			"--protection=UNDUMPABLE=require",
+			"AGENT_SANDBOX: \"protections\": there is no protection \"selinux\", there "
+			"are caps, no_new_privs, undumpable, seccomp and landlock: left out");
+}
+
+static void test_too_many(void **state)
+{
+	static const struct {
+		const char *key, *item, *noun;
+	} rows[] = {
+		{ "write", "\"/x\"", "paths" },
+		{ "read", "\"/x\"", "paths" },
+		{ "connect", "80", "ports" },
+		{ "bind", "80", "ports" },
+	};
+	cleanup_strbuf struct strbuf json = STRBUF_EMPTY, warnings = STRBUF_EMPTY;
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		strbuf_printf(&json, "%c\"%s\": [", i == 0 ? '{' : ',', rows[i].key);
+		for (int n = 0; n < 70; n++)
+			strbuf_printf(&json, "%s%s", n > 0 ? "," : "", rows[i].item);
+		strbuf_puts(&json, "]");
+		strbuf_printf(&warnings,
+			      "%sAGENT_SANDBOX: \"%s\" holds more than 64 %s: the rest is left out",
+			      i > 0 ? "|" : "", rows[i].key, rows[i].noun);
+	}
+	/* With all that has a word of its own nothing is short. */
+	strbuf_puts(&json, ",\"userns\":\"allow\",\"protections\":{\"caps\":\"try\",\"seccomp\":"
+			   "\"try\",\"landlock\":\"try\",\"undumpable\":\"try\",\"no_new_privs\":"
+			   "\"try\",\"Caps\":\"off\"}}");
+	assert_int_equal(setenv(CONFIG_SANDBOX_VARIABLE, json.data, 1), 0);
+	read_config();
+	strbuf_puts(&warnings, "|AGENT_SANDBOX: \"protections\": Caps is there already: left out");
+	assert_warnings(warnings.data);
+	assert_int_equal(config->sandbox.count, 4 * 64 + 6);
+}
+
+static void test_a_variable_that_makes_no_sense(void **state)
+{
+	static const struct {
+		const char *json, *text;
+	} rows[] = {
+		{ "{", "AGENT_SANDBOX: line 1, column 1: string or '}' expected near end of file" },
+		{ "off", "AGENT_SANDBOX: line 1, column 3: invalid token" },
+		{ "[]", "AGENT_SANDBOX: must be a JSON object, found an array" },
+		{ "null", "AGENT_SANDBOX: must be a JSON object, found null" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct err err = { "" };
+
+		assert_int_equal(setenv(CONFIG_SANDBOX_VARIABLE, rows[i].json, 1), 0);
+		assert_int_equal(config_read(path(), &config, &err), -EINVAL);
+		assert_string_equal(err.text, rows[i].text);
+	}
+}
+
+/* Whose file it is */
+
+static void write_file(const char *name)
+{
+	folder_write(&folder, name, "{\"sandbox\": {\"write\": [\"/srv\"], \"bind\": 1}}");
+}
+
+static void assert_left_out(void)
+{
+	char warning[512];
+
+	read_config();
+	assert_words("");
+	snprintf(warning, sizeof(warning),
+		 "%s lies where the agent can write it: its \"sandbox\" is left out; mount it "
+		 "read-only",
+		 path());
+	assert_warnings(warning);
+}
+
+static void test_a_file_that_the_agent_can_write(void **state)
+{
+	(void)state;
+	write_file("agent/container.json");
+	assert_left_out();
+	/* Nobody has to be told of what is not there. */
+	folder_write(&folder, "agent/container.json", "{\"sandbox\": null}");
+	read_config();
+	assert_warnings("");
+}
+
+static void test_a_file_on_a_read_only_mount(void **state)
+{
+	char warning[512];
+
+	(void)state;
+	is_read_only = true;
+	write_file("agent/container.json");
+	read_config();
+	assert_words("--write=/srv");
+	snprintf(warning, sizeof(warning),
+		 "%s: \"sandbox\": \"bind\" must be an array of ports, found an integer: using no "
+		 "limit",
+		 path());
+	assert_warnings(warning);
+	folder_write(&folder, "agent/container.json", "{\"sandbox\": 5}");
+	read_config();
+	assert_words("");
+	snprintf(warning, sizeof(warning),
+		 "%s: \"sandbox\": must be an object, found an integer: "
+		 "left out",
+		 path());
+	assert_warnings(warning);
+}
+
+/* The agent's links can lead to a file on some read-only mount, in what it was given to read. */
+static void test_links_lead_to_no_file_of_the_hosts(void **state)
+{
+	(void)state;
+	is_read_only = true;
+	write_file("agent/other");
+	assert_int_equal(symlink("other", path()), 0);
+	assert_left_out();
+	assert_int_equal(unlink(path()), 0);
+	folder_mkdir(&folder, "extra");
+	write_file("extra/container.json");
+	assert_int_equal(remove(folder_file(&folder, "agent/other")), 0);
+	assert_int_equal(rmdir(folder_file(&folder, "agent")), 0);
+	assert_int_equal(symlink("extra", folder_file(&folder, "agent")), 0);
+	assert_left_out();
+}
+
+static void test_the_variable_stands_for_the_file(void **state)
+{
+	(void)state;
+	write_file("agent/container.json");
+	assert_variable("{\"bind\": [80]}", "--bind=80", "");
+	is_read_only = true;
+	assert_variable("{\"connect\": [80]}", "--connect=80", "");
+}
+
+static void test_open(void **state)
+{
+	bool is_hosts = true;
+	int fd;
+
+	(void)state;
+	assert_int_equal(config_sandbox_open(path(), &is_hosts), -ENOENT);
+	assert_false(is_hosts);
+	is_read_only = true;
+	write_file("agent/container.json");
+	fd = config_sandbox_open(path(), &is_hosts);
+	assert_true(fd >= 0);
+	assert_true(is_hosts);
+	close(fd);
+	assert_int_equal(chdir(folder.path), 0);
+	write_file("relative");
+	fd = config_sandbox_open("relative", &is_hosts);
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(config_sandbox_open("/no such file", &is_hosts), -ENOENT);
+	assert_int_equal(chdir("/"), 0);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(test_nothing_is_said),
+		CASE(test_every_key),
+		CASE(test_an_empty_list_is_a_limit),
+		CASE(test_wrong_items),
+		CASE(test_a_path_that_is_too_long),
+		CASE(test_wrong_types),
+		CASE(test_too_many),
+		CASE(test_a_variable_that_makes_no_sense),
+		CASE(test_a_file_that_the_agent_can_write),
+		CASE(test_a_file_on_a_read_only_mount),
+		CASE(test_links_lead_to_no_file_of_the_hosts),
+		CASE(test_the_variable_stands_for_the_file),
+		CASE(test_open),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+#include "runner/secrets.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/strbuf.h"
+#include "runner/provider/registry.h"
+#include "tests/test.h"
+
+static int setup(void **state)
+{
+	const struct provider_type *type;
+
+	(void)state;
+	for (size_t i = 0; (type = registry_at(i)); i++)
+		for (const char *const *name = type->secrets; name && *name; name++)
+			assert_int_equal(unsetenv(*name), 0);
+	return 0;
+}
+
+/* What the agent would get besides env, joined by |. */
+static void assert_joined(const struct secrets *secrets, const char *const *env,
+			  const char *expected)
+{
+	const char **list = secrets_join(secrets, env);
+	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
+
+	assert_non_null(list);
+	for (const char **entry = list; *entry; entry++)
+		strbuf_printf(&text, "%s%s", text.len > 0 ? "|" : "", *entry);
+	free(list);
+	assert_string_equal(text.len > 0 ? text.data : "", expected);
+}
+
+static void test_nothing_to_take(void **state)
+{
+	static const char *const env[] = { "A=1", "B", NULL };
+	struct secrets *secrets = NULL;
+
+	(void)state;
+	assert_int_equal(secrets_take(&secrets), 0);
+	assert_joined(secrets, NULL, "");
+	assert_joined(secrets, env, "A=1|B");
+	assert_joined(NULL, env, "A=1|B");
+	secrets_free(secrets);
+	secrets_free(NULL);
+}
+
+static void test_they_leave_the_environment(void **state)
+{
+	/* Names that only begin like one, or end like one, are others. */
+	static const char *const others[] = { "ANTHROPIC_API_KEYS", "MY_ANTHROPIC_API_KEY",
+					      "ANTHROPIC_API", "ANTHROPIC_BASE_URL" };
+	struct secrets *secrets = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		assert_int_equal(setenv(others[i], "kept", 1), 0);
+	assert_int_equal(setenv("CLAUDE_CODE_OAUTH_TOKEN", "to=ken", 1), 0);
+	assert_int_equal(setenv("ANTHROPIC_API_KEY", "sk-1", 1), 0);
+	/* A program may ask whether it is set at all. */
+	assert_int_equal(setenv("ANTHROPIC_AUTH_TOKEN", "", 1), 0);
+	assert_int_equal(secrets_take(&secrets), 0);
+	assert_null(getenv("ANTHROPIC_API_KEY"));
+	assert_null(getenv("ANTHROPIC_AUTH_TOKEN"));
+	assert_null(getenv("CLAUDE_CODE_OAUTH_TOKEN"));
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		assert_string_equal(getenv(others[i]), "kept");
+	assert_joined(
+		secrets, NULL,
+		"ANTHROPIC_API_KEY=sk-1|ANTHROPIC_AUTH_TOKEN=|CLAUDE_CODE_OAUTH_TOKEN=to=ken");
+	/* At each start of the agent. */
+	assert_joined(
+		secrets, NULL,
+		"ANTHROPIC_API_KEY=sk-1|ANTHROPIC_AUTH_TOKEN=|CLAUDE_CODE_OAUTH_TOKEN=to=ken");
+	secrets_free(secrets);
+	/* A second look finds nothing. */
+	assert_int_equal(secrets_take(&secrets), 0);
+	assert_joined(secrets, NULL, "");
+	secrets_free(secrets);
+}
+
+static void test_env_has_the_last_word(void **state)
+{
+	static const char *const env[] = { "AGENT_SOCKET=/x", "ANTHROPIC_API_KEY=theirs",
+					   "CLAUDE_CODE_OAUTH_TOKEN", NULL };
+	struct secrets *secrets = NULL;
+
+	(void)state;
+	assert_int_equal(setenv("ANTHROPIC_API_KEY", "ours", 1), 0);
+	assert_int_equal(setenv("ANTHROPIC_AUTH_TOKEN", "both", 1), 0);
+	assert_int_equal(setenv("CLAUDE_CODE_OAUTH_TOKEN", "ours", 1), 0);
+	assert_int_equal(secrets_take(&secrets), 0);
+	assert_joined(secrets, env,
+		      "AGENT_SOCKET=/x|ANTHROPIC_API_KEY=theirs|CLAUDE_CODE_OAUTH_TOKEN|"
+		      "ANTHROPIC_AUTH_TOKEN=both");
+	secrets_free(secrets);
+}
+
+/* Wherever it stands, and however often: execve(2) takes any list. */
+static void test_their_bytes_are_wiped(void **state)
+{
+	char first[] = "ANTHROPIC_API_KEY=first", second[] = "ANTHROPIC_API_KEY=second";
+	char bare[] = "ANTHROPIC_AUTH_TOKEN", other[] = "OTHER=sk";
+	char *list[] = { first, bare, other, second, NULL }, **saved = environ;
+	static const char zeros[8];
+	struct secrets *secrets = NULL;
+
+	(void)state;
+	environ = list;
+	assert_int_equal(secrets_take(&secrets), 0);
+	assert_ptr_equal(list[0], bare);
+	assert_ptr_equal(list[1], other);
+	assert_null(list[2]);
+	environ = saved;
+	assert_memory_equal(first + strlen("ANTHROPIC_API_KEY="), zeros, strlen("first"));
+	assert_memory_equal(second + strlen("ANTHROPIC_API_KEY="), zeros, strlen("second"));
+	assert_string_equal(other, "OTHER=sk");
+	assert_string_equal(bare, "ANTHROPIC_AUTH_TOKEN");
+	assert_joined(secrets, NULL, "ANTHROPIC_API_KEY=first");
+	secrets_free(secrets);
+}
+
+static void test_no_environment_at_all(void **state)
+{
+	struct secrets *secrets = NULL;
+	char **saved = environ;
+
+	(void)state;
+	environ = NULL;
+	assert_int_equal(secrets_take(&secrets), 0);
+	environ = saved;
+	assert_joined(secrets, NULL, "");
+	secrets_free(secrets);
+}
+
+#define CASE(name) cmocka_unit_test_setup(name, setup)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(test_nothing_to_take),	  CASE(test_they_leave_the_environment),
+		CASE(test_env_has_the_last_word), CASE(test_their_bytes_are_wiped),
+		CASE(test_no_environment_at_all),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
