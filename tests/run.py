@@ -36,6 +36,7 @@ SYSTEM_STEPS = {
     "MCP clients of others": "test_mcp_sdk.py",
     "containers": "test_container.py",
     "containers without memory": "test_memory.py",
+    "tools inside the confinement": "test_confined_tools.py",
 }
 
 # Below tests/faults.
