@@ -83,7 +83,7 @@ static int main_confine_loop(void *userdata, const char *const *words, struct er
 		.sandbox = &cli.sandbox,
 	};
 
-	return privileges_limit_files(&request, err);
+	return privileges_apply_rest(&request, err);
 }
 
 /* Of those that drive an agent. */
