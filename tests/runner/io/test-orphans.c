@@ -85,7 +85,12 @@ static void test_grandchildren(void **state)
 	/* What is below a known one is its affair. */
 	assert_int_equal(orphans_kill(knows, &parent), 0);
 	assert_int_equal(kill(child, 0), 0);
-	assert_int_equal(orphans_kill(knows, &none), 2);
+	assert_true(orphans_kill(knows, &none) >= 1);
+	/* It waits for nobody: on a busy machine their end takes a while. */
+	for (int i = 0; i < 5000 && (kill(parent, 0) == 0 || kill(child, 0) == 0); i++) {
+		(void)orphans_kill(knows, &none);
+		(void)usleep(1000);
+	}
 	assert_int_equal(kill(parent, 0), -1);
 	assert_int_equal(kill(child, 0), -1);
 	assert_int_equal(orphans_kill(knows, &none), 0);
