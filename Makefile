@@ -17,7 +17,7 @@ PROVIDER  ?= mock
 PROVIDERS := mock claude
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast fuzz faults build bench image format lint install clean
+.PHONY: help demo test test-fast fuzz faults judges build bench image format lint install clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,7 +29,7 @@ demo: ## See it work: one session, one message, its answer (PROVIDER=claude: the
 	@$(PYTHON) docs/demo.py --provider $(PROVIDER)
 
 test: ## Run all tests: unit, whole program, real agent CLI, real containers
-	@tools/packages.sh build test faults npm container
+	@tools/packages.sh build test faults npm container tools
 	@$(MAKE) --no-print-directory build
 	@$(PYTHON) tests/run.py full
 
@@ -44,6 +44,11 @@ faults: ## Kill sessions, and let their calls fail, at every instant (about an h
 	@[ -f build-dev/build.ninja ] || CC=gcc meson setup --native-file build-dev.ini build-dev
 	@ninja -C build-dev agent-runner tests/faults/fault-shim.so tests/faults/fault-agent
 	@$(PYTHON) tests/faults/run.py
+
+judges: ## Have programs that others wrote judge the protections (docs/security.md)
+	@tools/packages.sh build container judges
+	@$(MAKE) --no-print-directory build
+	@$(PYTHON) tests/judges/run.py
 
 fuzz: ## Fuzz each parser of outside bytes for SECONDS=60, two at a time
 	@tools/packages.sh build fuzz

@@ -89,6 +89,14 @@ int fd_read_all(int fd, size_t limit, char **ret_text, size_t *ret_len, struct e
 	return *ret_text ? 0 : err_sys(err, -ENOMEM, "cannot read");
 }
 
+static int fd_check_regular(const struct stat *st, const char *path, struct err *err)
+{
+	if (S_ISREG(st->st_mode))
+		return 0;
+	return err_set(err, S_ISDIR(st->st_mode) ? -EISDIR : -EINVAL, "%s: not a regular file",
+		       path);
+}
+
 int fd_read_regular(int fd, const char *path, size_t limit, char **ret_text, size_t *ret_len,
 		    struct err *err)
 {
@@ -97,10 +105,9 @@ int fd_read_regular(int fd, const char *path, size_t limit, char **ret_text, siz
 
 	if (fstat(fd, &st) < 0)
 		return err_sys(err, -errno, "%s", path);
-	if (!S_ISREG(st.st_mode)) {
-		r = S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
-		return err_set(err, r, "%s: not a regular file", path);
-	}
+	r = fd_check_regular(&st, path, err);
+	if (r < 0)
+		return r;
 	r = fd_read_all(fd, limit, ret_text, ret_len, err);
 	return r < 0 ? err_prefix(err, r, "%s", path) : 0;
 }
@@ -108,7 +115,15 @@ int fd_read_regular(int fd, const char *path, size_t limit, char **ret_text, siz
 int fd_read_file(const char *path, size_t limit, char **ret_text, size_t *ret_len, struct err *err)
 {
 	cleanup_close int fd = -1;
+	struct stat st;
+	int r;
 
+	/* To open a device can set it off, and an agent may have put a link to one there. */
+	if (stat(path, &st) < 0)
+		return err_sys(err, -errno, "%s", path);
+	r = fd_check_regular(&st, path, err);
+	if (r < 0)
+		return r;
 	/* O_NONBLOCK: opening a FIFO must not wait for a writer. */
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)

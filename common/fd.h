@@ -16,7 +16,7 @@ int fd_write_all(int fd, const void *bytes, size_t n);
 /*
  * Reads the whole regular file into a heap string owned by the caller, with a NUL behind it.
  * 0; -EFBIG: more than limit bytes; -EISDIR or -EINVAL: no regular file (a FIFO is never waited
- * for); or -errno of open and read.
+ * for, a device never opened); or -errno of open and read.
  */
 int fd_read_file(const char *path, size_t limit, char **ret_text, size_t *ret_len, struct err *err);
 

@@ -307,8 +307,8 @@ static const struct options_row cli_rows[] = {
 	},
 	[CLI_OPTION_USERNS] = {
 		.name = "userns",
-		.help = "with --role: user namespaces may be made, for\n"
-			"sandboxes inside (Chromium's own, bwrap)",
+		.help = "with --role: user namespaces may be made, as\n"
+			"Chromium's own sandbox does",
 		.flag = offsetof(struct cli_reader, cli.sandbox.allows_namespaces),
 	},
 	[CLI_OPTION_PROTECTION] = {

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -11,11 +12,15 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "entrypoint/proc.h"
 #include "entrypoint/signals.h"
 
 /* A chain of parents longer than this is one that changes while we look. */
 #define FAMILY_DEPTH_MAX 1024
+
+/* So many bytes of the list of children are read in one go; of more, the rest come next. */
+#define FAMILY_CHILDREN_BYTES 4096
 
 /* As getdents64(2) fills it; opendir(3) would take heap. */
 struct family_entry {
@@ -89,14 +94,80 @@ void family_wake(pid_t pid)
 		(void)kill(pid, SIGCONT);
 }
 
-size_t family_signal_descendants(int signo)
+/* Without a child there is no descendant: most programs leave nothing behind. */
+static bool family_has_child(void)
 {
 	siginfo_t info;
 
-	/* Without a child there is no descendant: most programs leave nothing behind. */
-	if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD)
-		return 0;
-	return family_each(family_signal_one, &signo);
+	return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 || errno != ECHILD;
+}
+
+size_t family_signal_descendants(int signo)
+{
+	return family_has_child() ? family_each(family_signal_one, &signo) : 0;
+}
+
+static bool family_kill_one(pid_t pid, const void *data)
+{
+	struct proc_status status;
+
+	(void)data;
+	/* A process whose first thread has ended looks like a zombie while the others run. */
+	if (proc_status(pid, &status) < 0 ||
+	    ((status.state == 'Z' || status.state == 'X') && status.threads <= 1))
+		return false;
+	return family_is_descendant(pid) && kill(pid, SIGKILL) == 0;
+}
+
+/*
+ * Kills our children, or reaps them: by the kernel's list of them (proc_pid_children(5), an option),
+ * which is quicker to read than all of /proc. False: there are none, or there is no list.
+ */
+static bool family_end_children(pid_t keep)
+{
+	cleanup_close int fd = open("/proc/thread-self/children", O_RDONLY | O_CLOEXEC);
+	char list[FAMILY_CHILDREN_BYTES], *at = list, *end;
+	ssize_t n = fd < 0 ? -1 : read(fd, list, sizeof(list) - 1);
+	bool found = false;
+	pid_t pid;
+
+	if (n <= 0)
+		return false;
+	list[n] = '\0';
+	for (; (pid = (pid_t)strtol(at, &end, 10)) > 0; at = end) {
+		/* The last one may be cut. */
+		if (*end != ' ')
+			continue;
+		if (pid == keep) {
+			(void)kill(pid, SIGKILL);
+			continue;
+		}
+		found = true;
+		if (waitpid(pid, NULL, WNOHANG) == 0)
+			(void)kill(pid, SIGKILL);
+	}
+	return found;
+}
+
+void family_kill_descendants(pid_t keep)
+{
+	int64_t end_ms = clock_monotonic_ms() + FAMILY_BUSY_MS;
+	size_t killed;
+
+	do {
+		while (family_end_children(keep) && clock_monotonic_ms() < end_ms)
+			(void)sched_yield();
+		killed = family_has_child() ? family_each(family_kill_one, NULL) : 0;
+	} while (killed > 0 && clock_monotonic_ms() < end_ms);
+}
+
+void family_kill_all(pid_t keep)
+{
+	/* The kernel does it at once for all, forks included. */
+	if (getpid() == 1)
+		(void)kill(-1, SIGKILL);
+	else
+		family_kill_descendants(keep);
 }
 
 void family_signal_all(int signo)

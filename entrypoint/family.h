@@ -16,11 +16,24 @@ void family_wake(pid_t pid);
 /* Sends signo to every descendant of this process. Returns how many got it. */
 size_t family_signal_descendants(int signo);
 
+/* How long family_kill_descendants() takes at most, in milliseconds. */
+#define FAMILY_BUSY_MS 20
+
+/*
+ * SIGKILL to every descendant, again and again until none is found, so that nobody escapes who forks
+ * meanwhile. Reaps them, but never keep (0: none). Who stays ahead of it becomes our child at each
+ * fork: the caller repeats this whenever a child has died.
+ */
+void family_kill_descendants(pid_t keep);
+
 /*
  * Sends signo to everything that ends with us: as PID 1 all processes of the PID namespace (those
  * that "docker exec" brought in, too), else our descendants.
  */
 void family_signal_all(int signo);
+
+/* The same with SIGKILL, certain as family_kill_descendants() is. */
+void family_kill_all(pid_t keep);
 
 /* Is there still one of these that we may signal? As PID 1 only; else false. */
 bool family_has_others(void);

@@ -215,9 +215,12 @@ static bool grant_applies(const struct grant *grant, const struct policy_file *r
 		return !reads_named;
 	case POLICY_WHEN_READ_NAMED:
 		return reads_named;
+	case POLICY_WHEN_NAMESPACES:
+		return grant->sandbox && grant->sandbox->allows_namespaces;
 	case POLICY_WHEN_NO_SESSION:
 		return !grant_has_session(grant);
 	case POLICY_WHEN_ALWAYS:
+	case POLICY_WHEN_COUNT:
 		break;
 	}
 	return true;

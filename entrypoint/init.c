@@ -90,7 +90,7 @@ static void init_kill(struct init *init)
 {
 	init_disarm(init, INIT_TIMER_KILL);
 	init->phase = INIT_KILLING;
-	family_signal_all(SIGKILL);
+	family_kill_all(init->child);
 	init_arm(init, INIT_TIMER_GIVE_UP, INIT_KILL_MS);
 }
 
@@ -150,7 +150,7 @@ static void init_crashed(struct init *init, const char *how, int code)
 	}
 	log_error("%s %s: starting it again in %d ms", init->job->what, how, (int)delay);
 	/* What it left behind would work in the same folder as its successor. */
-	(void)family_signal_descendants(SIGKILL);
+	family_kill_descendants(0);
 	init->phase = INIT_BACKOFF;
 	init_arm(init, INIT_TIMER_RESTART, delay);
 }
@@ -291,7 +291,9 @@ static void init_reap(struct init *init)
 	init->more_dead = reaped == INIT_REAP_MAX;
 	/* Whoever was being made while we looked for victims has become our child by now. */
 	if (reaped > 0 && r >= 0 && init->phase == INIT_KILLING)
-		family_signal_all(SIGKILL);
+		family_kill_all(init->child);
+	else if (reaped > 0 && r >= 0 && init->phase == INIT_BACKOFF)
+		family_kill_descendants(0);
 	if (r == -ECHILD) {
 		/* Others are killed when we exit; those of "docker exec" may have a moment, too. */
 		if (init->phase >= INIT_ENDING && !family_has_others())

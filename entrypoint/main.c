@@ -83,7 +83,7 @@ static int main_confine_loop(void *userdata, const char *const *words, struct er
 		.sandbox = &cli.sandbox,
 	};
 
-	return privileges_limit_files(&request, err);
+	return privileges_apply_rest(&request, err);
 }
 
 /* Of those that drive an agent. */
@@ -111,6 +111,8 @@ static int main_check_workspace(const struct main_context *context, bool is_sess
 		.path = context->cli.workspace,
 		.is_session = is_session,
 		.check_mount = !context->cli.no_mount_check,
+		/* A command may be anything; what serves messages has to be able to. */
+		.mends = context->cli.mode == CLI_SESSION || context->cli.mode == CLI_ONCE,
 		.user = context->has_user ? &context->user : NULL,
 	};
 

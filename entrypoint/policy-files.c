@@ -72,6 +72,7 @@ static const struct policy_file policy_file_rows[] = {
 	FILE_ROW(ROOT, "/dev/tty", DEVICE, BOTH, "its own terminal"),
 	FILE_ROW(ROOT, "/dev/ptmx", DEVICE, BOTH, "new terminals"),
 	FILE_ROW(ROOT, "/dev/pts", DEVICE, BOTH, "new terminals"),
+	FILE_ROW_IF(ROOT, "/proc", UPDATE, NAMESPACES, AGENT, "uid_map of its namespaces"),
 	/* Without a capability it is its owner's files only, its children's for instance. */
 	FILE_ROW(ROOT, "/proc", UPDATE, RUNNER, "the agent's oom_score_adj"),
 };

@@ -29,7 +29,9 @@ enum policy_when {
 	POLICY_WHEN_ALWAYS,
 	POLICY_WHEN_READ_ALL,	/* unless the sandbox names what is read */
 	POLICY_WHEN_READ_NAMED, /* if it does */
+	POLICY_WHEN_NAMESPACES, /* if it may make user namespaces */
 	POLICY_WHEN_NO_SESSION, /* no session and no group works in the workspace: all of it is */
+	POLICY_WHEN_COUNT
 };
 
 struct policy_file {

@@ -122,8 +122,10 @@ static const char *const policy_print_conditions[] = {
 	[POLICY_WHEN_ALWAYS] = "",
 	[POLICY_WHEN_READ_ALL] = " (unless --read)",
 	[POLICY_WHEN_READ_NAMED] = " (with --read)",
+	[POLICY_WHEN_NAMESPACES] = " (with --userns)",
 	[POLICY_WHEN_NO_SESSION] = " (without a session)",
 };
+TABLE_COVERS(policy_print_conditions, POLICY_WHEN_COUNT);
 
 static void policy_print_files(struct policy_print_target *print, enum policy_role role)
 {

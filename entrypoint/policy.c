@@ -37,7 +37,11 @@ static const struct policy policy_roles[] = {
 			[POLICY_PROTECTION_SECCOMP] = POLICY_MODE_TRY,
 		},
 		.closes_fds = true,
-		.files_follow = true,
+		/* Its rights hold those of its children, which container.json can change. */
+		.follows = {
+			[POLICY_PROTECTION_LANDLOCK] = true,
+			[POLICY_PROTECTION_SECCOMP] = true,
+		},
 		.logs = true,
 		.starts_agents = true,
 	},

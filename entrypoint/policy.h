@@ -37,8 +37,8 @@ struct policy {
 	const char *help;
 	enum policy_mode modes[POLICY_PROTECTION_COUNT]; /* unless the environment says otherwise */
 	bool closes_fds;				 /* from 3 on */
-	/* Its files are known only later: privileges_limit_files() makes up for it. */
-	bool files_follow;
+	/* What depends on a configuration that it reads itself: privileges_apply_rest() does it. */
+	bool follows[POLICY_PROTECTION_COUNT];
 	/* At least this: the higher, the sooner the kernel's OOM killer takes it. 0: as it is. */
 	int oom_score_adj;
 	bool logs;	    /* names a protection that the kernel lacks */

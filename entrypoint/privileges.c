@@ -352,8 +352,11 @@ static int privileges_confirm(const struct privileges_context *c, struct err *er
 	return 0;
 }
 
-/* Whose word counts: the role's, then the sandbox's, then the environment's. 0 or an exit code. */
-static int privileges_find_modes(struct privileges_context *c, struct err *err)
+/*
+ * Whose word counts: the role's, then the sandbox's, then the environment's. follows: of those that
+ * come later, else of the others. 0 or an exit code.
+ */
+static int privileges_find_modes(struct privileges_context *c, bool follows, struct err *err)
 {
 	const struct sandbox *sandbox = c->request->sandbox;
 	int r;
@@ -367,21 +370,21 @@ static int privileges_find_modes(struct privileges_context *c, struct err *err)
 	if (sandbox && sandbox_narrows(sandbox) &&
 	    c->modes[POLICY_PROTECTION_LANDLOCK] == POLICY_MODE_TRY)
 		c->modes[POLICY_PROTECTION_LANDLOCK] = POLICY_MODE_REQUIRE;
-	/* What a role never gets, nobody can ask for. */
 	for (int i = 0; i < POLICY_PROTECTION_COUNT; i++)
-		if (c->policy->modes[i] == POLICY_MODE_OFF)
+		/* What a role never gets, nobody can ask for. */
+		if (c->policy->modes[i] == POLICY_MODE_OFF || c->policy->follows[i] != follows)
 			c->modes[i] = POLICY_MODE_OFF;
 	return r;
 }
 
 /* The steps of what is not off, or always done. 0 or an exit code. */
-static int privileges_run_steps(struct privileges_context *c, struct err *err)
+static int privileges_run_steps(struct privileges_context *c, bool follows, struct err *err)
 {
 	for (size_t i = 0; i < ARRAY_LEN(privileges_steps); i++) {
 		enum policy_protection protection = privileges_steps[i].protection;
 
 		if (protection == ALWAYS) {
-			if (privileges_steps[i].apply(c, err) < 0)
+			if (!follows && privileges_steps[i].apply(c, err) < 0)
 				return EXIT_CODE_NO_PERMISSION;
 		} else if (c->modes[protection] != POLICY_MODE_OFF) {
 			/* Whether it matters is decided when all is read back. */
@@ -391,17 +394,20 @@ static int privileges_run_steps(struct privileges_context *c, struct err *err)
 	return 0;
 }
 
+static int privileges_run(struct privileges_context *c, bool follows, struct err *err)
+{
+	int r = privileges_find_modes(c, follows, err);
+
+	if (r == 0)
+		r = privileges_run_steps(c, follows, err);
+	return r != 0 ? r : privileges_confirm(c, err);
+}
+
 int privileges_apply(const struct privileges_request *request, struct err *err)
 {
 	struct privileges_context c = { .request = request, .policy = policy_of(request->role) };
-	int r = privileges_find_modes(&c, err);
 
-	if (r != 0)
-		return r;
-	if (c.policy->files_follow)
-		c.modes[POLICY_PROTECTION_LANDLOCK] = POLICY_MODE_OFF;
-	r = privileges_run_steps(&c, err);
-	return r != 0 ? r : privileges_confirm(&c, err);
+	return privileges_run(&c, false, err);
 }
 
 static void privileges_say(const char *text)
@@ -409,22 +415,11 @@ static void privileges_say(const char *text)
 	log_warning("%s", text);
 }
 
-int privileges_limit_files(const struct privileges_request *request, struct err *err)
+int privileges_apply_rest(const struct privileges_request *request, struct err *err)
 {
 	struct privileges_context c = { .request = request, .policy = policy_of(request->role) };
-	enum policy_mode mode;
-	int r = privileges_find_modes(&c, err);
+	int r = privileges_run(&c, true, err);
 
-	if (r != 0)
-		return r;
-	mode = c.modes[POLICY_PROTECTION_LANDLOCK];
-	for (int i = 0; i < POLICY_PROTECTION_COUNT; i++)
-		c.modes[i] = POLICY_MODE_OFF;
-	c.modes[POLICY_PROTECTION_LANDLOCK] = mode;
-	if (mode == POLICY_MODE_OFF)
-		return 0;
-	(void)privileges_set_landlock(&c, &c.failures[POLICY_PROTECTION_LANDLOCK]);
-	r = privileges_confirm(&c, err);
 	if (r == 0 && c.has_files && c.policy->logs)
 		grant_review(request->workspace, request->sandbox, privileges_say);
 	return r;

@@ -61,10 +61,10 @@ struct privileges_request {
 int privileges_apply(const struct privileges_request *request, struct err *err);
 
 /*
- * The rest of a role whose files are known only when it runs (policy.files_follow): Landlock. Says
- * in the log what the kernel's leaves open. As privileges_apply().
+ * The rest of a role whose protections depend on what it reads itself (policy.follows). Says in the
+ * log what the kernel's Landlock leaves open. As privileges_apply().
  */
-int privileges_limit_files(const struct privileges_request *request, struct err *err);
+int privileges_apply_rest(const struct privileges_request *request, struct err *err);
 
 /*
  * Becomes the user for good, and nothing more: groups, gid, uid, in this order, each of them

@@ -59,6 +59,11 @@ static void proc_set_parent(struct proc_status *s, const char *value)
 	s->parent = (pid_t)strtol(value, NULL, 10);
 }
 
+static void proc_set_threads(struct proc_status *s, const char *value)
+{
+	s->threads = (int)strtol(value, NULL, 10);
+}
+
 /* Four ids: real, effective, saved, file system. */
 static unsigned int proc_second_id(const char *value)
 {
@@ -122,6 +127,7 @@ static const struct {
 	{ "Name", proc_set_name },
 	{ "State", proc_set_state },
 	{ "PPid", proc_set_parent },
+	{ "Threads", proc_set_threads },
 	{ "Uid", proc_set_uid },
 	{ "Gid", proc_set_gid },
 	{ "CapInh", proc_set_inheritable },

@@ -14,6 +14,7 @@ struct proc_status {
 	char name[64]; /* "" if /proc does not say (and so with all that follows) */
 	char state;    /* R, S, D, T, t, Z, X; 0: unknown */
 	pid_t parent;  /* -1: unknown */
+	int threads;   /* 0: unknown */
 	bool has_ids;  /* the next two, effective ones, are known */
 	uid_t uid;
 	gid_t gid;

@@ -36,7 +36,7 @@ static unsigned int seccomp_marks_of(const struct seccomp_options *options)
 {
 	unsigned int marks = options->is_for_children ? 0 : SECCOMP_MARK_FINAL;
 
-	if (!options->namespaces_allowed && !options->is_for_children)
+	if (!options->namespaces_allowed)
 		marks |= SECCOMP_MARK_NAMESPACES;
 	if (options->truncate_denied)
 		marks |= SECCOMP_MARK_TRUNCATE;

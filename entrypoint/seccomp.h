@@ -24,8 +24,7 @@ struct seccomp_options {
 	bool truncate_denied;	 /* POLICY_GROUP_TRUNCATE is denied, in silence */
 	/*
 	 * What is denied with EPERM says ENOSYS instead, and a filter that a child installs may say
-	 * something else, short of allowing it. Implies namespaces_allowed. Kernels before 5.0, which
-	 * cannot do that, say EPERM.
+	 * something else, short of allowing it. Kernels before 5.0, which cannot do that, say EPERM.
 	 */
 	bool is_for_children;
 	/*

@@ -11,6 +11,7 @@
 
 #include "common/cleanup.h"
 #include "common/exit-code.h"
+#include "common/mend.h"
 #include "common/table.h"
 #include "entrypoint/probe.h"
 
@@ -229,6 +230,8 @@ static int workspace_run_checks(void *data, struct err *err)
 {
 	const struct workspace_spec *spec = ((struct workspace_run *)data)->spec;
 
+	if (spec->mends)
+		(void)mend_workspace(spec->path, NULL);
 	for (size_t i = 0; i < ARRAY_LEN(workspace_checks); i++) {
 		int r;
 

@@ -20,6 +20,7 @@ struct workspace_spec {
 	const char *path;		    /* absolute */
 	bool is_session;		    /* the session's checks too, not only "is a folder" */
 	bool check_mount;		    /* false: --no-mount-check */
+	bool mends;			    /* gives back what an agent took by chmod(2) */
 	const struct privileges_user *user; /* who will work there; NULL: who we are */
 };
 

@@ -132,6 +132,9 @@ static void conversation_pump(struct conversation *c, bool replace)
 	/* What came behind a /stop is not given to an agent that is about to be interrupted. */
 	if (c->ending || c->stop_requested || c->hangs_ms > 0 || conversation_is_waiting(c))
 		return;
+	/* The last one may have taken away what the next one needs. */
+	if (!agent_is_running(c->agent))
+		toolbox_renew(c->options.toolbox);
 	r = agent_ensure(c->agent, c->instructions, replace, &err);
 	if (r < 0) {
 		log_error("%s", err.text);

@@ -453,7 +453,7 @@ static void once_teardown(struct once *once)
 	if (once->provider)
 		once->type->free(once->provider);
 	if (once->children)
-		(void)children_kill_orphans(once->children);
+		children_end(once->children);
 	children_free(once->children);
 	loop_timer_free(once->give_up);
 	loop_free(once->loop);

@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/exit-code.h"
 #include "common/log.h"
+#include "common/mend.h"
 #include "common/table.h"
 #include "runner/config.h"
 #include "runner/conversation.h"
@@ -29,6 +30,8 @@
 #define SESSION_STOP_MS 120
 /* How long the start waits while somebody holds a lock on outbound.db. */
 #define SESSION_LOCKED_MS (30 * 1000)
+/* How often it is looked whether an agent has locked us out of our files. */
+#define SESSION_MEND_MS 1000
 /* The pause between two tries, if SQLite made none. */
 #define SESSION_TRY_MS 20
 
@@ -65,10 +68,12 @@ struct session {
 	struct toolbox *toolbox;
 	struct conversation *conversation;
 	struct intake *intake;
-	bool caught_up; /* all that was due when the container started has been taken */
-	bool stopping;	/* the process ends */
-	bool taken;	/* another loop has taken the folder over */
-	int refused;	/* the exit code for rights that could not be narrowed; 0: they were */
+	struct mend mend;
+	int64_t mended_ms; /* when that was looked at last */
+	bool caught_up;	   /* all that was due when the container started has been taken */
+	bool stopping;	   /* the process ends */
+	bool taken;	   /* another loop has taken the folder over */
+	int refused;	   /* the exit code for rights that could not be narrowed; 0: they were */
 };
 
 /* Memory ran out where a claim stands already: the next loop takes its message up again. */
@@ -175,6 +180,17 @@ static void session_release(struct session *s)
 		log_warning("%s; the next start gives the claims back", err.text);
 }
 
+/* Before each look: the host may be locked out, too, of what we still hold open. */
+static void session_mend(struct session *s)
+{
+	int64_t now_ms = clock_monotonic_ms();
+
+	if (now_ms - s->mended_ms < SESSION_MEND_MS)
+		return;
+	s->mended_ms = now_ms;
+	(void)mend_workspace(s->options->workspace, &s->mend);
+}
+
 static void session_look(void *userdata, bool changed)
 {
 	struct session *s = userdata;
@@ -189,7 +205,10 @@ static void session_look(void *userdata, bool changed)
 	int r;
 
 	/* What is not written yet is not acknowledged, and would be taken up twice. */
-	if (s->stopping || !outbox_commit(s->outbox))
+	if (s->stopping)
+		return;
+	session_mend(s);
+	if (!outbox_commit(s->outbox))
 		return;
 	intake_view(s->intake, &view);
 	/* Nothing can be taken, and there is no /stop that was not there before. */
@@ -532,7 +551,7 @@ static void session_teardown(struct session *s)
 	toolbox_free(s->toolbox);
 	pulse_free(s->pulse);
 	if (s->children)
-		(void)children_kill_orphans(s->children);
+		children_end(s->children);
 	children_free(s->children);
 	outbox_free(s->outbox);
 	outbound_close(s->outbound);
@@ -556,6 +575,9 @@ int session_run(const struct runner_options *options)
 			s.paths[i] = NULL;
 			r = err_sys(&err, -ENOMEM, "cannot start the session");
 		}
+	/* The loop may have crashed: nobody else has looked since. */
+	s.mended_ms = clock_monotonic_ms();
+	(void)mend_workspace(options->workspace, &s.mend);
 	if (r == 0)
 		r = session_setup(&s, &err);
 	if (r == 0) {

@@ -97,6 +97,7 @@ static int toolbox_start_server(struct toolbox *toolbox, struct err *err)
 			.loop = o->loop,
 			.workspace = o->workspace,
 			.agent_folder = toolbox->agent_folder,
+			.runtime_folder = toolbox->folder,
 			.inbound_path = o->inbound_path,
 			.agent_group_id = o->config->agent_group_id,
 			.outbound = o->outbound,
@@ -210,6 +211,22 @@ void toolbox_sweep(struct toolbox *toolbox)
 	if (removed > 0)
 		log_info("removed from the outbox: %zu unfinished cop%s of an earlier run", removed,
 			 removed == 1 ? "y" : "ies");
+}
+
+void toolbox_renew(struct toolbox *toolbox)
+{
+	struct err err;
+	int r;
+
+	if (!toolbox->server || toolbox->is_left)
+		return;
+	r = rundir_renew(toolbox->folder, &err);
+	if (r == 0)
+		r = server_renew(toolbox->server, &err);
+	if (r > 0)
+		log_warning("%s was taken away: made anew", toolbox->socket_path);
+	else if (r < 0)
+		log_error("%s: the agent has no tools of ours (send_message, …)", err.text);
 }
 
 void toolbox_stop_listening(struct toolbox *toolbox)

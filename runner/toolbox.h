@@ -48,6 +48,9 @@ void toolbox_free(struct toolbox *toolbox);
 /* Removes what tools that were killed have left; once, as soon as nothing else is to be done. */
 void toolbox_sweep(struct toolbox *toolbox);
 
+/* Before an agent starts: makes the runtime directory and its socket anew if they are gone. */
+void toolbox_renew(struct toolbox *toolbox);
+
 /* The process ends: the next one may take the socket's place at once. */
 void toolbox_stop_listening(struct toolbox *toolbox);
 

@@ -9,9 +9,11 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/fd.h"
 #include "common/log.h"
 #include "common/strbuf.h"
@@ -26,12 +28,18 @@
  */
 #define CHILD_LAST_READ (1024 * 1024)
 
+/* In one go: whoever makes orphans without end must not keep the loop from everything else. */
+#define CHILDREN_REAP_MAX 512
+
+/* A process can die without a SIGCHLD to us: its parent got it. Only while we end. */
+#define CHILDREN_LOOK_MS 5
+
 struct children {
 	struct loop *loop;
 	char *self; /* NULL: programs are executed directly, unconfined (unit tests) */
 	const char *const *confine_words;
 	struct child *first;
-	bool purging;	       /* orphans were killed and may leave further ones */
+	bool purging; /* nothing but what was started here shall run: until the next start */
 	struct denied *denied; /* NULL: denied calls are not told of */
 };
 
@@ -160,6 +168,10 @@ int child_start(struct children *children, const struct child_spec *spec,
 	struct child *child;
 	int r;
 
+	/* What this one leaves behind may stay while it runs; what is left of others may not. */
+	if (children->purging)
+		(void)children_kill_orphans(children);
+	children->purging = false;
 	child = child_alloc(children, spec, events, userdata);
 	if (!child)
 		return err_sys(err, -ENOMEM, "cannot start %s", spec->argv[0]);
@@ -423,26 +435,42 @@ static void children_on_end(struct children *children, pid_t pid, int status)
 		}
 }
 
+/*
+ * Not its end: it made us its tracer (PTRACE_TRACEME asks nobody), and would wait for us for ever. It
+ * goes on with the signal that it was about to get; SIGTRAP only told of an exec.
+ */
+static void children_on_stop(pid_t pid, int signo)
+{
+	(void)ptrace(PTRACE_DETACH, pid, NULL, signo == SIGTRAP ? 0L : (long)signo);
+}
+
+/* Does nothing run that was started here? Then nothing else may either. */
+static bool children_are_gone(const struct children *children)
+{
+	for (const struct child *child = children->first; child; child = child->next)
+		if (child->pid > 0)
+			return false;
+	return true;
+}
+
 static void children_on_sigchld(void *userdata, const struct signalfd_siginfo *info)
 {
 	struct children *children = userdata;
-	int status;
+	int status, reaped = 0;
 	pid_t pid;
 
 	(void)info;
 	/* One SIGCHLD can stand for many; a pid that is no child of ours by name was an orphan. */
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+	while (reaped++ < CHILDREN_REAP_MAX && (pid = waitpid(-1, &status, WNOHANG)) > 0)
 		if (!WIFSTOPPED(status))
 			children_on_end(children, pid, status);
 		else
-			/*
-			 * Not its end: it made us its tracer (PTRACE_TRACEME asks nobody), and would
-			 * wait for us for ever. It goes on with the signal that it was about to get;
-			 * SIGTRAP only told of an exec.
-			 */
-			(void)ptrace(PTRACE_DETACH, pid, NULL,
-				     WSTOPSIG(status) == SIGTRAP ? 0L : (long)WSTOPSIG(status));
-	if (children->purging)
+			children_on_stop(pid, WSTOPSIG(status));
+	/* It is blocked: it comes in the loop's next round. */
+	if (reaped > CHILDREN_REAP_MAX)
+		(void)kill(getpid(), SIGCHLD);
+	/* The dead leave children of their own to us. */
+	if (children->purging || children_are_gone(children))
 		(void)children_kill_orphans(children);
 }
 
@@ -511,9 +539,38 @@ static bool children_know(void *userdata, pid_t pid)
 
 size_t children_kill_orphans(struct children *children)
 {
-	size_t killed = orphans_kill(children_know, children);
+	children->purging = true;
+	return orphans_kill(children_know, children);
+}
 
-	/* The dead leave children of their own to us: look again at the next SIGCHLD. */
-	children->purging = killed > 0;
-	return killed;
+/* Reaps who is dead. True: there is no child any more, and so no descendant. */
+static bool children_reap_all(void)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		if (WIFSTOPPED(status))
+			children_on_stop(pid, WSTOPSIG(status));
+	return pid < 0 && errno == ECHILD;
+}
+
+void children_end(struct children *children)
+{
+	int64_t end_ms = clock_monotonic_ms() + CHILDREN_END_MS, left_ms = CHILDREN_END_MS;
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGCHLD);
+	while (children->first)
+		child_free(children->first);
+	while (children_kill_orphans(children), !children_reap_all() && left_ms > 0) {
+		const struct timespec span = { .tv_nsec = CHILDREN_LOOK_MS * 1000000L };
+
+		/* The loop has it blocked: the next death is waited for, not slept through. */
+		(void)sigtimedwait(&set, NULL, &span);
+		left_ms = end_ms - clock_monotonic_ms();
+	}
+	if (left_ms <= 0)
+		log_warning("some processes of the agent cannot be killed");
 }

@@ -35,10 +35,20 @@ void children_tell_denied(struct children *children, denied_name_fn *name);
 void children_report_denied(struct children *children);
 
 /*
- * Kills with SIGKILL what was re-parented to us: every child process that is no struct child.
+ * Kills with SIGKILL what runs below us and is no struct child, nor below one; from now on until the
+ * next child_start(), however fast it forks. The same happens by itself when the last child has ended.
  * Returns how many were signalled.
  */
 size_t children_kill_orphans(struct children *children);
+
+/* The longest that children_end() takes: hosts give the whole container half a second. */
+#define CHILDREN_END_MS 100
+
+/*
+ * At the end of the process: kills all children, known or not, and all below them, and does not
+ * return before they are gone, unless the kernel keeps one. No callback is called any more.
+ */
+void children_end(struct children *children);
 
 struct child_events {
 	/* So many bytes of stdout were read, before any line of them is handed out. May be NULL. */

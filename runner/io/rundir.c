@@ -15,10 +15,15 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/fd.h"
 #include "common/table.h"
 
 #define RUNDIR_SOCKET_NAME "socket"
+#define RUNDIR_PROBE_NAME  "probe"
 #define RUNDIR_MODE	   0700
+/* Names that are tried for what is put aside. */
+#define RUNDIR_ASIDE_TRIES 8
 
 /* The longest path of a socket, its NUL included. */
 #define RUNDIR_ADDRESS_MAX sizeof(((struct sockaddr_un *)NULL)->sun_path)
@@ -78,39 +83,94 @@ static int rundir_check_length(const char *path, struct err *err)
 	return err_set(err, -ENAMETOOLONG, "%s: too long for a socket's address", path);
 }
 
-/* Is the folder ours alone, and does it hold a socket? */
-static int rundir_check_own(const char *path, struct err *err)
+/* Sees that nobody else gets in. The mode may be one that keeps us out, too. */
+static int rundir_set_mode(int fd, const struct stat *st)
 {
-	cleanup_close int fd = -1;
-	struct stat st;
+	char path[32];
 
+	if ((st->st_mode & ALLPERMS) == RUNDIR_MODE)
+		return 0;
+	/* fchmod(2) refuses O_PATH. */
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return chmod(path, RUNDIR_MODE) < 0 ? -errno : 0;
+}
+
+/* Opens the folder if it is ours, and ours alone. fd, or -errno with a text. */
+static int rundir_open_own(const char *path, struct err *err)
+{
 	/* From here on by its descriptor: others may rename what lies in /tmp. */
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	cleanup_close int fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+	int r;
+
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_sys(err, -errno, "%s", path);
 	if (st.st_uid != geteuid())
 		return err_set(err, -EPERM, "%s: belongs to uid %u", path, st.st_uid);
-	if ((st.st_mode & ALLPERMS) != RUNDIR_MODE && fchmod(fd, RUNDIR_MODE) < 0)
-		return err_sys(err, -errno, "%s", path);
-	/* What bind(2) will do: some file systems (VirtioFS, 9p) refuse it. */
-	if (mknodat(fd, "probe", S_IFSOCK | 0600, 0) < 0 && errno != EEXIST)
+	r = rundir_set_mode(fd, &st);
+	if (r == 0)
+		r = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return r < 0 ? err_sys(err, r == -1 ? -errno : r, "%s", path) : r;
+}
+
+/*
+ * Makes room for an entry of ours: an agent may have made a folder of it, with much in it. That is
+ * put aside, and stays there. Nobody looks at who fails: what comes next does.
+ */
+static void rundir_clear(int fd, const char *name)
+{
+	int64_t now_ms = clock_realtime_ms();
+
+	if (unlinkat(fd, name, 0) == 0 || errno == ENOENT)
+		return;
+	for (int64_t i = 0; i < RUNDIR_ASIDE_TRIES; i++) {
+		char aside[32];
+
+		(void)snprintf(aside, sizeof(aside), ".left-%" PRIx64, (uint64_t)(now_ms + i));
+		if (renameat(fd, name, fd, aside) == 0)
+			return;
+	}
+}
+
+/* What bind(2) will do: some file systems (VirtioFS, 9p) refuse it. */
+static int rundir_check_sockets(int fd, const char *path, struct err *err)
+{
+	struct stat st;
+
+	rundir_clear(fd, RUNDIR_PROBE_NAME);
+	if (mknodat(fd, RUNDIR_PROBE_NAME, S_IFSOCK | 0600, 0) < 0)
 		return err_sys(err, -errno, "%s: holds no sockets", path);
-	(void)unlinkat(fd, "probe", 0);
+	(void)unlinkat(fd, RUNDIR_PROBE_NAME, 0);
+	/* A socket that is there may be another loop's, who serves it. */
+	if (fstatat(fd, RUNDIR_SOCKET_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISSOCK(st.st_mode))
+		rundir_clear(fd, RUNDIR_SOCKET_NAME);
 	return 0;
+}
+
+/* Makes the folder if it is missing. What is ours and no folder an agent has put there. */
+static int rundir_make_folder(const char *path, bool *ret_is_made, struct err *err)
+{
+	struct stat st;
+
+	if (lstat(path, &st) == 0 && !S_ISDIR(st.st_mode) && st.st_uid == geteuid())
+		(void)unlink(path);
+	*ret_is_made = mkdir(path, RUNDIR_MODE) == 0;
+	return *ret_is_made || errno == EEXIST ? 0 : err_sys(err, -errno, "%s", path);
 }
 
 /* Makes the folder, or sees that the one that is there can be used. */
 static int rundir_claim(const char *path, struct err *err)
 {
-	bool is_made;
-	int r;
+	cleanup_close int fd = -1;
+	bool is_made = false;
+	int r = rundir_check_length(path, err);
 
-	if (rundir_check_length(path, err) < 0)
-		return -ENAMETOOLONG;
-	is_made = mkdir(path, RUNDIR_MODE) == 0;
-	if (!is_made && errno != EEXIST)
-		return err_sys(err, -errno, "%s", path);
-	r = rundir_check_own(path, err);
+	if (r == 0)
+		r = rundir_make_folder(path, &is_made, err);
+	if (r < 0)
+		return r;
+	fd = rundir_open_own(path, err);
+	r = fd < 0 ? fd : rundir_check_sockets(fd, path, err);
 	/* Another base is tried, and nobody would come back for this one. */
 	if (r < 0 && is_made)
 		(void)rmdir(path);
@@ -147,6 +207,29 @@ int rundir_make(const char *workspace, char **ret_path, struct err *err)
 		rundir_add_tried(&tried, &why);
 	}
 	return err_set(err, last, "no folder can be made for the socket: %s", tried.text);
+}
+
+int rundir_renew(const char *rundir, struct err *err)
+{
+	return rundir_claim(rundir, err);
+}
+
+int rundir_write(const char *rundir, const char *name, const void *bytes, size_t n, struct err *err)
+{
+	cleanup_close int folder = -1, fd = -1;
+	bool is_made;
+	int r = rundir_make_folder(rundir, &is_made, err);
+
+	if (r < 0)
+		return r;
+	folder = rundir_open_own(rundir, err);
+	if (folder < 0)
+		return folder;
+	/* Anew: whoever may have opened an older one does not read this one. */
+	rundir_clear(folder, name);
+	fd = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	r = fd < 0 ? -errno : fd_write_all(fd, bytes, n);
+	return r < 0 ? err_sys(err, r, "%s/%s", rundir, name) : 0;
 }
 
 char *rundir_socket(const char *rundir)

@@ -5,7 +5,13 @@
  * container, never on the mount, where sockets would not work. Holds the loop's socket and what an
  * agent CLI has to read. Its name follows from the workspace, so that a client without our
  * environment ("docker exec") finds it.
+ *
+ * It lies where the agent may write, with our uid: the agent can move it away, remove it, and put
+ * anything in its place or in the place of what is in it. Nothing of that is followed or written
+ * into, and what is needed is made anew.
  */
+#include <stddef.h>
+
 #include "common/err.h"
 
 /* The environment variable that tells clients the socket's path. */
@@ -13,15 +19,28 @@
 
 /*
  * Makes the folder in the first of TMPDIR, /tmp, /dev/shm and /run that takes it, or takes over one
- * that an earlier loop left, with what is in it. One that is not ours alone (another owner, a link,
- * no directory) is not used, nor one below the workspace, nor one that holds no sockets, nor one
- * whose socket's path would be too long for an address.
+ * that an earlier loop left, with what is in it. One of another owner is not used, nor one below the
+ * workspace, nor one that holds no sockets, nor one whose socket's path would be too long for an
+ * address. What is no folder but ours, a link above all, is removed.
  * 0 with its path, a heap string of the caller; or -errno, and err says what was tried.
  */
 int rundir_make(const char *workspace, char **ret_path, struct err *err);
 
 /* The path of the socket in the folder: a heap string of the caller, NULL out of memory. */
 char *rundir_socket(const char *rundir);
+
+/*
+ * While the loop runs: makes what rundir_make() made, if it is not there any more. 0 or -errno. Of
+ * what was in it nothing comes back.
+ */
+int rundir_renew(const char *rundir, struct err *err);
+
+/*
+ * Writes a file of the folder anew, for our user's eyes only; whatever has its name is put aside.
+ * Makes the folder if that is missing. 0 or -errno.
+ */
+int rundir_write(const char *rundir, const char *name, const void *bytes, size_t n,
+		 struct err *err);
 
 /*
  * At the loop's end: removes the folder with its files, so that no client waits at the socket and no

@@ -31,7 +31,9 @@ struct socket {
 	size_t line_max;
 	struct socket_events events;
 	void *userdata;
-	char *path; /* NULL: not bound */
+	char *path;   /* NULL: not bound */
+	dev_t device; /* of what was bound there */
+	ino_t inode;
 	struct socket_peer *first;
 	size_t count;
 	/* Said once, until it is over: else anybody who connects again and again fills the log. */
@@ -398,6 +400,7 @@ static int socket_clear(const struct sockaddr_un *address, struct err *err)
 static int socket_bind(struct socket *socket, const char *path, struct err *err)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct stat st;
 	mode_t mask;
 	int r;
 
@@ -405,7 +408,11 @@ static int socket_bind(struct socket *socket, const char *path, struct err *err)
 		return err_set(err, -ENAMETOOLONG, "%s: a socket's path has at most %zu bytes",
 			       path, sizeof(address.sun_path) - 1);
 	memcpy(address.sun_path, path, strlen(path) + 1);
-	r = socket_clear(&address, err);
+	/* Once it was ours, only an impostor can serve it. */
+	if (socket->path)
+		r = unlink(path) < 0 && errno != ENOENT ? err_sys(err, -errno, "%s", path) : 0;
+	else
+		r = socket_clear(&address, err);
 	if (r < 0)
 		return r;
 	/* The mode is there from the first moment on: unix(7), "Pathname socket ownership". */
@@ -415,10 +422,50 @@ static int socket_bind(struct socket *socket, const char *path, struct err *err)
 	umask(mask);
 	if (r < 0)
 		return r;
-	socket->path = strdup(path);
-	if (!socket->path)
+	if (!socket->path && !(socket->path = strdup(path)))
 		return err_sys(err, -ENOMEM, "%s", path);
+	if (lstat(path, &st) == 0) {
+		socket->device = st.st_dev;
+		socket->inode = st.st_ino;
+	}
 	return listen(socket->fd, SOCKET_PEERS_MAX) < 0 ? err_sys(err, -errno, "%s", path) : 0;
+}
+
+/* Opens the listening end and has the loop watch it. */
+static int socket_open(struct socket *s, const char *path, struct err *err)
+{
+	int r;
+
+	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	r = s->fd < 0 ? err_sys(err, -errno, "%s", path) : socket_bind(s, path, err);
+	if (r < 0)
+		return r;
+	r = loop_add_fd(s->loop, s->fd, EPOLLIN, socket_on_client, s, &s->source);
+	return r < 0 ? err_sys(err, r, "%s", path) : 0;
+}
+
+/* Is it at its place, and can it be connected to? */
+static bool socket_is_there(const struct socket *s)
+{
+	struct stat st;
+
+	if (lstat(s->path, &st) < 0 || st.st_dev != s->device || st.st_ino != s->inode)
+		return false;
+	return (st.st_mode & ALLPERMS) == 0600 || chmod(s->path, 0600) == 0;
+}
+
+int socket_renew(struct socket *s, struct err *err)
+{
+	int r;
+
+	if (!s->path || (s->fd >= 0 && socket_is_there(s)))
+		return 0;
+	loop_timer_disarm(s->pause);
+	loop_source_free(steal_ptr(s->source));
+	if (s->fd >= 0)
+		close(steal_fd(&s->fd));
+	r = socket_open(s, s->path, err);
+	return r < 0 ? r : 1;
 }
 
 int socket_listen(struct loop *loop, const char *path, size_t line_max,
@@ -435,16 +482,10 @@ int socket_listen(struct loop *loop, const char *path, size_t line_max,
 		.line_max = line_max,
 		.events = *events,
 		.userdata = userdata,
+		.fd = -1,
 	};
-	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	r = s->fd < 0 ? err_sys(err, -errno, "%s", path) : socket_bind(s, path, err);
-	if (r == 0) {
-		r = loop_timer_new(loop, socket_on_pause_over, s, &s->pause);
-		if (r == 0)
-			r = loop_add_fd(loop, s->fd, EPOLLIN, socket_on_client, s, &s->source);
-		if (r < 0)
-			err_sys(err, r, "%s", path);
-	}
+	r = loop_timer_new(loop, socket_on_pause_over, s, &s->pause);
+	r = r < 0 ? err_sys(err, r, "%s", path) : socket_open(s, path, err);
 	if (r < 0) {
 		socket_free(s);
 		return r;

@@ -47,6 +47,11 @@ struct socket_events {
 int socket_listen(struct loop *loop, const char *path, size_t line_max,
 		  const struct socket_events *events, void *userdata, struct socket **ret_socket,
 		  struct err *err);
+/*
+ * Listens anew if the socket is not at its path any more, whoever may listen there: connections stay.
+ * 1: it does; 0: it is where it was; or -errno: nobody can connect.
+ */
+int socket_renew(struct socket *socket, struct err *err);
 /* Closes every connection without an event. Accepts NULL. */
 void socket_free(struct socket *socket);
 

@@ -49,7 +49,10 @@ struct call_context {
 	struct loop *loop;
 	const char *server_name; /* as clients are told, and the names of tools begin with */
 	const char *workspace;
-	const char *agent_folder; /* where the agent works: its relative paths begin there */
+	const char *agent_folder;   /* where the agent works: its relative paths begin there */
+	const char *runtime_folder; /* the runtime directory; NULL: there is none */
+	/* Folders out of which files may be sent, NULL at the end; NULL: out of all. */
+	const char *const *readable;
 	const char *inbound_path;
 	const char *agent_group_id; /* "" if it is not known */
 	struct outbound *outbound;  /* for reading */

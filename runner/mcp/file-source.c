@@ -6,14 +6,19 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <linux/magic.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/quote.h"
 #include "common/table.h"
+#include "runner/mcp/credentials.h"
 
 /* Of the workspace: what the agent may not read. SQLite makes and removes the journals. */
 static const char *const file_source_own[] = {
@@ -21,6 +26,21 @@ static const char *const file_source_own[] = {
 	"inbound.db-shm",  "outbound.db",	 "outbound.db-journal",
 	"outbound.db-wal", "outbound.db-shm",	 ".heartbeat",
 };
+
+/* File systems without files, statfs(2): their content is made as it is read. */
+static const uint32_t file_source_kernel[] = {
+	PROC_SUPER_MAGIC, SYSFS_MAGIC,	  CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC,
+	DEBUGFS_MAGIC,	  TRACEFS_MAGIC,  SECURITYFS_MAGIC,   SELINUX_MAGIC,
+	BPF_FS_MAGIC,	  EFIVARFS_MAGIC, PSTOREFS_MAGIC,     NSFS_MAGIC,
+};
+
+static bool file_source_is_kernels(const struct statfs *system)
+{
+	for (size_t i = 0; i < ARRAY_LEN(file_source_kernel); i++)
+		if (file_source_kernel[i] == (uint32_t)system->f_type)
+			return true;
+	return false;
+}
 
 /* What is no regular file. */
 static const struct {
@@ -88,7 +108,74 @@ static int file_source_check_owner(int fd, const char *workspace, const char *qu
 	return 0;
 }
 
-static int file_source_check(int fd, const char *workspace, const char *quoted, struct err *err)
+/* Where the open file lies, all links resolved. 0 or -errno. */
+static int file_source_place(int fd, char place[PATH_MAX])
+{
+	char link[32];
+	ssize_t n;
+
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, place, PATH_MAX - 1);
+	if (n < 0)
+		return -errno;
+	place[n] = '\0';
+	/* Outside of what can be reached from the root, or no file with a name. */
+	return n == PATH_MAX - 1 || place[0] != '/' ? -ENAMETOOLONG : 0;
+}
+
+static bool file_source_is_below(const char *place, const char *folder)
+{
+	char real[PATH_MAX];
+	size_t len;
+
+	if (!realpath(folder, real))
+		return false;
+	len = strlen(real);
+	if (len == 1)
+		return true;
+	return strncmp(place, real, len) == 0 && place[len] == '/';
+}
+
+static bool file_source_is_readable(const struct file_source *source, const char *place)
+{
+	if (!source->readable)
+		return true;
+	for (const char *const *folder = source->readable; *folder; folder++)
+		if (file_source_is_below(place, *folder))
+			return true;
+	return false;
+}
+
+static int file_source_check_place(int fd, const struct file_source *source, const struct stat *st,
+				   const char *quoted, struct err *err)
+{
+	char place[PATH_MAX], store[64];
+	int r = file_source_place(fd, place);
+
+	if (r < 0)
+		return err_set(err, r, "It cannot be told where %s lies: %s.", quoted,
+			       strerror(-r));
+	if (source->runtime && file_source_is_below(place, source->runtime))
+		return err_set(err, -EPERM,
+			       "%s is the session's own: what is in its runtime directory is not "
+			       "sent.",
+			       quoted);
+	if (!file_source_is_readable(source, place))
+		return err_set(err, -EACCES,
+			       "%s is outside of the folders that you may read: it is not sent.",
+			       quoted);
+	r = credentials_find(place, st, store, sizeof(store));
+	if (r < 0)
+		return err_set(err, r, "%s cannot be read: %s.", quoted, strerror(-r));
+	if (r == 0)
+		return 0;
+	return err_set(err, -EPERM,
+		       "%s holds credentials (%s): such files are not sent to anybody.", quoted,
+		       store);
+}
+
+static int file_source_check(int fd, const struct file_source *source, const char *quoted,
+			     struct err *err)
 {
 	struct statfs system;
 	struct stat st;
@@ -97,13 +184,15 @@ static int file_source_check(int fd, const char *workspace, const char *quoted, 
 	if (fstat(fd, &st) < 0 || fstatfs(fd, &system) < 0)
 		return err_set(err, -errno, "%s cannot be read: %s.", quoted, strerror(errno));
 	r = file_source_check_type(&st, quoted, err);
-	if (r == 0 && system.f_type == PROC_SUPER_MAGIC)
+	if (r == 0 && file_source_is_kernels(&system))
 		r = err_set(err, -EPERM,
 			    "%s is made up by the kernel: write what it says into a file of your "
 			    "own, and send that.",
 			    quoted);
 	if (r == 0)
-		r = file_source_check_owner(fd, workspace, quoted, &st, err);
+		r = file_source_check_owner(fd, source->workspace, quoted, &st, err);
+	if (r == 0)
+		r = file_source_check_place(fd, source, &st, quoted, err);
 	if (r == 0 && st.st_size > FILE_SOURCE_MAX)
 		r = err_set(err, -EFBIG, "%s has %" PRId64 " bytes; at most %d can be sent.",
 			    quoted, (int64_t)st.st_size, FILE_SOURCE_MAX);
@@ -120,7 +209,7 @@ static int file_source_refuse(const char *folder, const char *path, const char *
 	return err_set(err, code, "%s cannot be opened: %s.", quoted, strerror(-code));
 }
 
-int file_source_open(const char *workspace, const char *folder, const char *path, int *ret_fd,
+int file_source_open(const struct file_source *source, const char *path, int *ret_fd,
 		     struct err *err)
 {
 	cleanup_close int base = -1, fd = -1;
@@ -129,19 +218,19 @@ int file_source_open(const char *workspace, const char *folder, const char *path
 	int r;
 
 	quote(quoted, path, strlen(path));
-	base = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	base = open(source->folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (base < 0)
-		return file_source_refuse(folder, path, quoted, -errno, err);
+		return file_source_refuse(source->folder, path, quoted, -errno, err);
 	if (fstatat(base, path, &st, 0) < 0)
-		return file_source_refuse(folder, path, quoted, -errno, err);
+		return file_source_refuse(source->folder, path, quoted, -errno, err);
 	/* To open a device can set it off. */
 	r = file_source_check_type(&st, quoted, err);
 	if (r < 0)
 		return r;
 	fd = openat(base, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0)
-		return file_source_refuse(folder, path, quoted, -errno, err);
-	r = file_source_check(fd, workspace, quoted, err);
+		return file_source_refuse(source->folder, path, quoted, -errno, err);
+	r = file_source_check(fd, source, quoted, err);
 	if (r == 0)
 		*ret_fd = steal_fd(&fd);
 	return r;

@@ -351,6 +351,11 @@ void server_free(struct server *server)
 	free(server);
 }
 
+int server_renew(struct server *server, struct err *err)
+{
+	return socket_renew(server->socket, err);
+}
+
 void server_stop_listening(struct server *server)
 {
 	socket_stop_listening(server->socket);

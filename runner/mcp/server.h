@@ -35,6 +35,9 @@ int server_new(const struct server_options *options, struct server **ret_server,
 /* Ends every connection and call. Accepts NULL. */
 void server_free(struct server *server);
 
+/* Listens anew if an agent has taken the socket away: socket_renew(). */
+int server_renew(struct server *server, struct err *err);
+
 /* The process ends: its place at the socket is left to whoever comes next. */
 void server_stop_listening(struct server *server);
 

@@ -164,6 +164,12 @@ static bool tool_file_choose_name(struct call *call, const json_t *arguments,
 void tool_file_send(struct call *call, const json_t *arguments)
 {
 	const struct call_context *context = call_context(call);
+	const struct file_source source = {
+		.workspace = context->workspace,
+		.folder = context->agent_folder,
+		.runtime = context->runtime_folder,
+		.readable = context->readable,
+	};
 	cleanup_tool_file struct tool_file *file = calloc(1, sizeof(*file));
 	const char *text = json_member_string(arguments, "text");
 	char name[QUOTE_SIZE];
@@ -179,8 +185,8 @@ void tool_file_send(struct call *call, const json_t *arguments)
 		call_answer_text(call, NULL);
 		return;
 	}
-	if (file_source_open(context->workspace, context->agent_folder,
-			     json_member_string(arguments, "path"), &file->source, &err) < 0) {
+	if (file_source_open(&source, json_member_string(arguments, "path"), &file->source, &err) <
+	    0) {
 		call_fail(call, "%s", err.text);
 		return;
 	}

@@ -2,33 +2,16 @@
 #include "runner/provider/claude-mcp.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/cleanup.h"
-#include "common/fd.h"
 #include "runner/io/json.h"
+#include "runner/io/rundir.h"
 
 #define CLAUDE_MCP_FILE	 "mcp-servers.json"
 #define CLAUDE_MCP_PLAIN "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
-
-static int claude_mcp_write_file(const char *path, const struct strbuf *text, struct err *err)
-{
-	cleanup_close int fd = -1;
-	int r;
-
-	/* Anew: whoever may have opened an older one does not read this one. */
-	if (unlink(path) < 0 && errno != ENOENT)
-		return err_sys(err, -errno, "%s", path);
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return err_sys(err, -errno, "%s", path);
-	r = fd_write_all(fd, text->data, text->len);
-	return r < 0 ? err_sys(err, r, "%s", path) : 0;
-}
 
 /*
  * The CLI puts tools behind a search unless their server is to be loaded always, and then waits for
@@ -64,7 +47,7 @@ int claude_mcp_write(const struct provider_query *query, char **ret_path, struct
 	strbuf_puts(&text, "{\"mcpServers\":");
 	if (claude_mcp_append_servers(query, &text) < 0 || strbuf_puts(&text, "}\n") < 0)
 		return err_sys(err, -ENOMEM, "cannot tell Claude Code of MCP servers");
-	r = claude_mcp_write_file(path, &text, err);
+	r = rundir_write(query->config_dir, CLAUDE_MCP_FILE, text.data, text.len, err);
 	if (r == 0)
 		*ret_path = steal_ptr(path);
 	return r;

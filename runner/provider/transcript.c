@@ -20,8 +20,12 @@
 
 /* A longer line holds a picture or a tool's output: nothing that was said. */
 #define TRANSCRIPT_LINE_MAX (4 * 1024 * 1024)
-/* What a transcript is read of; the rest of a longer one is left out. */
-#define TRANSCRIPT_READ_MAX  (256 * 1024 * 1024)
+/*
+ * What a transcript is read of, and what is kept of it; the rest of a longer one is left out. The
+ * agent can make it as long as it likes, and the loop does nothing else meanwhile.
+ */
+#define TRANSCRIPT_READ_MAX  (64 * 1024 * 1024)
+#define TRANSCRIPT_SAID_MAX  (8 * 1024 * 1024)
 #define TRANSCRIPT_INDEX_MAX (16 * 1024 * 1024)
 /* Characters of one text, and of the summary in a file's name. */
 #define TRANSCRIPT_TEXT_MAX 2000
@@ -43,7 +47,8 @@ static int transcript_open_file(int dir, const char *name)
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
-	return S_ISREG(st.st_mode) ? steal_fd(&fd) : -EINVAL;
+	/* One with a second name may be anything that the agent could not read by its first one. */
+	return S_ISREG(st.st_mode) && st.st_nlink == 1 ? steal_fd(&fd) : -EINVAL;
 }
 
 /*
@@ -183,7 +188,7 @@ static int transcript_read(int file, const char *assistant, struct strbuf *out)
 	int r = 0;
 
 	ndjson_init(&reader, TRANSCRIPT_LINE_MAX);
-	while (r == 0 && n > 0 && total < TRANSCRIPT_READ_MAX) {
+	while (r == 0 && n > 0 && total < TRANSCRIPT_READ_MAX && out->len < TRANSCRIPT_SAID_MAX) {
 		r = ndjson_room(&reader, &room, &size);
 		if (r < 0)
 			break;

@@ -50,6 +50,10 @@ static void test_read_file_takes_regular_files_only(void **state)
 	assert_int_equal(mkfifo(path, 0600), 0);
 	assert_int_equal(fd_read_file(path, 10, &text, &len, &err), -EINVAL);
 	unlink(path);
+	/* To open it would make a terminal, or fail where there is none. */
+	assert_int_equal(symlink("/dev/ptmx", path), 0);
+	assert_int_equal(fd_read_file(path, 10, &text, &len, &err), -EINVAL);
+	unlink(path);
 	rmdir(dir);
 }
 

@@ -9,6 +9,7 @@
 
 #include "common/table.h"
 #include "tests/forked.h"
+#include "tests/racer.h"
 
 /*
  * A child, its child, and a child in another group, all waiting for ever. They hold the end of a
@@ -109,6 +110,45 @@ static int signal_all(void)
 	family_signal_all(SIGKILL);
 	CHECK(all_are_gone(&family));
 	return 0;
+}
+
+#define RACER_LINES 6
+
+/* As for the end of a job: what is left of it does not want to be killed. */
+static int kill_racers(void)
+{
+	int alive[2];
+	char byte;
+	pid_t pid, keep;
+
+	CHECK(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);
+	CHECK(pipe(alive) == 0);
+	pid = fork();
+	if (pid == 0) {
+		racer_start_all(RACER_LINES);
+		(void)usleep(50000);
+		_exit(0);
+	}
+	keep = fork();
+	if (keep == 0)
+		wait_for_ever();
+	close(alive[1]);
+	CHECK(waitpid(pid, NULL, 0) == pid);
+	CHECK(fcntl(alive[0], F_SETFL, O_NONBLOCK) == 0);
+	CHECK(read(alive[0], &byte, 1) == -1);
+	/* Init is told of each death, and repeats it. */
+	for (int i = 0; i < 100 && read(alive[0], &byte, 1) != 0; i++)
+		family_kill_descendants(keep);
+	CHECK(read(alive[0], &byte, 1) == 0);
+	/* It was killed, and is left to whom it concerns. */
+	CHECK(waitpid(keep, NULL, 0) == keep);
+	return 0;
+}
+
+static void test_kill(void **state)
+{
+	(void)state;
+	assert_int_equal(forked(kill_racers), 0);
 }
 
 static void test_signal(void **state)
@@ -212,6 +252,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_wake),
 		cmocka_unit_test(test_signal),
+		cmocka_unit_test(test_kill),
 		cmocka_unit_test(test_forward),
 	};
 

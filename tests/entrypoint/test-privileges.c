@@ -56,6 +56,7 @@ static const struct privileges_user *target(void)
 	return geteuid() == 0 ? &user : NULL;
 }
 
+/* At once what comes in two parts where a configuration is read between them. */
 static int apply(enum policy_role role, const struct privileges_user *user, struct err *err)
 {
 	const struct privileges_request request = {
@@ -63,8 +64,9 @@ static int apply(enum policy_role role, const struct privileges_user *user, stru
 		.user = user,
 		.workspace = "/workspace",
 	};
+	int r = privileges_apply(&request, err);
 
-	return privileges_apply(&request, err);
+	return r == 0 && role == POLICY_ROLE_RUNNER ? privileges_apply_rest(&request, err) : r;
 }
 
 static int check_common(struct proc_status *status)
@@ -413,17 +415,21 @@ static bool has_landlock(void)
 /* What the runner's files are it learns later; the agent gets its own at once. */
 static int limit_files(void)
 {
-	const struct privileges_request request = { .role = POLICY_ROLE_RUNNER,
-						    .workspace = "/workspace" };
+	const struct privileges_request request = {
+		.role = POLICY_ROLE_RUNNER,
+		.user = target(),
+		.workspace = "/workspace",
+	};
 	struct err err = { .text = "" };
 	int fd;
 
-	CHECK(apply(POLICY_ROLE_RUNNER, target(), &err) == 0);
+	CHECK(privileges_apply(&request, &err) == 0);
+	CHECK(!seccomp_is_installed(&(struct seccomp_options){ .is_for_children = true }));
 	fd = open("/etc/passwd", O_RDONLY);
 	CHECK(fd >= 0);
 	close(fd);
 	CHECK(!has_landlock());
-	CHECK(privileges_limit_files(&request, &err) == 0);
+	CHECK(privileges_apply_rest(&request, &err) == 0);
 	CHECK(has_landlock());
 	CHECK(apply(POLICY_ROLE_AGENT, NULL, &err) == 0);
 	return 0;

@@ -359,7 +359,8 @@ static void test_groups(void **state)
 {
 	const struct seccomp_options strict = { 0 }, namespaces = { .namespaces_allowed = true },
 				     truncate = { .truncate_denied = true },
-				     children = { .is_for_children = true };
+				     children = { .is_for_children = true,
+						  .namespaces_allowed = true };
 	static const uint64_t flags[] = {
 		CLONE_NEWUSER, CLONE_NEWNS,  CLONE_NEWCGROUP, CLONE_NEWUTS,
 		CLONE_NEWIPC,  CLONE_NEWPID, CLONE_NEWNET,
@@ -532,7 +533,8 @@ static int try_in_kernel(void)
 /* A parent's filter must leave its children what they may do, and no more than that. */
 static int try_below_parent(void)
 {
-	const struct seccomp_options parent = { .is_for_children = true };
+	const struct seccomp_options parent = { .is_for_children = true,
+						.namespaces_allowed = true };
 	struct err err = { .text = "" };
 
 	CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) == 0);

@@ -94,6 +94,22 @@ static void test_good(void **state)
 	assert_string_equal(err.text, "");
 }
 
+/* As an agent with the same uid can leave it. */
+static void test_locked_out(void **state)
+{
+	struct folder *f = *state;
+	struct err err = { .text = "" };
+
+	make_file(f, "inbound.db", 0);
+	make_file(f, "outbound.db", 0);
+	assert_int_equal(chmod(f->path, 0), 0);
+	check_fails(f, EXIT_CODE_NO_PERMISSION, "cannot be entered by");
+	f->spec.mends = true;
+	assert_int_equal(workspace_check(&f->spec, &err), 0);
+	f->spec.mends = false;
+	assert_int_equal(workspace_check(&f->spec, &err), 0);
+}
+
 static void test_missing(void **state)
 {
 	struct folder *f = *state;
@@ -191,6 +207,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_good, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_locked_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_missing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_a_folder, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_permitted, setup, teardown),

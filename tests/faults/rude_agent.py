@@ -16,16 +16,20 @@ are polite. An item is an object; each member is a list of steps:
 A step is "name" or "name:argument", see STEPS. Each process appends what it is given to `log`, as
 one JSON object a line. Polite, it answers each <message …>BODY</message> by a block "echo: BODY".
 """
+import fcntl
 import json
 import os
 import re
 import resource
 import signal
+import socket
 import sys
 import time
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 MEGABYTE = 1024 * 1024
+# They give up by themselves.
+RACER_SECONDS = 30
 
 POLITE = {
     "start": [],
@@ -259,6 +263,59 @@ class Agent:
         self.log({"event": "orphan", "pid": os.getpid()})
         os.close(mark)
         self.hang("")
+
+
+    def breed(self, argument):
+        """
+        Lines of processes that fork and exit, so that none of them lives for long. Whoever looks
+        may see none; but each holds the lock that the first one took.
+        """
+        lock = os.open(f"{FOLDER}/racers", os.O_CREAT | os.O_RDWR, 0o644)
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        null = os.open("/dev/null", os.O_RDWR)
+        for _ in range(int(argument)):
+            if os.fork() > 0:
+                continue
+            for fd in range(3):
+                os.dup2(null, fd)
+            end = time.monotonic() + RACER_SECONDS
+            while time.monotonic() < end:
+                if os.fork() > 0:
+                    os._exit(0)
+                os.setsid()
+            os._exit(0)
+        os.close(lock)
+        # To be many.
+        time.sleep(0.1)
+
+    # What its uid allows it, against who started it
+
+    def move_runtime(self, argument):
+        """Nothing, or another thing, stands in the runtime directory's place."""
+        runtime = os.path.dirname(os.environ["AGENT_SOCKET"])
+        os.rename(runtime, f"{FOLDER}/moved")
+        if argument == "link":
+            os.symlink(f"{FOLDER}/moved", runtime)
+        elif argument == "fifo":
+            os.mkfifo(runtime)
+        elif argument == "closed":
+            os.mkdir(runtime, 0)
+
+    def plant_folders(self, _):
+        """Where the runtime directory holds files; neither unlink nor rename gets rid of these."""
+        runtime = os.path.dirname(os.environ["AGENT_SOCKET"])
+        for name in os.listdir(runtime):
+            os.unlink(f"{runtime}/{name}")
+            os.makedirs(f"{runtime}/{name}/full")
+
+    def check_tools(self, _):
+        """Is there what it was promised: the list of servers, and who answers at the socket?"""
+        with open(next(a.split("=", 1)[1] for a in sys.argv if a.startswith("--mcp-config=")),
+                  encoding="utf-8") as file:
+            servers = json.load(file)["mcpServers"]
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(os.environ["AGENT_SOCKET"])
+        self.log({"event": "tools", "servers": list(servers)})
 
 
 def text_line(raw):

@@ -5,6 +5,7 @@ An agent CLI that dies, lies, floods and hangs: what its user sees all the same.
 What it does is a plan for tests/faults/rude_agent.py. Where only a watchdog could help, what is
 asked for is that the loop lives on: a /stop frees the session, and a SIGTERM ends it in time.
 """
+import fcntl
 import threading
 import time
 
@@ -239,6 +240,51 @@ def test_orphans_die_with_the_container(make_rude, argument):
     assert sessions.is_alive(orphan)
     assert session.stop() == 0 and session.stop_seconds < 1
     session.wait(lambda: not sessions.is_alive(orphan), "the end of the orphan")
+
+
+def races(session):
+    """Is there still a process of those that fork and exit all the time?"""
+    with open(session.rude / "racers", "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def test_nothing_outruns_its_end(make_rude):
+    session = make_rude({"turns": [[*BEGUN, "breed:4", "exit:0"]]})
+    see(session, "answer")
+    session.wait(lambda: not races(session), "the end of all racers", 5)
+
+
+def test_nothing_outruns_the_end_of_the_container(make_rude):
+    session = make_rude({"turns": [[*BEGUN, "breed:4", "text", "result"]]})
+    see(session, "answer")
+    assert races(session)
+    assert session.stop() == 0 and session.stop_seconds < 1
+    assert not races(session)
+
+
+# What it may do by its uid
+
+VANDALS = {
+    "the runtime directory is gone": "move-runtime",
+    "it is a link": "move-runtime:link",
+    "it is a FIFO": "move-runtime:fifo",
+    "it is closed": "move-runtime:closed",
+    "folders stand for its files": "plant-folders",
+}
+
+
+@pytest.mark.parametrize("vandal", VANDALS)
+def test_the_next_one_has_its_tools(make_rude, vandal):
+    session = make_rude({"turns": [[*SAID, "result", VANDALS[vandal], "exit:0"]]},
+                        {"start": ["check-tools"]})
+    see(session, "said")
+    assert faults.rude_log(session, "tools") == [
+        {"run": 1, "event": "tools", "servers": ["nanoclaw"]}], session.explain()
+    assert len(session.lines("was taken away: made anew")) == 1
 
 
 # Streams

@@ -58,6 +58,13 @@ void socket_free(struct socket *socket)
 	(void)socket;
 }
 
+int socket_renew(struct socket *socket, struct err *err)
+{
+	(void)socket;
+	(void)err;
+	return 0;
+}
+
 void socket_stop_listening(struct socket *socket)
 {
 	(void)socket;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "runner/toolbox.h"
 
+#include <sys/resource.h>
+
 #include "runner/io/json.h"
 #include "runner/io/rundir.h"
 #include "tests/capture.h"
@@ -18,6 +20,7 @@ struct world {
 	struct rpc_client client;
 	struct strbuf log; /* what the session was told, each followed by | */
 	char *question;	   /* that was answered last */
+	bool starves;	   /* the toolbox finds no descriptor free */
 };
 
 static void on_writing(void *userdata)
@@ -66,6 +69,8 @@ static void open_toolbox(struct world *w, const char *json)
 		.outbound = w->x.outbound,
 		.outbox = w->x.outbox,
 	};
+	struct rlimit before, none = { .rlim_cur = 0 };
+	int r;
 
 	toolbox_free(steal_ptr(w->toolbox));
 	config_free(steal_ptr(w->config));
@@ -73,7 +78,12 @@ static void open_toolbox(struct world *w, const char *json)
 	assert_int_equal(config_load(folder_file(&w->x.folder, "container.json"), &w->config, NULL),
 			 0);
 	options.config = w->config;
-	assert_int_equal(toolbox_new(&options, &events, w, &w->toolbox), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none.rlim_max = before.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, w->starves ? &none : &before), 0);
+	r = toolbox_new(&options, &events, w, &w->toolbox);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(r, 0);
 }
 
 static int setup(void **state)
@@ -203,26 +213,56 @@ static void test_names_of_tools(void **state)
 static void test_no_place_for_the_socket(void **state)
 {
 	struct world *w = *state;
-	char path[128];
 
-	(void)snprintf(path, sizeof(path), "%s/socket", toolbox_folder(w->toolbox));
-	toolbox_free(steal_ptr(w->toolbox));
-	assert_int_equal(mkdir(w->runtime.path, 0700), -1);
-	*strrchr(path, '/') = '\0';
-	assert_int_equal(mkdir(path, 0700), 0);
-	strcat(path, "/socket");
-	/* Nothing can be bound where a folder stands. */
-	assert_int_equal(mkdir(path, 0700), 0);
+	w->starves = true;
 	capture_start(&capture, STDERR_FILENO);
 	open_toolbox(w, "{\"mcpServers\": {\"files\": {\"command\": \"f\"}}}");
 	(void)capture_stop(&capture);
-	assert_non_null(strstr(capture.text, "agent-runner: error: "));
-	assert_non_null(strstr(capture.text, "/socket: Is a directory: the agent has no tools of "
-					     "ours (send_message, …)\n"));
+	assert_non_null(strstr(capture.text, "agent-runner: error: no folder can be made for the "
+					     "socket: "));
+	assert_non_null(strstr(capture.text,
+			       ": Too many open files: the agent has no tools of ours "
+			       "(send_message, …)\n"));
 	assert_int_equal(json_object_size(toolbox_servers(w->toolbox)), 1);
 	assert_null(toolbox_env(w->toolbox)[0]);
 	assert_null(toolbox_tool_name(w->toolbox, "send_message"));
 	assert_false(toolbox_awaits_person(w->toolbox));
+}
+
+/* What an agent took away is there again when the next one starts. */
+static void test_renewed(void **state)
+{
+	struct world *w = *state;
+	char moved[128], socket[128];
+	cleanup_free char *found = NULL;
+	struct err err;
+	struct stat st;
+
+	(void)snprintf(socket, sizeof(socket), "%s/socket", toolbox_folder(w->toolbox));
+	toolbox_renew(w->toolbox);
+	assert_int_equal(unlink(socket), 0);
+	capture_start(&capture, STDERR_FILENO);
+	toolbox_renew(w->toolbox);
+	(void)capture_stop(&capture);
+	assert_non_null(strstr(capture.text, "/socket was taken away: made anew\n"));
+	assert_int_equal(lstat(socket, &st), 0);
+	assert_true(S_ISSOCK(st.st_mode));
+	/* The whole folder, and another one in its place. */
+	strcpy(moved, folder_file(&w->runtime, "moved"));
+	assert_int_equal(rename(toolbox_folder(w->toolbox), moved), 0);
+	assert_int_equal(symlink("moved", toolbox_folder(w->toolbox)), 0);
+	toolbox_renew(w->toolbox);
+	assert_int_equal(lstat(toolbox_folder(w->toolbox), &st), 0);
+	assert_true(S_ISDIR(st.st_mode));
+	/* Nobody may connect. */
+	assert_int_equal(chmod(socket, 0), 0);
+	assert_int_equal(chmod(toolbox_folder(w->toolbox), 0), 0);
+	toolbox_renew(w->toolbox);
+	assert_int_equal(lstat(socket, &st), 0);
+	assert_int_equal(st.st_mode, S_IFSOCK | 0600);
+	assert_int_equal(rundir_find_socket(w->x.folder.path, &found, &err), 0);
+	assert_string_equal(found, socket);
+	rpc_open(&w->client, w->x.loop, socket);
 }
 
 /* The second goes without; the first has its tools, and its folder, also when the second is gone. */
@@ -568,6 +608,7 @@ int main(void)
 		CASE(test_a_server_of_our_name),
 		CASE(test_names_of_tools),
 		CASE(test_no_place_for_the_socket),
+		CASE(test_renewed),
 		CASE(test_two_of_one_workspace),
 		CASE(test_a_message),
 		CASE(test_our_name_is_taken),

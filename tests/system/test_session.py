@@ -49,6 +49,41 @@ def test_texts_and_prompts_stay_out_of_the_log(session):
     assert "secret" not in session.stderr()
 
 
+# What an agent can do with chmod, which has the same uid
+
+
+LOCKED = ["inbound.db", "outbound.db", "agent", "."]
+
+
+def lock_out(session):
+    for name in LOCKED:
+        (session.workspace / name).chmod(0)
+
+
+def open_again(session):
+    """The owner's bits; as root the tests would not notice that they are missing."""
+    return all((session.workspace / name).stat().st_mode & 0o400 for name in LOCKED)
+
+
+def test_a_session_goes_on_after_it_was_locked_out(session):
+    session.wait_ack(session.start().add_chat("before"))
+    lock_out(session)
+    sessions.wait_until(lambda: open_again(session), "the owner's rights")
+    session.wait_ack(session.add_chat("after"))
+    assert session.texts() == ["echo: before", "echo: after"]
+    assert len(session.lines("which locks out who works with it")) == len(LOCKED)
+
+
+def test_a_session_starts_after_it_was_locked_out(session):
+    message = session.add_chat("hello")
+    session.start().wait_ack(message)
+    session.stop()
+    lock_out(session)
+    session.start()
+    session.wait_ack(session.add_chat("again"))
+    assert open_again(session)
+
+
 # The provider
 
 

@@ -2,6 +2,7 @@
 #include "runner/io/child.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,7 +10,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/strbuf.h"
+#include "tests/racer.h"
 #include "tests/test.h"
 
 struct world {
@@ -256,7 +259,25 @@ static void test_stdout_held_by_a_grandchild_holds_nothing_up(void **state)
 	start(w, "setsid sleep 100 & echo started");
 	assert_int_equal(loop_run(w->loop, NULL), 0);
 	assert_string_equal(w->lines.data, "started|");
-	assert_true(children_kill_orphans(w->children) >= 1);
+	/* It went with the last child. */
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+}
+
+/* While another child runs it may be this one's. */
+static void test_orphans_live_as_long_as_a_child(void **state)
+{
+	const char *const argv[] = { "sleep", "100", NULL };
+	const struct child_spec spec = { .argv = argv, .line_max = 100 };
+	const struct child_events events = { .line = on_line, .exited = on_exited };
+	struct world *w = *state;
+	struct child *other;
+
+	assert_int_equal(child_start(w->children, &spec, &events, w, &other, NULL), 0);
+	start(w, "setsid sleep 100 & echo started");
+	assert_int_equal(loop_run(w->loop, NULL), 0);
+	assert_int_equal(children_kill_orphans(w->children), 1);
+	assert_int_equal(kill(child_pid(other), 0), 0);
+	child_free(other);
 }
 
 static void test_stderr_flood_keeps_the_tail(void **state)
@@ -299,6 +320,103 @@ static void test_child_that_makes_us_its_tracer(void **state)
 	assert_true(WIFEXITED(w->status) && WEXITSTATUS(w->status) == 5);
 }
 
+#define ORPHANS 1500
+
+/* This program, started as a child: leaves many dead behind at once. */
+static int leave_dead(void)
+{
+	for (int i = 0; i < ORPHANS; i++)
+		if (fork() == 0)
+			_exit(0);
+	/* So that all of them are. */
+	(void)usleep(200000);
+	return 0;
+}
+
+static void test_many_dead_are_reaped(void **state)
+{
+	const char *const argv[] = { "/proc/self/exe", "leave-dead", NULL };
+	struct world *w = *state;
+	siginfo_t info;
+
+	start_spec(w, &(struct child_spec){ .argv = argv, .line_max = 100 });
+	assert_int_equal(loop_run(w->loop, NULL), 0);
+	loop_timer_arm(w->timer, 500);
+	assert_int_equal(loop_run(w->loop, NULL), -ETIMEDOUT);
+	assert_int_equal(waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT), -1);
+	assert_int_equal(errno, ECHILD);
+}
+
+#define RACER_LINES 6
+
+/* This program, started as a child: leaves behind what does not want to be killed. */
+static int be_raced(void)
+{
+	racer_start_all(RACER_LINES);
+	/* Time to be many. */
+	(void)usleep(50000);
+	return 0;
+}
+
+/* Starts that, and waits for its end. Returns the end of a pipe that all of them hold. */
+static int start_race(struct world *w)
+{
+	const char *const argv[] = { "/proc/self/exe", "be-raced", NULL };
+	int ends[2];
+
+	assert_int_equal(pipe(ends), 0);
+	start_spec(w, &(struct child_spec){ .argv = argv, .line_max = 100 });
+	close(ends[1]);
+	assert_int_equal(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
+	assert_int_equal(loop_run(w->loop, NULL), 0);
+	return ends[0];
+}
+
+static bool all_are_gone(int alive)
+{
+	char byte;
+
+	return read(alive, &byte, 1) == 0;
+}
+
+static void on_all_gone(void *userdata, uint32_t events)
+{
+	struct world *w = userdata;
+
+	(void)events;
+	loop_stop(w->loop, 5);
+}
+
+static void test_nothing_outruns_the_kill(void **state)
+{
+	struct world *w = *state;
+	struct loop_source *source;
+	int alive = start_race(w);
+
+	assert_int_equal(loop_add_fd(w->loop, alive, EPOLLIN, on_all_gone, w, &source), 0);
+	(void)children_kill_orphans(w->children);
+	/* Each death of a line's parent tells that there is a line. */
+	loop_timer_arm(w->timer, 10000);
+	assert_int_equal(loop_run(w->loop, NULL), 5);
+	assert_true(all_are_gone(alive));
+	loop_source_free(source);
+	close(alive);
+}
+
+static void test_the_end_is_certain(void **state)
+{
+	struct world *w = *state;
+	int alive = start_race(w);
+	int64_t before = clock_monotonic_ms();
+
+	children_end(w->children);
+	w->child = NULL;
+	assert_true(all_are_gone(alive));
+	assert_true(clock_monotonic_ms() - before < 2 * CHILDREN_END_MS);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+	close(alive);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -315,12 +433,21 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_callback_frees_child, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stdout_held_by_a_grandchild_holds_nothing_up,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_orphans_live_as_long_as_a_child, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_stderr_flood_keeps_the_tail, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_signal_reaches_the_group, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_child_that_makes_us_its_tracer, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(test_many_dead_are_reaped, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_nothing_outruns_the_kill, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_the_end_is_certain, setup, teardown),
 	};
 
+	if (argc > 1 && strcmp(argv[1], "leave-dead") == 0)
+		return leave_dead();
+	if (argc > 1 && strcmp(argv[1], "be-raced") == 0)
+		return be_raced();
 	if (argc > 1 && strcmp(argv[1], "be-traced") == 0)
 		return be_traced();
 	return cmocka_run_group_tests(tests, NULL, NULL);

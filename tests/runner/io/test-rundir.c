@@ -146,24 +146,96 @@ static void test_what_is_not_ours_is_not_used(void **state)
 	struct err err;
 
 	(void)state;
+	if (geteuid() != 0)
+		test_skip("only root can give a folder away");
 	/* The workspace's name is the test's own, since the folder is made in /tmp. */
 	(void)snprintf(workspace, sizeof(workspace), "%s/workspace", folder.path);
 	assert_int_equal(rundir_make(workspace, &path, &err), 0);
 	(void)snprintf(name, sizeof(name), "%s", strrchr(path, '/') + 1);
-
-	assert_int_equal(rmdir(path), 0);
-	folder_mkdir(&folder, "elsewhere");
-	assert_int_equal(symlink("elsewhere", path), 0);
-	assert_made_in_tmp(workspace);
-	assert_int_equal(unlink(path), 0);
-	folder_write(&folder, name, "");
-	assert_made_in_tmp(workspace);
-	assert_int_equal(unlink(path), 0);
-	if (geteuid() != 0)
-		return;
-	folder_mkdir(&folder, name);
 	assert_int_equal(chown(path, 12345, 12345), 0);
 	assert_made_in_tmp(workspace);
+	assert_int_equal(rmdir(path), 0);
+	folder_write(&folder, name, "");
+	assert_int_equal(chown(path, 12345, 12345), 0);
+	assert_made_in_tmp(workspace);
+	assert_int_equal(access(path, F_OK), 0);
+}
+
+/* What an agent, with our uid, can put in its place. */
+static void test_what_an_agent_put_there_is_replaced(void **state)
+{
+	cleanup_free char *path = NULL;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(rundir_make(WORKSPACE, &path, &err), 0);
+	folder_mkdir(&folder, "elsewhere");
+	folder_write(&folder, "elsewhere/probe", "");
+	folder_write(&folder, "elsewhere/socket", "");
+	for (int i = 0; i < 4; i++) {
+		cleanup_free char *again = NULL;
+
+		assert_int_equal(rmdir(path), 0);
+		if (i == 0)
+			assert_int_equal(symlink("elsewhere", path), 0);
+		else if (i == 1)
+			folder_write(&folder, WORKSPACE_DIR, "");
+		else if (i == 2)
+			assert_int_equal(mkfifo(path, 0600), 0);
+		else
+			assert_int_equal(mkdir(path, 0), 0);
+		assert_int_equal(rundir_make(WORKSPACE, &again, &err), 0);
+		assert_string_equal(again, path);
+		assert_int_equal(mode_of(path), S_IFDIR | 0700);
+	}
+	assert_int_equal(access(folder_file(&folder, "elsewhere/probe"), F_OK), 0);
+	assert_int_equal(access(folder_file(&folder, "elsewhere/socket"), F_OK), 0);
+	/* In it. */
+	folder_mkdir(&folder, WORKSPACE_DIR "/socket");
+	folder_mkdir(&folder, WORKSPACE_DIR "/probe");
+	folder_write(&folder, WORKSPACE_DIR "/probe/full", "");
+	assert_int_equal(rundir_renew(path, &err), 0);
+	assert_int_equal(access(folder_file(&folder, WORKSPACE_DIR "/socket"), F_OK), -1);
+	assert_int_equal(access(folder_file(&folder, WORKSPACE_DIR "/probe"), F_OK), -1);
+}
+
+static void test_written(void **state)
+{
+	cleanup_free char *path = NULL;
+	char text[8] = "";
+	struct err err;
+	FILE *file;
+
+	(void)state;
+	assert_int_equal(rundir_make(WORKSPACE, &path, &err), 0);
+	/* A folder in its place, a link, a folder that is a link, and none at all. */
+	folder_mkdir(&folder, WORKSPACE_DIR "/list");
+	folder_write(&folder, WORKSPACE_DIR "/list/full", "");
+	assert_int_equal(rundir_write(path, "list", "one", 3, &err), 0);
+	assert_int_equal(mode_of(folder_file(&folder, WORKSPACE_DIR "/list")), S_IFREG | 0600);
+	folder_write(&folder, "elsewhere", "old");
+	assert_int_equal(unlink(folder_file(&folder, WORKSPACE_DIR "/list")), 0);
+	assert_int_equal(symlink("../elsewhere", folder.file), 0);
+	assert_int_equal(rundir_write(path, "list", "two", 3, &err), 0);
+	assert_int_equal(mode_of(folder_file(&folder, WORKSPACE_DIR "/list")), S_IFREG | 0600);
+	assert_int_equal(rename(path, folder_file(&folder, "moved")), 0);
+	assert_int_equal(symlink("moved", path), 0);
+	assert_int_equal(unlink(folder_file(&folder, "moved/list")), 0);
+	assert_int_equal(rundir_write(path, "list", "three", 5, &err), 0);
+	assert_int_equal(access(folder_file(&folder, "moved/list"), F_OK), -1);
+	assert_int_equal(mode_of(path), S_IFDIR | 0700);
+	rundir_remove(path);
+	assert_int_equal(rundir_write(path, "list", "four", 4, &err), 0);
+	file = fopen(folder_file(&folder, WORKSPACE_DIR "/list"), "re");
+	assert_non_null(file);
+	assert_int_equal(fread(text, 1, sizeof(text), file), 4);
+	assert_int_equal(fclose(file), 0);
+	assert_string_equal(text, "four");
+	file = fopen(folder_file(&folder, "elsewhere"), "re");
+	assert_non_null(file);
+	assert_int_equal(fread(text, 1, sizeof(text), file), 3);
+	assert_int_equal(fclose(file), 0);
+	assert_memory_equal(text, "old", 3);
 }
 
 static void test_bases_that_are_not_used(void **state)
@@ -353,6 +425,8 @@ int main(void)
 		CASE(test_remove_follows_no_link),
 		CASE(test_slashes_make_no_difference),
 		CASE(test_what_is_not_ours_is_not_used),
+		CASE(test_what_an_agent_put_there_is_replaced),
+		CASE(test_written),
 		CASE(test_bases_that_are_not_used),
 		CASE(test_a_base_that_fails_is_left_as_it_was),
 		CASE(test_the_longest_address),

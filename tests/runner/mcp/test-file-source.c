@@ -13,6 +13,7 @@
 /* A workspace in which the agent has a folder of its own. */
 static struct folder workspace;
 static char agent[128];
+static struct file_source source;
 
 static int setup(void **state)
 {
@@ -20,6 +21,7 @@ static int setup(void **state)
 	folder_make(&workspace);
 	folder_mkdir(&workspace, "agent");
 	strcpy(agent, workspace.file);
+	source = (struct file_source){ .workspace = workspace.path, .folder = agent };
 	return 0;
 }
 
@@ -36,7 +38,7 @@ static void assert_opens(const char *path, const char *text)
 	char bytes[64] = "";
 	int fd = -1;
 
-	if (file_source_open(workspace.path, agent, path, &fd, &err) < 0)
+	if (file_source_open(&source, path, &fd, &err) < 0)
 		fail_msg("%s", err.text);
 	assert_true(read(fd, bytes, sizeof(bytes) - 1) >= 0);
 	assert_string_equal(bytes, text);
@@ -51,7 +53,7 @@ static void assert_refused(const char *path, int code, const char *problem)
 	char expected[512];
 	int fd = -1;
 
-	assert_int_equal(file_source_open(workspace.path, agent, path, &fd, &err), code);
+	assert_int_equal(file_source_open(&source, path, &fd, &err), code);
 	(void)snprintf(expected, sizeof(expected), "\"%s\" %s", path, problem);
 	assert_string_equal(err.text, expected);
 	assert_int_equal(fd, -1);
@@ -84,16 +86,17 @@ static void test_nothing_there(void **state)
 	int fd;
 
 	(void)state;
-	assert_int_equal(file_source_open(workspace.path, agent, "no\nfile", &fd, &err), -ENOENT);
+	assert_int_equal(file_source_open(&source, "no\nfile", &fd, &err), -ENOENT);
 	(void)snprintf(expected, sizeof(expected), "There is no file \"no\\nfile\" in %s.", agent);
 	assert_string_equal(err.text, expected);
-	assert_int_equal(file_source_open(workspace.path, agent, "/no/file", &fd, &err), -ENOENT);
+	assert_int_equal(file_source_open(&source, "/no/file", &fd, &err), -ENOENT);
 	assert_string_equal(err.text, "There is no file \"/no/file\".");
 	folder_write(&workspace, "agent/a.txt", "hello");
 	assert_refused("a.txt/", -ENOTDIR, "cannot be opened: Not a directory.");
 	assert_int_equal(symlink("round", folder_file(&workspace, "agent/round")), 0);
 	assert_refused("round", -ELOOP, "cannot be opened: Too many levels of symbolic links.");
-	assert_int_equal(file_source_open(workspace.path, "/nonexistent", "a", &fd, &err), -ENOENT);
+	source.folder = "/nonexistent";
+	assert_int_equal(file_source_open(&source, "a", &fd, &err), -ENOENT);
 	assert_string_equal(err.text, "There is no file \"a\" in /nonexistent.");
 }
 
@@ -164,6 +167,71 @@ static void test_kernel(void **state)
 	assert_refused("/proc/self/environ", -EPERM,
 		       "is made up by the kernel: write what it says into a file of your own, and "
 		       "send that.");
+	assert_refused("/sys/kernel/notes", -EPERM,
+		       "is made up by the kernel: write what it says into a file of your own, and "
+		       "send that.");
+}
+
+/* What the agent is told by its MCP configuration, and the socket's folder. */
+static void test_runtime_directory(void **state)
+{
+	char runtime[128];
+
+	(void)state;
+	folder_mkdir(&workspace, "runtime");
+	strcpy(runtime, workspace.file);
+	folder_write(&workspace, "runtime/servers.json", "secret");
+	source.runtime = runtime;
+	assert_refused("../runtime/servers.json", -EPERM,
+		       "is the session's own: what is in its runtime directory is not sent.");
+	assert_int_equal(symlink("../runtime", folder_file(&workspace, "agent/by-link")), 0);
+	assert_refused("by-link/servers.json", -EPERM,
+		       "is the session's own: what is in its runtime directory is not sent.");
+	/* Another folder whose name begins so. */
+	folder_mkdir(&workspace, "runtime-2");
+	folder_write(&workspace, "runtime-2/a", "mine");
+	assert_opens("../runtime-2/a", "mine");
+}
+
+static void test_readable(void **state)
+{
+	const char *const readable[] = { "/nowhere", agent, NULL }, *const none[] = { NULL };
+
+	(void)state;
+	folder_write(&workspace, "agent/a", "mine");
+	folder_write(&workspace, "b", "others'");
+	folder_mkdir(&workspace, "agent-2");
+	folder_write(&workspace, "agent-2/c", "others'");
+	assert_int_equal(symlink("../b", folder_file(&workspace, "agent/b")), 0);
+	assert_int_equal(symlink("agent/a", folder_file(&workspace, "back")), 0);
+	assert_opens("b", "others'");
+	source.readable = readable;
+	assert_opens("a", "mine");
+	assert_opens("../back", "mine");
+	assert_refused("b", -EACCES,
+		       "is outside of the folders that you may read: it is not sent.");
+	assert_refused("../agent-2/c", -EACCES,
+		       "is outside of the folders that you may read: it is not sent.");
+	source.readable = none;
+	assert_refused("a", -EACCES,
+		       "is outside of the folders that you may read: it is not sent.");
+}
+
+static void test_credentials(void **state)
+{
+	(void)state;
+	setenv("HOME", agent, 1);
+	folder_mkdir(&workspace, "agent/.ssh");
+	folder_write(&workspace, "agent/.ssh/id_ed25519", "secret");
+	folder_write(&workspace, "agent/.netrc", "secret");
+	assert_refused(".ssh/id_ed25519", -EPERM,
+		       "holds credentials (~/.ssh): such files are not sent to anybody.");
+	assert_int_equal(symlink(".ssh", folder_file(&workspace, "agent/keys")), 0);
+	assert_refused("keys/id_ed25519", -EPERM,
+		       "holds credentials (~/.ssh): such files are not sent to anybody.");
+	assert_int_equal(symlink(".netrc", folder_file(&workspace, "agent/text")), 0);
+	assert_refused("text", -EPERM,
+		       "holds credentials (~/.netrc): such files are not sent to anybody.");
 }
 
 static void test_too_large(void **state)
@@ -190,10 +258,17 @@ static void test_in_doubt(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_open),      CASE(test_nothing_there),
-		CASE(test_no_file),   CASE(test_the_sessions_own),
-		CASE(test_removed),   CASE(test_kernel),
-		CASE(test_too_large), CASE(test_in_doubt),
+		CASE(test_open),
+		CASE(test_nothing_there),
+		CASE(test_no_file),
+		CASE(test_the_sessions_own),
+		CASE(test_removed),
+		CASE(test_kernel),
+		CASE(test_runtime_directory),
+		CASE(test_readable),
+		CASE(test_credentials),
+		CASE(test_too_large),
+		CASE(test_in_doubt),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -155,17 +155,17 @@ static void assert_fails(const struct world *w, int r, const char *text)
 static void test_no_place_for_it(void **state)
 {
 	struct world *w = *state;
-	char text[256];
 
 	add(w, "a", "b", "c");
 	w->query.config_dir = NULL;
 	assert_fails(w, -ENOENT, "there is no private folder for the list of MCP servers");
-	w->query.config_dir = "/nonexistent";
-	assert_fails(w, -ENOENT, "/nonexistent/mcp-servers.json: No such file or directory");
+	w->query.config_dir = "/nonexistent/folder";
+	assert_fails(w, -ENOENT, "/nonexistent/folder: No such file or directory");
+	/* What an agent made of its place. */
 	w->query.config_dir = w->folder.path;
 	folder_mkdir(&w->folder, "mcp-servers.json");
-	(void)snprintf(text, sizeof(text), "%s: Is a directory", w->path);
-	assert_fails(w, -EISDIR, text);
+	folder_write(&w->folder, "mcp-servers.json/full", "");
+	assert_written(w, "{\"mcpServers\":{\"a\":{\"command\":\"b\",\"args\":[\"c\"]}}}\n");
 }
 
 static void test_patterns(void **state)

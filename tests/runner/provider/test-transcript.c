@@ -252,6 +252,37 @@ static void test_transcript_that_is_a_link_is_not_read(void **state)
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(mkfifo(path, 0600), 0);
 	assert_int_equal(archive(w, &err), 1);
+	assert_int_equal(unlink(path), 0);
+	/* Another name of what it may not read by the first one. */
+	assert_int_equal(link(target, path), 0);
+	assert_int_equal(archive(w, &err), 1);
+	assert_int_equal(unlink(target), 0);
+	assert_int_equal(archive(w, &err), 0);
+}
+
+/* As long as it likes: what costs nothing to write must not cost the loop its time and memory. */
+static void test_endless_transcript_is_cut(void **state)
+{
+	struct world *w = *state;
+	char path[256], name[256];
+	struct err err;
+	struct stat st;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/" ID ".jsonl", w->project);
+	file = fopen(path, "we");
+	assert_non_null(file);
+	for (int i = 0; i < 20000; i++)
+		assert_true(fprintf(file,
+				    "{\"type\":\"user\",\"message\":{\"content\":\"%0999d\"}}\n",
+				    i) > 0);
+	assert_int_equal(fclose(file), 0);
+	/* A hole of 100 GiB behind it. */
+	assert_int_equal(truncate(path, INT64_C(100) << 30), 0);
+	assert_int_equal(archive(w, &err), 0);
+	snprintf(name, sizeof(name), "%s/2026-02-04-conversation-1305.md", w->archive);
+	assert_int_equal(stat(name, &st), 0);
+	assert_true(st.st_size > 8 * 1024 * 1024 && st.st_size < 9 * 1024 * 1024);
 }
 
 static void test_page_that_is_a_link_is_replaced(void **state)
@@ -301,6 +332,7 @@ int main(void)
 		TEST(test_nothing_to_archive),
 		TEST(test_id_is_no_path),
 		TEST(test_transcript_that_is_a_link_is_not_read),
+		TEST(test_endless_transcript_is_cut),
 		TEST(test_page_that_is_a_link_is_replaced),
 		TEST(test_folder_that_is_a_link_is_refused),
 	};

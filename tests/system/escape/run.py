@@ -44,6 +44,11 @@ def cell(name, setting):
 def print_table(settings):
     for setting in settings:
         print(f"* {setting}: {SETTINGS[setting].what}")
+    print("\n| setting | attempts | denied | open | absent |\n| --- | --- | --- | --- | --- |")
+    for setting in settings:
+        cells = [cell(name, setting).strip("*") for name in ROWS]
+        counts = " | ".join(str(cells.count(word)) for word in ("denied", "open", "absent"))
+        print(f"| {setting} | {len(cells)} | {counts} |")
     for closed_by, names in CLOSED_BY.items():
         print(f"\n{TITLES[closed_by]}:\n")
         print("| attempt | " + " | ".join(settings) + " |")

@@ -43,7 +43,8 @@ class Victim(fleet.Attack):
 
     def lose_agent(self):
         """It ends, and with it what it left; the next message starts another."""
-        agent, *_ = (pid for pid in self.agents() if self.parent(pid) == self.first_loop)
+        loop = self.loop()
+        agent, *_ = (pid for pid in self.agents() if self.parent(pid) == loop)
         os.kill(agent, signal.SIGKILL)
         # What becomes another process every moment is not in every list.
         sessions.wait_until(lambda: sessions.stays(lambda: not self.agents(), 0.3),
