@@ -82,6 +82,7 @@ class Attack:
 
     def __init__(self, session, setting, options=()):
         self.session = session
+        self.watched = None  # a process whose pace is kept
         if setting.is_config_hosts:
             config = session.base / "container.json"
             shutil.copy(session.workspace / "agent/container.json", config)
@@ -104,10 +105,19 @@ class Attack:
         """The last thing that the user is told before the message counts as done; None: nothing."""
         before = len(self.session.answers())
         message = self.session.add_chat(text)
-        sessions.wait_until(lambda: self.session.acks().get(message) in ("completed", "failed"),
-                            f"the answer to {text[:40]!r}", timeout, self.explain)
+
+        def probe():
+            self.keep_pace()
+            return self.session.acks().get(message) in ("completed", "failed")
+        sessions.wait_until(probe, f"the answer to {text[:40]!r}", timeout,
+                            self.explain)
         new = self.session.texts()[before:]
         return new[-1] if new else None
+
+    def keep_pace(self):
+        """An attempt that succeeds may have the loop wait for everybody else on a busy machine."""
+        if self.watched and os.sched_getscheduler(self.watched) == os.SCHED_IDLE:
+            os.sched_setscheduler(self.watched, os.SCHED_OTHER, os.sched_param(0))
 
     def attempt(self, names):
         """name -> what the attacker says of it."""
@@ -166,7 +176,8 @@ class Seen:
 
 def _look(seen, attack):
     session = attack.session
-    seen.pids.append((attack.container.pid(), attack.loop()))
+    attack.watched = attack.loop()
+    seen.pids.append((attack.container.pid(), attack.watched))
     seen.inbound.append(database_rows(session.inbound))
     seen.outbound.append(database_rows(session.outbound))
     seen.names.append(sorted(path.name for path in session.workspace.iterdir()))
@@ -220,3 +231,20 @@ def seen(name):
     if isinstance(outcome, Exception):
         raise AssertionError(f"setting {name}: {outcome}") from outcome
     return outcome
+
+
+# With a loop, and with less in the way than where attempts are to be denied.
+PLACES = ["off", "bare"]
+
+
+def works(name):
+    """Was it seen to succeed anywhere?"""
+    rows = [*(seen(place).rows[name] for place in PLACES), seen("unconfined")[name]]
+    return any(row["verdict"] == "succeeded" for row in rows)
+
+
+def is_absent(name):
+    """There is no such thing in this kernel, or on this machine: root finds none."""
+    # Where agent-runner is not, there is no loop either.
+    return (not name.startswith("loop-") and not works(name) and
+            seen("unconfined")[name]["verdict"] == "absent")

@@ -24,8 +24,9 @@
 
 #define IOPRIO_WHO_PROCESS 1
 #define PIDFD_SIGNAL	   SIGCONT
-/* Nothing waits for these signals' arrival for long. */
-#define SIGNAL_WAIT_US (20 * 1000)
+/* A process stops once it has the processor, which may be busy. */
+#define SIGNAL_WAITS   50
+#define SIGNAL_WAIT_US (10 * 1000)
 
 static void proc_path(char path[64], pid_t pid, const char *name)
 {
@@ -393,10 +394,12 @@ static struct outcome loop_kill_0(const struct scene *scene)
 /* One that shows; what can stop it can let it go on. */
 static struct outcome signal_seen(const struct scene *scene, const char *what)
 {
-	char state;
+	char state = '?';
 
-	(void)usleep(SIGNAL_WAIT_US);
-	state = proc_state(scene->loop);
+	for (int i = 0; i < SIGNAL_WAITS && state != 'T'; i++) {
+		(void)usleep(SIGNAL_WAIT_US);
+		state = proc_state(scene->loop);
+	}
 	(void)kill(scene->loop, SIGCONT);
 	errno = 0;
 	return state == 'T' ? outcome_succeeded("%s: it stood still", what)
@@ -545,14 +548,12 @@ static struct outcome loop_scheduler(const struct scene *scene)
 			  "sched_setscheduler");
 }
 
-/* Behind everybody, as long as anybody has something to do. */
+/* Behind everybody, as long as anybody has something to do; fleet.py undoes it. */
 static struct outcome loop_idle(const struct scene *scene)
 {
 	const struct sched_param param = { .sched_priority = 0 };
 
-	if (sched_setscheduler(scene->loop, SCHED_IDLE, &param) < 0)
-		return outcome_failed("sched_setscheduler");
-	return outcome_of(sched_setscheduler(scene->loop, SCHED_OTHER, &param), "it was idle");
+	return outcome_of(sched_setscheduler(scene->loop, SCHED_IDLE, &param), "SCHED_IDLE");
 }
 
 static struct outcome loop_sched_param(const struct scene *scene)

@@ -31,12 +31,12 @@ TITLES = {
 def unexpected(setting):
     for name, row in fleet.seen(setting).rows.items():
         is_open, why = row["verdict"] == "succeeded", ROWS[name].open_in(setting)
-        if is_open != (why is not None) and fleet.seen("unconfined")[name]["verdict"] != "absent":
+        if is_open != (why is not None) and not fleet.is_absent(name):
             yield f"{setting}: {name}: {row['verdict']} {row['errno']} ({row['detail']})"
 
 
 def cell(name, setting):
-    if fleet.seen("unconfined")[name]["verdict"] == "absent":
+    if fleet.is_absent(name):
         return "absent"
     return "**open**" if fleet.seen(setting).rows[name]["verdict"] == "succeeded" else "denied"
 
