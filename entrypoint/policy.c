@@ -86,7 +86,8 @@ static const struct policy policy_roles[] = {
 TABLE_COVERS(policy_roles, POLICY_ROLE_COUNT);
 
 static const struct policy_protection_row policy_protections[] = {
-	[POLICY_PROTECTION_CAPS] = { "CAPS", "no capability in any of the five sets" },
+	[POLICY_PROTECTION_CAPS] = { "CAPS",
+				     "no capability; nor, if it can be emptied, the bounding set" },
 	[POLICY_PROTECTION_NO_NEW_PRIVS] = { "NO_NEW_PRIVS",
 					     "set-user-ID programs give no rights" },
 	[POLICY_PROTECTION_UNDUMPABLE] = { "UNDUMPABLE", "nobody traces it or reads its memory" },

@@ -490,6 +490,10 @@ int privileges_protect_init(const struct privileges_user *user, struct err *err)
 	if (modes[POLICY_PROTECTION_UNDUMPABLE] != POLICY_MODE_OFF &&
 	    prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L) < 0)
 		return err_sys(err, -errno, "dumpable");
+	/* It executes nothing itself, and its children shall have it in any case. */
+	if (modes[POLICY_PROTECTION_NO_NEW_PRIVS] != POLICY_MODE_OFF &&
+	    prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) < 0)
+		return err_sys(err, -errno, "no_new_privs");
 	if (geteuid() != 0)
 		return 0;
 	cleanup_cap cap_t have = cap_get_proc();

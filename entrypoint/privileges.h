@@ -74,7 +74,7 @@ int privileges_switch_user(const struct privileges_user *user, struct err *err);
 
 /*
  * Protects PID 1 itself: not dumpable, so that no other process can trace it or read its memory and
- * environment; and, if it is root, only the capabilities that policy_init_caps() lists. Where
+ * environment; no_new_privs; and, if it is root, only the capabilities that policy_init_caps() lists. Where
  * CAP_KILL is not among them, its real uid becomes user's, so that it can signal its children; NULL:
  * they stay who we are. After the chown step, before the first fork. 0 or -errno with its text; PID 1
  * may log it and go on.

@@ -13,6 +13,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/table.h"
 
 #define FOLDERS_MODE_MASK 07777
 
@@ -109,6 +110,78 @@ char **folders_list_extra(const char *workspace)
 	/* The order that the folder is stored in says nothing, and changes. */
 	qsort(list, count, sizeof(*list), folders_compare);
 	return list;
+}
+
+/* What an agent of its own has, whatever the host says: the policy's rows, but for the system's. */
+static const char *const folders_own[] = { "agent", "group",  "ipc",   "extra",
+					   "inbox", "outbox", "global" };
+static const char *const folders_variables[] = { "HOME", "TMPDIR" };
+static const char *const folders_temporary[] = { "/tmp", "/var/tmp", "/dev/shm" };
+
+struct folders_list {
+	char **items; /* room for one more than it may get */
+	size_t count;
+};
+
+/* A folder that is not there holds nothing that could be read. */
+static void folders_add(struct folders_list *list, const char *path)
+{
+	char *real = realpath(path, NULL);
+
+	if (real)
+		list->items[list->count++] = real;
+}
+
+static int folders_add_own(struct folders_list *list, const char *workspace)
+{
+	for (size_t i = 0; i < ARRAY_LEN(folders_own); i++) {
+		cleanup_free char *path = NULL;
+
+		if (asprintf(&path, "%s/%s", workspace, folders_own[i]) < 0) {
+			path = NULL;
+			return -ENOMEM;
+		}
+		folders_add(list, path);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(folders_variables); i++) {
+		const char *value = getenv(folders_variables[i]);
+
+		/* "/" is a runtime's word for none. */
+		if (value && value[0] == '/' && value[1] != '\0')
+			folders_add(list, value);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(folders_temporary); i++)
+		folders_add(list, folders_temporary[i]);
+	return 0;
+}
+
+int folders_list_readable(const char *workspace, const char *const *words, char ***ret_list)
+{
+	static const char read[] = "--read=", write[] = "--write=";
+	struct folders_list list = { .count = 0 };
+	bool is_limited = false;
+	size_t count = 0;
+
+	for (; words[count]; count++)
+		if (strncmp(words[count], read, strlen(read)) == 0)
+			is_limited = true;
+	*ret_list = NULL;
+	if (!is_limited)
+		return 0;
+	list.items = calloc(count + ARRAY_LEN(folders_own) + ARRAY_LEN(folders_variables) +
+				    ARRAY_LEN(folders_temporary) + 1,
+			    sizeof(char *));
+	if (!list.items || folders_add_own(&list, workspace) < 0) {
+		folders_free(list.items);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < count; i++)
+		if (strncmp(words[i], read, strlen(read)) == 0)
+			folders_add(&list, words[i] + strlen(read));
+		else if (strncmp(words[i], write, strlen(write)) == 0)
+			folders_add(&list, words[i] + strlen(write));
+	*ret_list = list.items;
+	return 1;
 }
 
 void folders_free(char **list)

@@ -31,4 +31,11 @@ char *folders_find_working(const char *workspace, const char *name);
  */
 char **folders_list_extra(const char *workspace);
 
+/*
+ * What the agent may read where the host limits it by "--read=…" among confine's words: the folders
+ * named so and by "--write=…", and its own, all by their real paths. 1 with a list as above; 0: it is
+ * not limited, and the list is NULL; or -ENOMEM.
+ */
+int folders_list_readable(const char *workspace, const char *const *words, char ***ret_list);
+
 void folders_free(char **list);

@@ -30,6 +30,7 @@ struct toolbox {
 	char *variable; /* "AGENT_SOCKET=…" */
 	const char *env[2];
 	char *agent_folder;
+	char **readable; /* folders of which files may be sent; NULL: all */
 	char *tool_name; /* the last one asked for */
 	struct server *server;
 	json_t *servers; /* what the agent is given */
@@ -98,6 +99,7 @@ static int toolbox_start_server(struct toolbox *toolbox, struct err *err)
 			.workspace = o->workspace,
 			.agent_folder = toolbox->agent_folder,
 			.runtime_folder = toolbox->folder,
+			.readable = (const char *const *)toolbox->readable,
 			.inbound_path = o->inbound_path,
 			.agent_group_id = o->config->agent_group_id,
 			.outbound = o->outbound,
@@ -166,6 +168,10 @@ int toolbox_new(const struct toolbox_options *options, const struct toolbox_even
 	toolbox->servers = json_deep_copy(options->config->mcp_servers);
 	toolbox->status = json_object();
 	if (toolbox->agent_folder && toolbox->servers && toolbox->status)
+		r = folders_list_readable(options->workspace,
+					  (const char *const *)options->config->sandbox.words,
+					  &toolbox->readable);
+	if (r >= 0)
 		r = toolbox_open(toolbox);
 	if (r < 0) {
 		toolbox_free(toolbox);
@@ -188,6 +194,7 @@ void toolbox_free(struct toolbox *toolbox)
 	free(toolbox->socket_path);
 	free(toolbox->variable);
 	free(toolbox->agent_folder);
+	folders_free(toolbox->readable);
 	free(toolbox->tool_name);
 	free(toolbox);
 }

@@ -515,6 +515,7 @@ static int protect_init(void)
 	CHECK(privileges_protect_init(target(), &err) == 0);
 	CHECK(prctl(PR_GET_DUMPABLE) == 0);
 	CHECK(proc_status(0, &after) == 0);
+	CHECK(after.no_new_privs == 1);
 	if (geteuid() != 0) {
 		CHECK(after.cap_permitted == before.cap_permitted);
 		return 0;

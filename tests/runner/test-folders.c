@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -192,6 +193,43 @@ static void test_too_many_extra_folders(void **state)
 	assert_ptr_equal(strchr(said, '\n'), said + strlen(said) - 1);
 }
 
+static bool lists(char **list, const char *path)
+{
+	for (; *list; list++)
+		if (strcmp(*list, path) == 0)
+			return true;
+	return false;
+}
+
+static void test_readable_folders(void **state)
+{
+	static const char *const unlimited[] = { "--write=/usr", "--connect=none", NULL };
+	static const char *const none[] = { "--read=none", NULL };
+	char word[256];
+	const char *const some[] = { "--write=/usr", word, "--read=/no/such", NULL };
+	char **list = (char **)&folder;
+
+	(void)state;
+	assert_int_equal(folders_list_readable(folder.path, unlimited, &list), 0);
+	assert_null(list);
+	folder_mkdir(&folder, "agent");
+	folder_mkdir(&folder, "data");
+	assert_int_equal(symlink("data", folder_file(&folder, "link")), 0);
+	assert_int_equal(setenv("HOME", "/", 1), 0);
+	assert_int_equal(folders_list_readable(folder.path, none, &list), 1);
+	assert_true(lists(list, folder_file(&folder, "agent")));
+	assert_true(lists(list, "/tmp"));
+	assert_false(lists(list, "/"));
+	assert_false(lists(list, folder_file(&folder, "inbox")));
+	folders_free(list);
+	(void)snprintf(word, sizeof(word), "--read=%s/link", folder.path);
+	assert_int_equal(folders_list_readable(folder.path, some, &list), 1);
+	assert_true(lists(list, folder_file(&folder, "data")));
+	assert_true(lists(list, "/usr"));
+	assert_false(lists(list, "/no/such"));
+	folders_free(list);
+}
+
 static void test_free_accepts_null(void **state)
 {
 	(void)state;
@@ -211,6 +249,7 @@ int main(void)
 		CASE(test_without_one_it_is_the_workspace),
 		CASE(test_extra_folders),
 		CASE(test_too_many_extra_folders),
+		CASE(test_readable_folders),
 		CASE(test_free_accepts_null),
 	};
 

@@ -457,6 +457,17 @@ def put(session, name, data=b"some bytes \x00\xff"):
     return path
 
 
+def test_send_file_stays_within_what_the_sandbox_reads(make_session, connect):
+    session = make_session(env={"AGENT_SANDBOX": json.dumps({"read": []})})
+    session.start()
+    client = connect(session)
+    (session.workspace / "agent/mine.txt").write_text("mine")
+    text, is_error = client.call("send_file", {"path": "/etc/hostname"})
+    assert is_error and text == ("\"/etc/hostname\" is outside of the folders that you may read: "
+                                 "it is not sent."), text
+    assert not client.call("send_file", {"path": "mine.txt", "to": sessions.NAME})[1]
+
+
 @pytest.mark.parametrize("is_absolute", [False, True])
 def test_send_file(session, client, is_absolute):
     path = put(session, "reports/may é.pdf")
