@@ -10,11 +10,12 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import time
 
 import fleet
 import pytest
 import session as sessions
-from containers import podman_path
+from containers import podman, podman_path
 from settings import SETTINGS
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="needs root's podman")
@@ -213,6 +214,28 @@ def test_memory():
         running.lose_agent()
         running.goes_on()
         running.stops()
+
+
+def test_shared_memory():
+    """Files in /dev/shm are memory that stays when the kernel has ended who wrote them."""
+    with victim(MEMORY) as running:
+        assert running.ask("rude: shared-memory"), running.explain()
+        running.goes_on(same_loop=False)
+        running.stops()
+
+
+def test_shared_memory_ends_with_the_container():
+    with victim(MEMORY) as running:
+        session = running.session
+        message = session.add_chat("rude: shared-memory")
+        time.sleep(3)
+        # It may have ended by itself.
+        podman("kill", "-s", "KILL", running.container.id)
+        with Victim(session, SETTINGS["default"]) as second:
+            second.goes_on()
+            assert session.acks()[message] in ("completed", "failed")
+            assert len(session.texts()) > 2, second.explain()
+            second.stops()
 
 
 # What the loop needs, taken away
