@@ -17,14 +17,16 @@
 #include "entrypoint/landlock.h"
 #include "entrypoint/policy-files.h"
 
-/* Folders from the workspace up to the root. */
-#define GRANT_DEPTH_MAX 64
+/* Folders from what is hidden up to the root. */
+#define GRANT_ABOVE_MAX	   64
+#define GRANT_WITHHELD_MAX 4
 
-#define GRANT_READ	(LANDLOCK_READ_DIR | LANDLOCK_READ_FILE | LANDLOCK_EXECUTE)
-#define GRANT_UPDATE	(GRANT_READ | LANDLOCK_WRITE_FILE | LANDLOCK_TRUNCATE)
+#define GRANT_READ	   (LANDLOCK_READ_DIR | LANDLOCK_READ_FILE | LANDLOCK_EXECUTE)
+#define GRANT_UPDATE	   (GRANT_READ | LANDLOCK_WRITE_FILE | LANDLOCK_TRUNCATE)
 
 /* Devices are never made: no role has the capability, and a whiteout is a file system's affair. */
 static const uint64_t grant_rights[] = {
+	[POLICY_ACCESS_NONE] = 0,
 	[POLICY_ACCESS_LIST] = LANDLOCK_READ_DIR,
 	[POLICY_ACCESS_READ] = GRANT_READ,
 	[POLICY_ACCESS_UPDATE] = GRANT_UPDATE,
@@ -47,12 +49,15 @@ struct grant {
 	int ruleset;
 	uint64_t known; /* rights of this kernel */
 	/*
-	 * The workspace, the folder it lies in, and so on: told by what they are, not by their
-	 * names, so that no link and no second mount leads around it. Empty for a role from which
-	 * nothing is hidden.
+	 * The folders in which, or below which, something is hidden: told by what they are, not by
+	 * their names, so that no link and no second mount leads around it. None for a role from
+	 * which nothing is hidden.
 	 */
-	struct grant_id above[GRANT_DEPTH_MAX];
+	struct grant_id above[GRANT_ABOVE_MAX];
 	size_t n_above;
+	struct grant_id home; /* of the session's files; all zero: there is no session */
+	struct grant_id withheld[GRANT_WITHHELD_MAX]; /* what rows without any right name */
+	size_t n_withheld;
 };
 
 static bool grant_is(const struct grant_id *id, const struct stat *st)
@@ -60,16 +65,44 @@ static bool grant_is(const struct grant_id *id, const struct stat *st)
 	return id->dev == st->st_dev && id->ino == st->st_ino;
 }
 
-/* Does something that is hidden lie in this folder, or below it? */
-static bool grant_is_above(const struct grant *grant, const struct stat *st)
+static bool grant_is_among(const struct grant_id *ids, size_t count, const struct stat *st)
 {
-	for (size_t i = 0; i < grant->n_above; i++)
-		if (grant_is(&grant->above[i], st))
+	for (size_t i = 0; i < count; i++)
+		if (grant_is(&ids[i], st))
 			return true;
 	return false;
 }
 
-static int grant_find_above(struct grant *grant)
+/* Does something that is hidden lie in this folder, or below it? */
+static bool grant_is_above(const struct grant *grant, const struct stat *st)
+{
+	return grant_is_among(grant->above, grant->n_above, st);
+}
+
+/* Notes this folder and all above it. 0 or -errno. */
+static int grant_climb(struct grant *grant, int folder)
+{
+	cleanup_close int fd = openat(folder, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	for (;;) {
+		struct stat st;
+		int parent;
+
+		if (fd < 0 || fstat(fd, &st) < 0)
+			return -errno;
+		/* The root is its own parent. */
+		if (grant_is_above(grant, &st))
+			return 0;
+		if (grant->n_above == GRANT_ABOVE_MAX)
+			return -ELOOP;
+		grant->above[grant->n_above++] = (struct grant_id){ st.st_dev, st.st_ino };
+		parent = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		close(fd);
+		fd = parent;
+	}
+}
+
+static int grant_find_home(struct grant *grant)
 {
 	cleanup_close int fd = open(grant->workspace, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct stat st;
@@ -77,23 +110,26 @@ static int grant_find_above(struct grant *grant)
 	/* No workspace, nothing in it to hide. */
 	if (fd < 0)
 		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
-	for (;;) {
-		int parent;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	grant->home = (struct grant_id){ st.st_dev, st.st_ino };
+	return grant_climb(grant, fd);
+}
 
-		if (fstat(fd, &st) < 0)
-			return -errno;
-		/* The root is its own parent. */
-		if (grant->n_above > 0 && grant_is(&grant->above[grant->n_above - 1], &st))
-			return 0;
-		if (grant->n_above == GRANT_DEPTH_MAX)
-			return -ELOOP;
-		grant->above[grant->n_above++] = (struct grant_id){ st.st_dev, st.st_ino };
-		parent = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (parent < 0)
-			return -errno;
-		close(fd);
-		fd = parent;
-	}
+static int grant_withhold(struct grant *grant, const char *path)
+{
+	cleanup_close int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	cleanup_close int parent = fd < 0 ? -1 : openat(fd, "..", O_PATH | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0)
+		return 0;
+	if (parent < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (grant->n_withheld == GRANT_WITHHELD_MAX)
+		return -E2BIG;
+	grant->withheld[grant->n_withheld++] = (struct grant_id){ st.st_dev, st.st_ino };
+	return grant_climb(grant, parent);
 }
 
 static bool grant_is_hidden(const char *name)
@@ -128,7 +164,8 @@ static int grant_entry(const struct grant *grant, int folder, const char *name, 
 	cleanup_close int file = openat(folder, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
 
-	if (file < 0 || fstat(file, &st) < 0 || S_ISLNK(st.st_mode))
+	if (file < 0 || fstat(file, &st) < 0 || S_ISLNK(st.st_mode) ||
+	    grant_is_among(grant->withheld, grant->n_withheld, &st))
 		return 0;
 	return grant_tree(grant, file, rights);
 }
@@ -156,7 +193,7 @@ static int grant_entries(const struct grant *grant, int folder, bool is_workspac
 
 /*
  * The rights on all below it, split where something is hidden below it. Each level of the split is
- * an ancestor of the workspace, so it ends there.
+ * a folder above that, so it ends there.
  */
 static int grant_tree(const struct grant *grant, int file, uint64_t rights)
 {
@@ -169,7 +206,7 @@ static int grant_tree(const struct grant *grant, int file, uint64_t rights)
 	/* To see names, alone, is harmless below it, too. */
 	if ((rights & ~LANDLOCK_READ_DIR) == 0)
 		return grant_allow(grant, file, &st, rights);
-	return grant_entries(grant, file, grant_is(&grant->above[0], &st), rights);
+	return grant_entries(grant, file, grant_is(&grant->home, &st), rights);
 }
 
 static int grant_path(const struct grant *grant, const char *path, bool each, uint64_t rights)
@@ -204,11 +241,28 @@ static bool grant_has_session(const struct grant *grant)
 	return grant_exists(grant, "agent") || grant_exists(grant, "group");
 }
 
+/* What is hidden from the role, and where. 0 or -errno. */
+static int grant_find_hidden(struct grant *grant)
+{
+	const struct policy_file *rows;
+	size_t n;
+	int r = 0;
+
+	if (grant->role == POLICY_ROLE_AGENT && grant_has_session(grant))
+		r = grant_find_home(grant);
+	rows = policy_files(&n);
+	for (size_t i = 0; r == 0 && i < n; i++)
+		if (rows[i].access == POLICY_ACCESS_NONE &&
+		    rows[i].roles & POLICY_ROLE_BIT(grant->role))
+			r = grant_withhold(grant, rows[i].name);
+	return r;
+}
+
 static bool grant_applies(const struct grant *grant, const struct policy_file *row)
 {
 	bool reads_named = grant->sandbox && grant->sandbox->read.is_given;
 
-	if (!(row->roles & POLICY_ROLE_BIT(grant->role)))
+	if (!(row->roles & POLICY_ROLE_BIT(grant->role)) || row->access == POLICY_ACCESS_NONE)
 		return false;
 	switch (row->when) {
 	case POLICY_WHEN_READ_ALL:
@@ -266,12 +320,12 @@ static int grant_rows(const struct grant *grant)
 /* The sandbox */
 
 static int grant_paths(const struct grant *grant, const struct sandbox_paths *paths,
-		       enum policy_access access)
+		       uint64_t rights)
 {
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < paths->count; i++)
-		r = grant_path(grant, paths->items[i], false, grant_rights[access]);
+		r = grant_path(grant, paths->items[i], false, rights);
 	return r;
 }
 
@@ -287,12 +341,14 @@ static int grant_ports(const struct grant *grant, const struct sandbox_ports *po
 static int grant_sandbox(const struct grant *grant)
 {
 	const struct sandbox *s = grant->sandbox;
-	int r = grant_paths(grant, &s->write, POLICY_ACCESS_WRITE);
+	/* What the host names may be a device. */
+	int r = grant_paths(grant, &s->write,
+			    grant_rights[POLICY_ACCESS_WRITE] | LANDLOCK_IOCTL_DEV);
 
 	/* The runner reads everything, and opens no connection: what is narrowed is the agent. */
 	if (r != 0 || grant->role == POLICY_ROLE_RUNNER)
 		return r;
-	r = grant_paths(grant, &s->read, POLICY_ACCESS_READ);
+	r = grant_paths(grant, &s->read, grant_rights[POLICY_ACCESS_READ]);
 	if (r == 0)
 		r = grant_ports(grant, &s->connect, LANDLOCK_CONNECT_TCP);
 	if (r == 0)
@@ -320,7 +376,7 @@ int grant_enforce(enum policy_role role, const char *workspace, const struct san
 	struct grant grant = { .role = role, .workspace = workspace, .sandbox = sandbox };
 	struct landlock_spec spec = { .version = landlock_version() };
 	cleanup_close int ruleset = -1;
-	int r = 0;
+	int r;
 
 	if (spec.version == 0)
 		return err_set(err, -ENOSYS, "the kernel has no Landlock");
@@ -337,8 +393,7 @@ int grant_enforce(enum policy_role role, const char *workspace, const struct san
 		return ruleset;
 	grant.ruleset = ruleset;
 	grant.known = landlock_rights(spec.version);
-	if (role == POLICY_ROLE_AGENT && grant_has_session(&grant))
-		r = grant_find_above(&grant);
+	r = grant_find_hidden(&grant);
 	if (r == 0)
 		r = grant_rows(&grant);
 	if (r == 0 && sandbox)
@@ -392,7 +447,7 @@ void grant_review(const char *workspace, const struct sandbox *sandbox,
 				version, grant_lacks[i].text, grant_lacks[i].version);
 			say(text.text);
 		}
-	if (grant_has_session(&grant) && grant_find_above(&grant) == 0)
+	if (grant_has_session(&grant) && grant_find_home(&grant) == 0)
 		grant_review_temporary(&grant, say);
 	for (size_t i = 0; sandbox && i < sandbox->write.count; i++) {
 		struct stat st;

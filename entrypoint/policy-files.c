@@ -27,6 +27,9 @@ static const struct policy_file policy_file_rows[] = {
 	FILE_ROW_IF(ROOT, "/", LIST, READ_ALL, AGENT,
 		    "names tell little, and many tools want them"),
 
+	/* Of root's user ID it would be the machine's disks that can be read. */
+	FILE_ROW(ROOT, "/dev", NONE, AGENT, "the devices that it needs have rows of their own"),
+
 	SYSTEM("/usr"),
 	SYSTEM("/bin"),
 	SYSTEM("/sbin"),
@@ -39,7 +42,6 @@ static const struct policy_file policy_file_rows[] = {
 	SYSTEM("/nix"),
 	SYSTEM("/pnpm"),
 	SYSTEM("/app"),
-	SYSTEM("/dev"),
 	SYSTEM("/proc"),
 	SYSTEM("/sys"),
 	FILE_ROW_IF(WORKSPACE, "inbox", READ, READ_NAMED, AGENT, "what users attached"),
@@ -69,6 +71,8 @@ static const struct policy_file policy_file_rows[] = {
 	FILE_ROW(ROOT, "/dev/null", DEVICE, BOTH, "everybody's"),
 	FILE_ROW(ROOT, "/dev/zero", DEVICE, BOTH, "everybody's"),
 	FILE_ROW(ROOT, "/dev/full", DEVICE, BOTH, "everybody's"),
+	FILE_ROW(ROOT, "/dev/random", READ, AGENT, "everybody's"),
+	FILE_ROW(ROOT, "/dev/urandom", READ, AGENT, "everybody's"),
 	FILE_ROW(ROOT, "/dev/tty", DEVICE, BOTH, "its own terminal"),
 	FILE_ROW(ROOT, "/dev/ptmx", DEVICE, BOTH, "new terminals"),
 	FILE_ROW(ROOT, "/dev/pts", DEVICE, BOTH, "new terminals"),
@@ -88,9 +92,9 @@ static const struct policy_limit policy_limit_rows[] = {
 };
 
 static const char *const policy_access_names[] = {
-	[POLICY_ACCESS_LIST] = "list",	   [POLICY_ACCESS_READ] = "read",
-	[POLICY_ACCESS_UPDATE] = "update", [POLICY_ACCESS_DEVICE] = "device",
-	[POLICY_ACCESS_WRITE] = "write",
+	[POLICY_ACCESS_NONE] = "none",	   [POLICY_ACCESS_LIST] = "list",
+	[POLICY_ACCESS_READ] = "read",	   [POLICY_ACCESS_UPDATE] = "update",
+	[POLICY_ACCESS_DEVICE] = "device", [POLICY_ACCESS_WRITE] = "write",
 };
 TABLE_COVERS(policy_access_names, POLICY_ACCESS_COUNT);
 

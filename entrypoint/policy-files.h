@@ -11,6 +11,7 @@
 #include "entrypoint/policy.h"
 
 enum policy_access {
+	POLICY_ACCESS_NONE,   /* what a row gives to all above it does not hold for it */
 	POLICY_ACCESS_LIST,   /* names in folders, no contents */
 	POLICY_ACCESS_READ,   /* and contents; programs run */
 	POLICY_ACCESS_UPDATE, /* and contents change; nothing is made or removed */

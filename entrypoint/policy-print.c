@@ -8,6 +8,7 @@
 
 #include "common/table.h"
 #include "entrypoint/landlock.h"
+#include "entrypoint/policy-calls.h"
 #include "entrypoint/policy-files.h"
 #include "entrypoint/policy.h"
 

@@ -1,9 +1,9 @@
 #pragma once
 /* SPDX-License-Identifier: MIT */
 /*
- * Data only: which protections each role gets, which system calls the filter denies, which
- * capabilities PID 1 keeps, each with why; files and limits are in policy-files. Whoever acts on it
- * is elsewhere (privileges, seccomp, tools/compile-filter); no function here decides anything.
+ * Data only: which protections each role gets, which capabilities PID 1 keeps, each with why; files
+ * and limits are in policy-files, system calls in policy-calls. Whoever acts on it is elsewhere
+ * (privileges, grant, seccomp); no function here decides anything.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -50,35 +50,6 @@ struct policy_protection_row {
 	const char *help;
 };
 
-/* Calls that are denied or not together. */
-enum policy_group {
-	POLICY_GROUP_ALWAYS,
-	POLICY_GROUP_NAMESPACES, /* what a sandbox of the agent's own needs */
-	POLICY_GROUP_TRUNCATE,	 /* what Landlock does not see before its version 3 */
-	POLICY_GROUP_LISTENER,	 /* what lets a filter answer for another */
-	POLICY_GROUP_COUNT
-};
-
-/* (argument & mask) == value; or the opposite. */
-struct policy_condition {
-	unsigned int argument;
-	bool is_unequal;
-	uint64_t mask, value;
-};
-
-#define POLICY_CONDITIONS_MAX 2
-
-/* One denied system call, of any architecture; conditions on arguments narrow it. */
-struct policy_call {
-	const char *name;
-	int number; /* for names that libseccomp may not know yet; 0: only the name counts */
-	int answer; /* errno; never a kill: a denied call is no reason to die */
-	enum policy_group group;
-	unsigned int n_conditions; /* deny only if all of them hold */
-	struct policy_condition conditions[POLICY_CONDITIONS_MAX];
-	const char *why;
-};
-
 struct policy_kept_cap {
 	int cap;
 	const char *why;
@@ -98,13 +69,5 @@ int policy_find_mode(const char *name, enum policy_mode *ret_mode);
 /* "off", "try", "require"; NULL for no mode. */
 const char *policy_mode_name(enum policy_mode mode);
 
-const struct policy_call *policy_calls(size_t *ret_count);
-
 /* What PID 1 keeps when it was started as root; everything else is dropped from it. */
 const struct policy_kept_cap *policy_init_caps(size_t *ret_count);
-
-/*
- * What the filter answers to the marker call nfsservctl(2), so that it can be recognised: this, and
- * in the low bits what it denies (seccomp.c). No kernel has an error of this number.
- */
-#define POLICY_MARKER_ERRNO 0x800

@@ -11,7 +11,7 @@
 
 #include "common/cleanup.h"
 #include "common/table.h"
-#include "entrypoint/policy.h"
+#include "entrypoint/policy-calls.h"
 #include "entrypoint/seccomp-filter.h"
 
 #define SECCOMP_ERRNO_MASK ((1u << SECCOMP_GROUP_SHIFT) - 1)

@@ -26,7 +26,7 @@
 
 #include "common/cleanup.h"
 #include "common/table.h"
-#include "entrypoint/policy.h"
+#include "entrypoint/policy-calls.h"
 #include "entrypoint/seccomp.h"
 
 #define ARCHES_MAX 3
@@ -299,7 +299,8 @@ static int write_header(const struct compiler *c, const char *name, const char *
 		return -errno;
 	fprintf(out,
 		"#pragma once\n"
-		"/* Made by tools/compile-filter from entrypoint/policy.c; change it there. */\n"
+		"/* Made by tools/compile-filter from entrypoint/policy-calls.c; change it there. "
+		"*/\n"
 		"#include <linux/filter.h>\n\n"
 		"#include \"entrypoint/seccomp.h\"\n\n"
 		"static const struct sock_filter %s_filter[] = {\n",

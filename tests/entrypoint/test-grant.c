@@ -114,6 +114,8 @@ static int agent_works(void)
 	CHECK(try_open(at("host/file"), O_RDONLY) == 0);
 	CHECK(try_open("/dev/null", O_RDWR) == 0);
 	CHECK(try_open("/proc/self/status", O_RDONLY) == 0);
+	CHECK(try_open("/dev/urandom", O_RDONLY) == 0);
+	CHECK(try_open("/dev", O_RDONLY | O_DIRECTORY) == 0);
 	/* Names may be seen, everywhere. */
 	CHECK(try_open("/", O_RDONLY | O_DIRECTORY) == 0);
 	CHECK(try_open(place.workspace, O_RDONLY | O_DIRECTORY) == 0);
@@ -150,6 +152,9 @@ static int agent_is_kept_out(void)
 	CHECK(try_open(at("host/file"), O_WRONLY) == EACCES);
 	CHECK(rename(at("ws/agent"), at("ws/away")) < 0);
 	CHECK(try_open("/proc/self/comm", O_WRONLY) == EACCES);
+	/* Any device that has no row: a disk, for root. */
+	CHECK(try_open("/dev/urandom", O_WRONLY) == EACCES);
+	CHECK(access("/dev/kmsg", F_OK) < 0 || try_open("/dev/kmsg", O_RDONLY) != 0);
 	CHECK(mknod(at("home/device"), S_IFCHR | 0600, 0x103) < 0);
 	CHECK(kill(getppid(), 0) < 0 && errno == EPERM);
 	return 0;
@@ -158,10 +163,13 @@ static int agent_is_kept_out(void)
 /* A second way to the same folder, as a second mount would be. */
 static int agent_is_kept_out_by_every_way(void)
 {
-	const struct sandbox sandbox = { .write = { .items = { place.base }, .count = 1 } };
+	const struct sandbox sandbox = {
+		.write = { .items = { place.base, "/dev/random" }, .count = 2 },
+	};
 
 	CHECK(become(POLICY_ROLE_AGENT, &sandbox) == 0);
 	CHECK(try_open(at("host/file"), O_WRONLY) == 0);
+	CHECK(try_open("/dev/random", O_WRONLY) == 0);
 	CHECK(try_open(at("ws/outbox/new"), O_WRONLY | O_CREAT) == 0);
 	CHECK(unlink(at("ws/outbox/new")) == 0);
 	CHECK(try_open(at("ws/inbound.db"), O_RDONLY) == EACCES);

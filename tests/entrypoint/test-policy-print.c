@@ -2,6 +2,7 @@
 #include "entrypoint/policy-print.h"
 
 #include "common/cleanup.h"
+#include "entrypoint/policy-calls.h"
 #include "entrypoint/policy-files.h"
 #include "tests/test.h"
 

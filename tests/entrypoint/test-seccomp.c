@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "common/table.h"
-#include "entrypoint/policy.h"
+#include "entrypoint/policy-calls.h"
 #include "entrypoint/seccomp-filter.h"
 #include "tests/entrypoint/aarch64-filter.h"
 #include "tests/entrypoint/i386-filter.h"
