@@ -24,8 +24,7 @@
 static const struct policy_file policy_file_rows[] = {
 	FILE_ROW(ROOT, "/", READ, RUNNER, "it starts programs, and hands the agent its rights"),
 	FILE_ROW_IF(ROOT, "/", READ, READ_ALL, AGENT, "programs, and what the host mounted"),
-	FILE_ROW_IF(ROOT, "/", LIST, READ_ALL, AGENT,
-		    "names tell little, and many tools want them"),
+	FILE_ROW(ROOT, "/", LIST, AGENT, "names tell little, and many tools want them"),
 
 	/* Of root's user ID it would be the machine's disks that can be read. */
 	FILE_ROW(ROOT, "/dev", NONE, AGENT, "the devices that it needs have rows of their own"),
