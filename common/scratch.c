@@ -39,7 +39,10 @@ struct scratch {
 	int64_t since_ms, end_ms;
 	uid_t owner;
 	dev_t device;
-	struct stat keep; /* st_ino 0: none */
+	struct {
+		dev_t device;
+		ino_t inode; /* 0: none */
+	} keep[SCRATCH_KEEP_MAX];
 	size_t files;
 	uint64_t bytes;
 };
@@ -48,6 +51,14 @@ static bool scratch_is_ours(const struct scratch *s, const struct stat *st)
 {
 	return st->st_uid == s->owner &&
 	       (int64_t)st->st_ctim.tv_sec * 1000 + st->st_ctim.tv_nsec / 1000000 >= s->since_ms;
+}
+
+static bool scratch_is_kept(const struct scratch *s, const struct stat *st)
+{
+	for (size_t i = 0; i < ARRAY_LEN(s->keep); i++)
+		if (s->keep[i].inode == st->st_ino && s->keep[i].device == st->st_dev)
+			return true;
+	return false;
 }
 
 /* Opens it to be read if it still is what st says. Its owner may have locked himself out. */
@@ -74,8 +85,7 @@ static void scratch_remove_folder(struct scratch *s, int parent, const char *nam
 {
 	cleanup_close int fd = -1;
 
-	if ((st->st_ino == s->keep.st_ino && st->st_dev == s->keep.st_dev) ||
-	    depth >= SCRATCH_DEPTH_MAX)
+	if (scratch_is_kept(s, st) || depth >= SCRATCH_DEPTH_MAX)
 		return;
 	fd = scratch_open(parent, name, st);
 	if (fd >= 0)
@@ -127,9 +137,13 @@ static struct scratch scratch_begin(const struct scratch_spec *spec)
 		.end_ms = clock_monotonic_ms() + SCRATCH_BUSY_MS,
 		.owner = geteuid(),
 	};
+	struct stat st;
 
-	if (!spec->keep || lstat(spec->keep, &s.keep) < 0)
-		s.keep = (struct stat){ .st_ino = 0 };
+	for (size_t i = 0; i < ARRAY_LEN(s.keep); i++)
+		if (spec->keep[i] && lstat(spec->keep[i], &st) == 0) {
+			s.keep[i].device = st.st_dev;
+			s.keep[i].inode = st.st_ino;
+		}
 	return s;
 }
 
@@ -151,7 +165,8 @@ static void scratch_empty(struct scratch *s, const char *path)
 	struct statfs fs;
 	struct stat st;
 
-	if (fd < 0 || fstatfs(fd, &fs) < 0 || fs.f_type != TMPFS_MAGIC || fstat(fd, &st) < 0)
+	if (fd < 0 || fstatfs(fd, &fs) < 0 || fs.f_type != TMPFS_MAGIC || fstat(fd, &st) < 0 ||
+	    scratch_is_kept(s, &st))
 		return;
 	s->device = st.st_dev;
 	scratch_walk(s, fd, 0);

@@ -16,10 +16,12 @@
 #define SCRATCH_BUSY_MS 500
 /* Folders in folders, so deep; what is deeper stays. */
 #define SCRATCH_DEPTH_MAX 32
+#define SCRATCH_KEEP_MAX  2
 
 struct scratch_spec {
 	int64_t since_ms; /* clock_realtime_ms(); what was changed last before it stays */
-	const char *keep; /* a folder that stays, with all that is in it; NULL: none */
+	/* Folders that stay, with all that is in them; each may be NULL, and need not exist. */
+	const char *keep[SCRATCH_KEEP_MAX];
 };
 
 /*

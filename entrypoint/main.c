@@ -191,7 +191,11 @@ static int main_run_once(void *userdata)
 static void main_clear_scratch(const void *data)
 {
 	const struct main_context *context = data;
-	const struct scratch_spec spec = { .since_ms = context->start_ms };
+	const struct scratch_spec spec = {
+		.since_ms = context->start_ms,
+		/* A read-only container's lies in /tmp, and the agent's conversations in it. */
+		.keep = { getenv("HOME") },
+	};
 
 	(void)scratch_clear(&spec);
 }

@@ -261,8 +261,8 @@ static void conversation_clear_scratch(const struct conversation *c)
 {
 	const struct scratch_spec spec = {
 		.since_ms = c->made_ms,
-		/* The socket's folder: clients may hold on to it. */
-		.keep = toolbox_folder(c->options.toolbox),
+		/* Clients hold on to the socket, and the agent's conversations lie in HOME. */
+		.keep = { toolbox_folder(c->options.toolbox), getenv("HOME") },
 	};
 
 	(void)scratch_clear(&spec);

@@ -142,13 +142,17 @@ static void test_one_folder_is_kept(void **state)
 	folder_write(&folder, "keep/socket", "");
 	folder_write(&folder, "file", "");
 	(void)snprintf(keep, sizeof(keep), "%s", folder_file(&folder, "keep"));
-	spec.keep = keep;
+	spec.keep[1] = keep;
 	assert_int_equal(clear(), 1);
 	assert_true(is_there("keep/socket"));
 	/* Not what has its name when it is gone. */
 	assert_int_equal(rename(keep, folder_file(&folder, "moved")), 0);
 	assert_int_equal(clear(), 1);
 	assert_false(is_there("moved"));
+	/* Or all of it. */
+	spec.keep[0] = folder.path;
+	folder_write(&folder, "file", "");
+	assert_int_equal(clear(), 0);
 }
 
 static void test_a_folder_that_is_locked(void **state)
