@@ -22,6 +22,8 @@
 #define DB_STEPS_PER_BYTE 32
 /* So many at once are counted. */
 #define DB_STEPS_COUNTED 100000
+/* So often a file has to look moved whose inode could not be learnt when it was opened. */
+#define DB_MOVED_LOOKS 20
 
 struct db {
 	sqlite3 *handle;
@@ -29,6 +31,8 @@ struct db {
 	const char *const *sql;
 	size_t sql_count;
 	sqlite3_stmt **statements;
+	bool knows_file; /* the next one is known */
+	ino_t file;	 /* the inode that is open */
 };
 
 /* Extended codes first: the primary code of a row further down would swallow them. */
@@ -132,6 +136,29 @@ static int db_set_up(struct db *db, const struct db_options *options, struct err
 	return db_exec(db, "PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL", err);
 }
 
+/* SQLite's word, which also counts a file as moved that cannot be looked at. */
+static bool db_seems_moved(struct db *db)
+{
+	int moved = 0;
+
+	return sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_HAS_MOVED, &moved) ==
+		       SQLITE_OK &&
+	       moved;
+}
+
+/* Which file it is cannot be asked: it is the one under this name while SQLite finds its own there. */
+static void db_learn_file(struct db *db)
+{
+	const char *path = sqlite3_db_filename(db->handle, "main");
+	struct stat before, after;
+
+	if (db->knows_file || !path || !path[0] || stat(path, &before) < 0 || db_seems_moved(db) ||
+	    stat(path, &after) < 0 || before.st_ino != after.st_ino)
+		return;
+	db->file = after.st_ino;
+	db->knows_file = true;
+}
+
 int db_open(const char *path, const struct db_options *options, struct db **ret_db, struct err *err)
 {
 	/* PRIVATECACHE, NOMUTEX: one thread, one connection, nothing shared. */
@@ -157,6 +184,8 @@ int db_open(const char *path, const struct db_options *options, struct db **ret_
 		db_close(db);
 		return err_prefix(err, r, "%s", path);
 	}
+	if (options->mode == DB_WRITE)
+		db_learn_file(db);
 	*ret_db = db;
 	return 0;
 }
@@ -303,11 +332,23 @@ int db_column_dup(sqlite3_stmt *statement, int column, char **ret_text, size_t *
 
 bool db_has_moved(struct db *db)
 {
-	int moved = 0;
+	const char *path = sqlite3_db_filename(db->handle, "main");
+	struct stat st;
 
-	return sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_HAS_MOVED, &moved) ==
-		       SQLITE_OK &&
-	       moved;
+	if (!db_seems_moved(db)) {
+		db_learn_file(db);
+		return false;
+	}
+	/* Who may not look knows nothing: whoever owns a folder above it can close that at any time. */
+	if (path && stat(path, &st) < 0)
+		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP;
+	for (int i = 0; !db->knows_file && i < DB_MOVED_LOOKS; i++) {
+		if (!db_seems_moved(db))
+			return false;
+		if (path && stat(path, &st) < 0)
+			return false;
+	}
+	return !db->knows_file || st.st_ino != db->file;
 }
 
 static bool db_is_wal(struct db *db)
