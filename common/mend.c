@@ -41,8 +41,8 @@ static const struct {
 TABLE_COVERS(mend_rows, MEND_ROWS);
 
 /* <sys/acl.h> is libacl's; this is the kernel's, linux/posix_acl_xattr.h. */
-#define MEND_ACL	  "system.posix_acl_default"
-#define MEND_ACL_MAX	  4096
+#define MEND_ACL     "system.posix_acl_default"
+#define MEND_ACL_MAX 4096
 /* Its tags. */
 #define MEND_ACL_USER_OBJ 0x01
 #define MEND_ACL_MASK	  0x10

@@ -136,10 +136,10 @@ static void set_default_acl(const char *name, uint8_t owner, uint8_t named, uint
 		uint8_t tag, rights;
 		bool is_named;
 	} rows[] = {
-		{ 0x01, owner, false },  /* ACL_USER_OBJ */
-		{ 0x02, named, true },   /* ACL_USER */
+		{ 0x01, owner, false },	 /* ACL_USER_OBJ */
+		{ 0x02, named, true },	 /* ACL_USER */
 		{ 0x04, others, false }, /* ACL_GROUP_OBJ */
-		{ 0x10, mask, false },   /* ACL_MASK */
+		{ 0x10, mask, false },	 /* ACL_MASK */
 		{ 0x20, others, false }, /* ACL_OTHER */
 	};
 	uint8_t acl[4 + ARRAY_LEN(rows) * 8] = { 2 }; /* the version */
@@ -155,9 +155,8 @@ static void set_default_acl(const char *name, uint8_t owner, uint8_t named, uint
 			memcpy(acl + at + 4, id, sizeof(id));
 		at += 8;
 	}
-	assert_int_equal(setxattr(folder_file(&workspace, name), "system.posix_acl_default", acl, at,
-				  0),
-			 0);
+	assert_int_equal(
+		setxattr(folder_file(&workspace, name), "system.posix_acl_default", acl, at, 0), 0);
 }
 
 static bool has_default_acl(const char *name)
@@ -222,9 +221,12 @@ static void test_another_owner(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_mended),		    CASE(test_what_is_good_stays),
-		CASE(test_what_the_group_had),	    CASE(test_the_folder_of_the_agent),
-		CASE(test_another_thing),	    CASE(test_default_acl),
+		CASE(test_mended),
+		CASE(test_what_is_good_stays),
+		CASE(test_what_the_group_had),
+		CASE(test_the_folder_of_the_agent),
+		CASE(test_another_thing),
+		CASE(test_default_acl),
 		CASE(test_another_owner),
 	};
 
