@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -27,6 +28,8 @@
 
 struct db {
 	sqlite3 *handle;
+	sqlite3_vfs vfs;
+	char vfs_name[sizeof("agent-runner-") + 2 * sizeof(void *) + sizeof("0x")];
 	int64_t steps; /* that are left */
 	const char *const *sql;
 	size_t sql_count;
@@ -159,6 +162,43 @@ static void db_learn_file(struct db *db)
 	db->knows_file = true;
 }
 
+/*
+ * Is the journal there? Where it may not be looked at (EACCES) SQLite would take it for missing, and
+ * what a failed commit left in the database for committed: it would be written again.
+ */
+static int db_access(sqlite3_vfs *vfs, const char *path, int flags, int *ret_result)
+{
+	struct stat st;
+
+	(void)vfs;
+	if (flags != SQLITE_ACCESS_EXISTS) {
+		*ret_result = access(path, R_OK | W_OK) == 0;
+		return SQLITE_OK;
+	}
+	*ret_result = stat(path, &st) == 0;
+	if (!*ret_result && errno != ENOENT && errno != ENOTDIR)
+		return SQLITE_IOERR_ACCESS;
+	/* An empty one is none. */
+	if (*ret_result && S_ISREG(st.st_mode) && st.st_size == 0)
+		*ret_result = 0;
+	return SQLITE_OK;
+}
+
+/* SQLite's own way to files but for that, under a name of this connection's. */
+static const char *db_set_up_vfs(struct db *db)
+{
+	const sqlite3_vfs *ordinary = sqlite3_vfs_find(NULL);
+
+	if (!ordinary)
+		return NULL;
+	db->vfs = *ordinary;
+	db->vfs.pNext = NULL;
+	db->vfs.xAccess = db_access;
+	(void)snprintf(db->vfs_name, sizeof(db->vfs_name), "agent-runner-%p", (void *)db);
+	db->vfs.zName = db->vfs_name;
+	return sqlite3_vfs_register(&db->vfs, 0) == SQLITE_OK ? db->vfs_name : NULL;
+}
+
 int db_open(const char *path, const struct db_options *options, struct db **ret_db, struct err *err)
 {
 	/* PRIVATECACHE, NOMUTEX: one thread, one connection, nothing shared. */
@@ -173,7 +213,8 @@ int db_open(const char *path, const struct db_options *options, struct db **ret_
 	db->sql = options->sql;
 	db->sql_count = options->sql_count;
 	db->statements = calloc(options->sql_count, sizeof(sqlite3_stmt *));
-	r = db->statements ? sqlite3_open_v2(path, &db->handle, flags, NULL) : SQLITE_NOMEM;
+	r = db->statements ? sqlite3_open_v2(path, &db->handle, flags, db_set_up_vfs(db))
+			   : SQLITE_NOMEM;
 	if (db->handle && options->mode == DB_READ)
 		db_limit_steps(db, path);
 	if (!db->handle)
@@ -198,6 +239,7 @@ void db_close(struct db *db)
 		sqlite3_finalize(db->statements[i]);
 	free(db->statements);
 	sqlite3_close(db->handle);
+	(void)sqlite3_vfs_unregister(&db->vfs);
 	free(db);
 }
 

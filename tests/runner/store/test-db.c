@@ -386,6 +386,40 @@ static int look_while_it_is_closed(void)
 	return 0;
 }
 
+/* A commit that cannot remove its journal has failed, and is not taken for done while that is closed. */
+static int commit_while_it_is_closed(void)
+{
+	struct err err = { "" };
+	char path[256];
+	struct db *db;
+	sqlite3_stmt *s;
+
+	(void)snprintf(path, sizeof(path), "%s", folder_file(&folder, "a.db"));
+	if (geteuid() == 0)
+		CHECK(chown(path, 65534, 65534) == 0 && chown(folder.path, 65534, 65534) == 0 &&
+		      setreuid(65534, 65534) == 0);
+	CHECK(db_open(path, &options[DB_WRITE], &db, NULL) == 0);
+	CHECK(db_exec(db, "BEGIN IMMEDIATE; INSERT INTO t VALUES (1, 'x')", &err) == 0);
+	CHECK(chmod(folder.path, 0) == 0);
+	CHECK(db_exec(db, "COMMIT", &err) == -EAGAIN);
+	(void)db_exec(db, "ROLLBACK", NULL);
+	CHECK(db_statement(db, QUERY_SELECT, &s, &err) == 0);
+	db_bind_int(s, ":from", 0);
+	CHECK(db_step(db, s, &err) == -EAGAIN);
+	CHECK(chmod(folder.path, 0700) == 0);
+	CHECK(db_step(db, s, &err) == 0);
+	CHECK(db_exec(db, "INSERT INTO t VALUES (1, 'x')", &err) == 0);
+	CHECK(access(folder_file(&folder, "a.db-journal"), F_OK) < 0);
+	db_close(db);
+	return 0;
+}
+
+static void test_a_commit_in_a_closed_folder(void **state)
+{
+	(void)state;
+	assert_int_equal(forked(commit_while_it_is_closed), 0);
+}
+
 static void test_a_closed_file_has_not_moved(void **state)
 {
 	(void)state;
@@ -515,6 +549,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_hot_journal, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_failures, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_closed_file_has_not_moved, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_commit_in_a_closed_folder, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_denied, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_columns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_moved, setup, teardown),
