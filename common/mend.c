@@ -98,16 +98,16 @@ static mode_t mend_missing(mode_t mode, size_t row, struct mend *mend)
 {
 	mode_t wanted = mend_rows[row].mode;
 
-	if (mend_rows[row].is_agents &&
-	    (mend || (mode & (S_IRUSR | S_IXUSR)) == (S_IRUSR | S_IXUSR)))
+	/* What may be entered and listed. */
+	if (mend_rows[row].is_agents && (mode & (S_IRUSR | S_IXUSR)) == (S_IRUSR | S_IXUSR))
 		return 0;
 	if ((mode & wanted) == wanted) {
-		if (mend)
+		if (mend_rows[row].is_shared)
 			mend->seen[row] = mode & S_IRWXG;
 		return 0;
 	}
 	/* Who locks the owner out is no operator. */
-	if (mend && mend_rows[row].is_shared)
+	if (mend_rows[row].is_shared)
 		wanted |= mend->seen[row];
 	return wanted & ~mode;
 }
@@ -142,6 +142,8 @@ size_t mend_workspace(const char *workspace, struct mend *mend)
 		const char *name = mend_rows[i].name;
 		char path[PATH_MAX];
 
+		if (mend ? mend_rows[i].is_agents : mend_rows[i].is_shared)
+			continue;
 		if (snprintf(path, sizeof(path), "%s%s%s", workspace, name[0] ? "/" : "", name) <
 		    (int)sizeof(path))
 			mended += mend_one(path, i, mend);

@@ -18,11 +18,11 @@ struct mend {
 
 /*
  * Gives back to the owner what a session needs of the folder and of its known entries: of those that
- * are ours, and folders or regular files. With mend, where the owner's rights were gone, also to the
- * group what it had at the last call: the host may be in it. All else may be an operator's will, and
- * stays: rights of the group alone, those of others, and a folder of the agent's that may be entered.
+ * are ours, and folders or regular files. Where the owner's rights were gone, also to the group what
+ * it had at the last call: the host may be in it. All else may be an operator's will, and stays:
+ * rights of the group alone, those of others, and a folder of the agent's that may be entered.
  *
- * That folder is only looked at without mend: before something is started in it.
+ * mend NULL: before something is started in the folder of the agent: that, and what only we look at.
  *
  * A default ACL goes if it takes rights from the owner of what is made in the folder, or, by its mask,
  * from those whom it gives any. Each that was mended makes a warning. Returns how many.

@@ -8,7 +8,6 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
-#include "common/mend.h"
 #include "common/strbuf.h"
 #include "common/table.h"
 #include "runner/agent.h"
@@ -109,17 +108,18 @@ static void conversation_on_retry(void *userdata)
 	conversation_pump(c, false);
 }
 
-/* What there is too little of at present, nobody has to repair; what is mended, nobody either. */
-static enum provider_error conversation_start_error(const struct conversation *c, int r)
+/*
+ * What there is too little of at present, nobody has to repair. A folder that cannot be entered was
+ * closed by an agent perhaps, is opened again then, and is no attempt at anything.
+ */
+static enum provider_error conversation_start_error(int r)
 {
 	static const int passing[] = { -EAGAIN, -ENOMEM, -EMFILE, -ENFILE, -ENOSPC, -EDQUOT };
 
 	for (size_t i = 0; i < ARRAY_LEN(passing); i++)
 		if (r == passing[i])
 			return PROVIDER_CRASHED;
-	if (r == -EACCES && mend_workspace(c->options.workspace, NULL) > 0)
-		return PROVIDER_TRANSIENT;
-	return PROVIDER_UNAVAILABLE;
+	return r == -EACCES ? PROVIDER_TRANSIENT : PROVIDER_UNAVAILABLE;
 }
 
 /*
@@ -141,8 +141,7 @@ static void conversation_pump(struct conversation *c, bool replace)
 	r = agent_ensure(c->agent, c->instructions, replace, &err);
 	if (r < 0) {
 		log_error("%s", err.text);
-		conversation_follow(c,
-				    turn_broken(c->turn, conversation_start_error(c, r), err.text));
+		conversation_follow(c, turn_broken(c->turn, conversation_start_error(r), err.text));
 		return;
 	}
 	/* While it is being replaced everything waits for its successor. */

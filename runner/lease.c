@@ -142,7 +142,8 @@ static int lease_hold(const struct lease_options *options, struct lease *lease, 
 
 		lease->error = fd < 0 ? -errno : 0;
 		/* What an agent that is not gone yet has closed. */
-		if (lease->error == -EACCES && mend_workspace(options->workspace, NULL) > 0)
+		if (lease->error == -EACCES && options->mend &&
+		    mend_workspace(options->workspace, options->mend) > 0)
 			continue;
 		if (fd < 0)
 			return 0;

@@ -319,6 +319,7 @@ static int session_take_lease(struct session *s, struct err *err)
 		.workspace = s->options->workspace,
 		.outbound_path = s->paths[SESSION_OUTBOUND],
 		.heartbeat_path = s->paths[SESSION_HEARTBEAT],
+		.mend = &s->mend,
 		.lock_ms = LEASE_LOCK_MS,
 		.fresh_ms = LEASE_FRESH_MS,
 		.watch_ms = LEASE_WATCH_MS,
@@ -349,10 +350,10 @@ static int session_try_databases(struct session *s, struct err *err)
 }
 
 /* Somebody holds it; or an agent that is not gone yet had closed what we need, and it is open again. */
-static bool session_may_pass(const struct session *s, int r)
+static bool session_may_pass(struct session *s, int r)
 {
 	return r == -EAGAIN || ((r == -ENOENT || r == -EACCES || r == -EROFS) &&
-				mend_workspace(s->options->workspace, NULL) > 0);
+				mend_workspace(s->options->workspace, &s->mend) > 0);
 }
 
 /* First of all: a hot journal that a kill left behind blocks the host's reads. */
@@ -590,8 +591,8 @@ int session_run(const struct runner_options *options)
 		}
 	/* The loop may have crashed: nobody else has looked since. */
 	s.mended_ms = clock_monotonic_ms();
-	(void)mend_workspace(options->workspace, NULL);
 	(void)mend_workspace(options->workspace, &s.mend);
+	(void)mend_workspace(options->workspace, NULL);
 	if (r == 0)
 		r = session_setup(&s, &err);
 	if (r == 0) {

@@ -13,6 +13,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/mend.h"
 #include "schema/outbound.h"
 #include "tests/capture.h"
 #include "tests/folder.h"
@@ -251,10 +252,12 @@ static int become_user(void)
 
 static int take_as_user(struct lease **ret_lease)
 {
+	struct mend mend = { .seen = { 0 } };
 	const struct lease_options options = {
 		.workspace = world.folder.path,
 		.outbound_path = world.path,
 		.heartbeat_path = world.heartbeat,
+		.mend = &mend,
 		.lock_ms = 50,
 		.fresh_ms = 1000,
 		.watch_ms = 50,
