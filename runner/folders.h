@@ -33,8 +33,9 @@ char **folders_list_extra(const char *workspace);
 
 /*
  * What the agent may read where the host limits it by "--read=…" among confine's words: the folders
- * named so and by "--write=…", and its own, all by their real paths. 1 with a list as above; 0: it is
- * not limited, and the list is NULL; or -ENOMEM.
+ * named so and by "--write=…", and its own, all by their real paths. One that a symbolic link leads to
+ * is left out, for the link may be an agent's. 1 with a list as above; 0: it is not limited, and the
+ * list is NULL; or -ENOMEM.
  */
 int folders_list_readable(const char *workspace, const char *const *words, char ***ret_list);
 
