@@ -138,9 +138,17 @@ static int config_sandbox_add(struct config_sandbox *sandbox, const char *format
 	return 0;
 }
 
-int config_sandbox_set_workspace(struct config_sandbox *sandbox, const char *workspace)
+int config_sandbox_set_workspace(struct config_sandbox *sandbox, const char *workspace,
+				 bool is_shared)
 {
-	return config_sandbox_add(sandbox, "--workspace=%s", workspace);
+	int r = config_sandbox_add(sandbox, "--workspace=%s", workspace);
+
+	if (r == 0 && is_shared)
+		r = config_sandbox_add(sandbox, "--session");
+	/* Who runs as root does so by the host's leave, and confine would look for another user. */
+	if (r == 0 && geteuid() == 0)
+		r = config_sandbox_add(sandbox, "--allow-root");
+	return r;
 }
 
 void config_sandbox_deinit(struct config_sandbox *sandbox)

@@ -7,6 +7,7 @@
  * that is given stays given, and a protection whose mode makes no sense is required.
  */
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #define CONFIG_SANDBOX_PATHS_MAX 64
@@ -38,7 +39,11 @@ int config_sandbox_open(const char *path, enum config_sandbox_owner *ret_owner);
 /* Appends the words for this value. name: where it comes from, for warnings. 0 or -ENOMEM. */
 int config_sandbox_read(struct config *config, const char *name, const json_t *value);
 
-/* Appends the word for the workspace. 0 or -ENOMEM. */
-int config_sandbox_set_workspace(struct config_sandbox *sandbox, const char *workspace);
+/*
+ * Appends the words for the workspace, which the children get as they are. is_shared: only the agent's
+ * own folders in it are its to write. 0 or -ENOMEM.
+ */
+int config_sandbox_set_workspace(struct config_sandbox *sandbox, const char *workspace,
+				 bool is_shared);
 
 void config_sandbox_deinit(struct config_sandbox *sandbox);

@@ -55,6 +55,24 @@ static bool folders_is_folder(const char *path)
 	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+bool folders_is_shared(const char *workspace)
+{
+	/* What v1 hosts mount, and what the host of a session puts there. */
+	static const char *const names[] = {
+		"ipc", "global", "extra", FOLDERS_GROUP, "inbound.db", "outbound.db",
+	};
+	cleanup_close int top = open(workspace, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+
+	/* In doubt it is: the agent is given less. */
+	if (top < 0)
+		return true;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (fstatat(top, names[i], &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)
+			return true;
+	return false;
+}
+
 char *folders_find_working(const char *workspace, const char *name)
 {
 	char *path;

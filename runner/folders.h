@@ -1,6 +1,8 @@
 #pragma once
 /* SPDX-License-Identifier: MIT */
 /* The folders of a workspace that an agent is given: where it works, and what else it may see. */
+#include <stdbool.h>
+
 #include "common/err.h"
 
 /* The working folder's name in a session, and that of v1 hosts. */
@@ -18,6 +20,12 @@
  * what is there when it starts: what is made later it may not see. 0 or -errno.
  */
 int folders_make(const char *workspace, const char *name, struct err *err);
+
+/*
+ * Does the workspace look like a v1 host's, or a session's? Then an agent's working folder is one of
+ * its own in it; else the whole of it is the agent's, for instance a project of a person's.
+ */
+bool folders_is_shared(const char *workspace);
 
 /*
  * The agent's working folder: the workspace's folder of this name, or, where there is none, the

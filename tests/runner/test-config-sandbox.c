@@ -31,6 +31,15 @@ int __wrap_fstatvfs64(int fd, struct statvfs *fs)
 	return r;
 }
 
+static uid_t user;
+
+uid_t __wrap_geteuid(void);
+
+uid_t __wrap_geteuid(void)
+{
+	return user;
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -126,10 +135,24 @@ static void test_every_key(void **state)
 		"--protection=LANDLOCK=require --protection=NO_NEW_PRIVS=require "
 		"--protection=SECCOMP=off",
 		"");
-	assert_int_equal(config_sandbox_set_workspace(&config->sandbox, "/workspace"), 0);
-	assert_string_equal(config->sandbox.words[config->sandbox.count - 1],
-			    "--workspace=/workspace");
+}
+
+static void assert_workspace(uid_t uid, bool is_shared, const char *words)
+{
+	user = uid;
+	assert_variable("{\"bind\": [80]}", "--bind=80", "");
+	assert_int_equal(config_sandbox_set_workspace(&config->sandbox, "/ws", is_shared), 0);
+	assert_words(words);
 	assert_null(config->sandbox.words[config->sandbox.count]);
+}
+
+static void test_words_for_the_workspace(void **state)
+{
+	(void)state;
+	assert_workspace(1000, false, "--bind=80 --workspace=/ws");
+	assert_workspace(1000, true, "--bind=80 --workspace=/ws --session");
+	assert_workspace(0, true, "--bind=80 --workspace=/ws --session --allow-root");
+	assert_workspace(0, false, "--bind=80 --workspace=/ws --allow-root");
 }
 
 /* A list that is given limits, whatever is left of it. */
@@ -465,6 +488,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(test_nothing_is_said),
 		CASE(test_every_key),
+		CASE(test_words_for_the_workspace),
 		CASE(test_an_empty_list_is_a_limit),
 		CASE(test_wrong_items),
 		CASE(test_a_path_that_is_too_long),

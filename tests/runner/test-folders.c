@@ -136,6 +136,30 @@ static void test_without_one_it_is_the_workspace(void **state)
 	assert_working(folder.path);
 }
 
+static void test_whose_workspace_it_is(void **state)
+{
+	static const char *const names[] = { "ipc",   "global",	    "extra",
+					     "group", "inbound.db", "outbound.db" };
+	static const char *const others[] = { "agent", "src", ".git", "groups" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		folder_mkdir(&folder, others[i]);
+	assert_false(folders_is_shared(folder.path));
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		folder_mkdir(&folder, names[i]);
+		assert_true(folders_is_shared(folder.path));
+		assert_int_equal(rmdir(folder.file), 0);
+		/* Whatever it has become since. */
+		assert_int_equal(symlink("nowhere", folder.file), 0);
+		assert_true(folders_is_shared(folder.path));
+		assert_int_equal(unlink(folder.file), 0);
+	}
+	assert_false(folders_is_shared(folder.path));
+	/* Who cannot tell gives less. */
+	assert_true(folders_is_shared(folder_file(&folder, "none")));
+}
+
 /* The names below extra/, joined by |. */
 static void assert_extra(const char *expected)
 {
@@ -311,6 +335,7 @@ int main(void)
 		CASE(test_a_folder_that_cannot_be_made),
 		CASE(test_working_folder),
 		CASE(test_without_one_it_is_the_workspace),
+		CASE(test_whose_workspace_it_is),
 		CASE(test_extra_folders),
 		CASE(test_too_many_extra_folders),
 		CASE(test_readable_folders),
