@@ -68,6 +68,39 @@ def test_protections_and_modes_are_the_policy_s(make_session):
     assert not said({name: "require" for name in names if name != "landlock"} | {"landlock": "off"})
 
 
+@pytest.mark.parametrize("limit", [{"read": ["/opt"]}, {"connect": []}, {"bind": 8080}])
+@pytest.mark.parametrize("mode", ["session", "once"])
+def test_a_limit_without_landlock_is_refused(make_session, mode, limit):
+    """Nothing else could keep it."""
+    sandbox = json.dumps({**limit, "protections": {"landlock": "off"}})
+    session = make_session(env={"AGENT_SANDBOX": sandbox})
+    if mode == "session":
+        assert session.start().wait_exit() == 78
+        log = session.stderr()
+    else:
+        done = session.run(stdin='{"prompt": "hi"}')
+        assert done.returncode == 78 and '"status":"error"' in done.stdout
+        log = done.stderr
+    line, = [line for line in log.splitlines() if "error: " in line]
+    assert "LANDLOCK" in line and "off" in line
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+def test_who_is_root_by_the_host_s_leave_has_a_root_agent(make_session):
+    """confine on its own would go by the workspace's owner."""
+    session = make_session()
+    session.own()
+    assert os.stat(session.workspace).st_uid == sessions.UID
+    # Root's capabilities are dropped, and what belongs to others is theirs.
+    for path in session.workspace, *session.workspace.rglob("*"):
+        path.chmod(0o777 if path.is_dir() else 0o666)
+    session.args.append("--allow-root")
+    session.start(user=(0, 0))
+    session.wait_ack(session.add_task("look", script="id -u > who; echo '{\"wakeAgent\": false}'"))
+    assert (session.workspace / "agent/who").read_text() == "0\n"
+    assert session.stop() == 0
+
+
 @pytest.mark.parametrize("is_allowed", [True, False])
 @pytest.mark.parametrize("mode", ["session", "once"])
 def test_scripts_are_confined_by_it(make_session, mode, is_allowed):
