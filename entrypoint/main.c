@@ -129,6 +129,7 @@ static int main_become(const struct main_context *context, enum policy_role role
 		.user = context->has_user ? &context->user : NULL,
 		.workspace = context->cli.workspace,
 		.sandbox = &context->cli.sandbox,
+		.program = context->cli.command ? context->cli.command[0] : NULL,
 		.notify_fd = context->notify_fd,
 	};
 	struct err err;

@@ -11,8 +11,8 @@
 
 #include "common/cleanup.h"
 #include "common/table.h"
+#include "entrypoint/grant.h"
 
-#define OWN_FOLDER_FLAGS (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 /* Folders from one up to the root. */
 #define OWN_FOLDER_ABOVE_MAX 64
 
@@ -22,32 +22,16 @@ static const char *const own_folder_bases[] = { NULL, "/tmp", "/var/tmp", "/dev/
 int own_folder_open(const char *path)
 {
 	cleanup_close int fd = -1;
+	struct stat st;
 
 	if (path[0] != '/')
 		return -ENOTDIR;
-	fd = open("/", OWN_FOLDER_FLAGS);
-	while (fd >= 0) {
-		char name[NAME_MAX + 1];
-		size_t len;
-		int next;
-
-		path += strspn(path, "/");
-		len = strcspn(path, "/");
-		if (len == 0)
-			return steal_fd(&fd);
-		if (len > NAME_MAX)
-			return -ENAMETOOLONG;
-		memcpy(name, path, len);
-		name[len] = '\0';
-		path += len;
-		next = openat(fd, name, OWN_FOLDER_FLAGS);
-		/* close(2) must not touch what openat(2) said. */
-		if (next < 0)
-			return -errno;
-		close(fd);
-		fd = next;
-	}
-	return -errno;
+	fd = grant_open(AT_FDCWD, path);
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	return S_ISDIR(st.st_mode) ? steal_fd(&fd) : -ENOTDIR;
 }
 
 bool own_folder_holds(const char *folder, const char *other)
@@ -66,7 +50,7 @@ bool own_folder_holds(const char *folder, const char *other)
 			return false;
 		if (st.st_dev == wanted.st_dev && st.st_ino == wanted.st_ino)
 			return true;
-		parent = openat(fd, "..", OWN_FOLDER_FLAGS);
+		parent = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		close(fd);
 		fd = parent;
 	}
