@@ -196,6 +196,7 @@ static void main_clear_scratch(const void *data)
 		.since_ms = context->start_ms,
 		/* A read-only container's lies in /tmp, and the agent's conversations in it. */
 		.keep = { getenv("HOME") },
+		.emptied = getenv("TMPDIR"),
 	};
 
 	(void)scratch_clear(&spec);

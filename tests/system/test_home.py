@@ -105,14 +105,21 @@ def test_another_user_without_a_passwd_entry(kept_by_another):
 
 
 def test_another_user_with_nothing_mounted(kept_by_another):
-    log = kept_by_another.check("/workspace/.home none", "--user=1234:1234")
-    assert "HOME is /workspace/.home: /workspace holds the workspace" in log
+    kept_by_another.check("/workspace/.home none", "--user=1234:1234")
     assert (kept_by_another.session.workspace / ".home/.claude/x").read_text() == "it\n"
 
 
 def test_home_is_the_workspace(kept):
-    kept.check("/workspace/.home none", "-e", "HOME=/workspace")
+    log = kept.check("/workspace/.home none", "-e", "HOME=/workspace")
+    assert "HOME is /workspace/.home: /workspace holds the workspace" in log
     assert (kept.session.workspace / ".home/.claude/x").read_text() == "it\n"
+
+
+def test_settings_in_the_workspace(kept):
+    """What was made there as long as that was HOME, or is mounted there."""
+    kept.check("/workspace/.home none", "-e", "HOME=/workspace", "-v",
+               f"{kept.state}:/workspace/.claude")
+    assert (kept.state / "x").read_text() == "it\n"
 
 
 def test_home_above_the_workspace(kept):
