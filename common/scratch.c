@@ -35,14 +35,17 @@ static const struct {
 	{ "/var/tmp", false },
 };
 
+struct scratch_id {
+	dev_t device;
+	ino_t inode; /* 0: none */
+};
+
 struct scratch {
 	int64_t since_ms, end_ms;
 	uid_t owner;
 	dev_t device;
-	struct {
-		dev_t device;
-		ino_t inode; /* 0: none */
-	} keep[SCRATCH_KEEP_MAX];
+	struct scratch_id keep[SCRATCH_KEEP_MAX];
+	struct scratch_id emptied;
 	size_t files;
 	uint64_t bytes;
 };
@@ -53,10 +56,15 @@ static bool scratch_is_ours(const struct scratch *s, const struct stat *st)
 	       (int64_t)st->st_ctim.tv_sec * 1000 + st->st_ctim.tv_nsec / 1000000 >= s->since_ms;
 }
 
+static bool scratch_is(const struct scratch_id *id, const struct stat *st)
+{
+	return id->inode == st->st_ino && id->device == st->st_dev;
+}
+
 static bool scratch_is_kept(const struct scratch *s, const struct stat *st)
 {
 	for (size_t i = 0; i < ARRAY_LEN(s->keep); i++)
-		if (s->keep[i].inode == st->st_ino && s->keep[i].device == st->st_dev)
+		if (scratch_is(&s->keep[i], st))
 			return true;
 	return false;
 }
@@ -91,7 +99,7 @@ static void scratch_remove_folder(struct scratch *s, int parent, const char *nam
 	if (fd >= 0)
 		scratch_walk(s, fd, depth + 1);
 	/* One that is not empty stays. */
-	if (scratch_is_ours(s, st))
+	if (scratch_is_ours(s, st) && !scratch_is(&s->emptied, st))
 		(void)unlinkat(parent, name, AT_REMOVEDIR);
 }
 
@@ -130,6 +138,16 @@ static void scratch_walk(struct scratch *s, int folder, int depth)
 		}
 }
 
+static struct scratch_id scratch_identify(const char *path)
+{
+	struct scratch_id id = { .inode = 0 };
+	struct stat st;
+
+	if (path && lstat(path, &st) == 0)
+		id = (struct scratch_id){ st.st_dev, st.st_ino };
+	return id;
+}
+
 static struct scratch scratch_begin(const struct scratch_spec *spec)
 {
 	struct scratch s = {
@@ -137,13 +155,10 @@ static struct scratch scratch_begin(const struct scratch_spec *spec)
 		.end_ms = clock_monotonic_ms() + SCRATCH_BUSY_MS,
 		.owner = geteuid(),
 	};
-	struct stat st;
 
 	for (size_t i = 0; i < ARRAY_LEN(s.keep); i++)
-		if (spec->keep[i] && lstat(spec->keep[i], &st) == 0) {
-			s.keep[i].device = st.st_dev;
-			s.keep[i].inode = st.st_ino;
-		}
+		s.keep[i] = scratch_identify(spec->keep[i]);
+	s.emptied = scratch_identify(spec->emptied);
 	return s;
 }
 

@@ -22,6 +22,8 @@ struct scratch_spec {
 	int64_t since_ms; /* clock_realtime_ms(); what was changed last before it stays */
 	/* Folders that stay, with all that is in them; each may be NULL, and need not exist. */
 	const char *keep[SCRATCH_KEEP_MAX];
+	/* One that stays, emptied: who comes next may be unable to make it. May be NULL. */
+	const char *emptied;
 };
 
 /*

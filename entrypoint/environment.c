@@ -14,6 +14,8 @@
 #include "common/number.h"
 #include "common/table.h"
 #include "entrypoint/home.h"
+#include "entrypoint/own-folder.h"
+#include "entrypoint/probe.h"
 
 #define ENVIRONMENT_GIT_FILE_MAX  (64 * 1024)
 #define ENVIRONMENT_GIT_COUNT_MAX 1000
@@ -104,22 +106,73 @@ static int environment_set_user(const struct privileges_user *user, struct err *
 	return r;
 }
 
-static int environment_set_home(const struct privileges_user *user, struct err *err)
+/* NULL: the variable is removed, whoever set it. */
+static int environment_replace(const char *name, const char *value, struct err *err)
 {
-	char home[HOME_PATH_MAX];
-	struct err why = { .text = "" };
-	int r = home_find(user, home, &why);
+	if ((value ? setenv(name, value, 1) : unsetenv(name)) < 0)
+		return err_sys(err, -errno, "%s", name);
+	return 0;
+}
 
-	if (r < 0) {
+static int environment_set_home(const struct environment_spec *spec, struct err *err)
+{
+	const struct home_spec wanted = {
+		.user = spec->user,
+		.workspace = spec->is_session ? spec->workspace : NULL,
+	};
+	struct err why = { .text = "" };
+	struct home home = { .meant = "" };
+	int r, found = home_find(&wanted, &home, &why);
+
+	r = environment_replace(ENVIRONMENT_HOST_HOME, home.meant[0] ? home.meant : NULL, err);
+	if (r < 0)
+		return r;
+	if (found < 0) {
 		/* Many a command does without. */
 		log_warning("%s", why.text);
 		return 0;
 	}
-	if (r > 0)
-		log_info("HOME is %s: %s", home, why.text);
-	if (setenv("HOME", home, 1) < 0)
-		return err_sys(err, -errno, "HOME");
-	return 0;
+	if (found > 0)
+		log_info("HOME is %s: %s", home.path, why.text);
+	return environment_replace("HOME", home.path, err);
+}
+
+/* Where programs put temporary files that are told of no other place. */
+#define ENVIRONMENT_TEMPORARY "/tmp"
+
+/* 1 with the path as the text: a folder of our own has to be TMPDIR; 0: none has; -errno. */
+static int environment_find_temporary(void *data, struct err *text)
+{
+	const struct environment_spec *spec = data;
+	char path[OWN_FOLDER_PATH_MAX];
+	int r;
+
+	if (!own_folder_holds(ENVIRONMENT_TEMPORARY, spec->workspace))
+		return 0;
+	r = own_folder_make("tmp", path, text);
+	return r < 0 ? r : err_set(text, 1, "%s", path);
+}
+
+/* Of a folder above the workspace the agent gets what is in it, but can make nothing in it. */
+static int environment_set_temporary(const struct environment_spec *spec, struct err *err)
+{
+	struct environment_spec copy = *spec;
+	const char *given = getenv("TMPDIR");
+	struct err text = { .text = "" };
+	int r = environment_replace(ENVIRONMENT_TMPDIR, NULL, err);
+
+	if (r < 0 || !spec->is_session || (given && *given))
+		return r;
+	r = probe_run(spec->user, environment_find_temporary, &copy, &text);
+	if (r < 0)
+		log_warning("TMPDIR: %s", text.text);
+	if (r <= 0)
+		return 0;
+	log_info("TMPDIR is %s: " ENVIRONMENT_TEMPORARY " holds the workspace, whose files are "
+		 "guarded",
+		 text.text);
+	r = environment_replace("TMPDIR", text.text, err);
+	return r < 0 ? r : environment_replace(ENVIRONMENT_TMPDIR, text.text, err);
 }
 
 /* git */
@@ -220,16 +273,19 @@ static int environment_set_git(const char *workspace, struct err *err)
 	return 0;
 }
 
-int environment_prepare(const struct privileges_user *user, const char *workspace, struct err *err)
+int environment_prepare(const struct environment_spec *spec, struct err *err)
 {
-	int r = environment_set_home(user, err);
+	int r = environment_set_home(spec, err);
 
+	/* After HOME, which would lie there otherwise. */
 	if (r == 0)
-		r = environment_set_user(user, err);
+		r = environment_set_temporary(spec, err);
+	if (r == 0)
+		r = environment_set_user(spec->user, err);
 	if (r == 0)
 		r = environment_set_rows(err);
 	/* After HOME: git's settings are looked for there. */
 	if (r == 0)
-		r = environment_set_git(workspace, err);
+		r = environment_set_git(spec->workspace, err);
 	return r;
 }

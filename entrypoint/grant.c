@@ -77,8 +77,9 @@ static int grant_entry(const struct grant *grant, int folder, const char *name, 
 	return grant_tree(grant, file, rights);
 }
 
-/* Gives the rights to what is in the folder, but not to what is hidden in it. */
-static int grant_entries(const struct grant *grant, int folder, bool is_workspace, uint64_t rights)
+/* Gives the rights to what is in the folder and begins so, but not to what is hidden in it. */
+static int grant_entries(const struct grant *grant, int folder, const char *prefix,
+			 bool is_workspace, uint64_t rights)
 {
 	cleanup_closedir DIR *dir = NULL;
 	const struct dirent *entry;
@@ -92,7 +93,8 @@ static int grant_entries(const struct grant *grant, int folder, bool is_workspac
 		return -ENOMEM;
 	}
 	while (r == 0 && (entry = readdir(dir)) != NULL)
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+		    strncmp(entry->d_name, prefix, strlen(prefix)) == 0)
 			r = grant_entry(grant, folder, entry->d_name, is_workspace, rights);
 	return r;
 }
@@ -110,7 +112,7 @@ static int grant_tree(const struct grant *grant, int file, uint64_t rights)
 	/* To see names, alone, is harmless below it, too. */
 	if (!hidden_is_above(&grant->hidden, &st) || (rights & ~LANDLOCK_READ_DIR) == 0)
 		return grant_allow(grant, file, &st, rights);
-	return grant_entries(grant, file, hidden_is_workspace(&grant->hidden, &st), rights);
+	return grant_entries(grant, file, "", hidden_is_workspace(&grant->hidden, &st), rights);
 }
 
 int grant_open(int folder, const char *path)
@@ -256,9 +258,15 @@ static int grant_row(const struct grant *grant, const struct policy_file *row)
 	cleanup_close int file = grant_open_row(grant, row);
 	uint64_t rights = grant_rights[row->access];
 
+	struct stat st;
+
 	if (file < 0)
 		return 0;
-	return row->each ? grant_entries(grant, file, false, rights)
+	/* HOME may be the workspace itself: of that, only what programs keep in a HOME. */
+	if (row->base == POLICY_BASE_VARIABLE && fstat(file, &st) == 0 &&
+	    hidden_is_workspace(&grant->hidden, &st))
+		return grant_entries(grant, file, ".", true, rights);
+	return row->each ? grant_entries(grant, file, "", false, rights)
 			 : grant_tree(grant, file, rights);
 }
 

@@ -196,6 +196,7 @@ static void main_clear_scratch(const void *data)
 		.since_ms = context->start_ms,
 		/* A read-only container's lies in /tmp, and the agent's conversations in it. */
 		.keep = { getenv("HOME") },
+		.emptied = getenv("TMPDIR"),
 	};
 
 	(void)scratch_clear(&spec);
@@ -281,22 +282,25 @@ static int main_prepare_workspace(const struct main_context *context, struct err
 /* Everything before the first child that stays. 0, or an exit code with its text. */
 static int main_prepare(struct main_context *context, struct err *err)
 {
-	const struct privileges_user *user;
+	struct environment_spec environment = {
+		.workspace = context->cli.workspace,
+		.is_session = context->cli.mode == CLI_SESSION || context->cli.mode == CLI_ONCE,
+	};
 	struct err warning;
 	int r;
 
 	r = privileges_check_environment(err);
 	if (r == 0)
 		r = main_find_user(context, err);
-	user = context->has_user ? &context->user : NULL;
+	environment.user = context->has_user ? &context->user : NULL;
 	if (r == 0)
 		r = main_prepare_workspace(context, err);
-	if (r == 0 && environment_prepare(user, context->cli.workspace, err) < 0)
+	if (r == 0 && environment_prepare(&environment, err) < 0)
 		r = EXIT_CODE_INTERNAL;
 	if (r != 0)
 		return r;
 	/* After the chown step, which needs what it takes away. */
-	if (privileges_protect_init(user, &warning) < 0)
+	if (privileges_protect_init(environment.user, &warning) < 0)
 		log_warning("the init process is not protected: %s", warning.text);
 	return 0;
 }

@@ -266,6 +266,7 @@ static void conversation_clear_scratch(const struct conversation *c)
 		.since_ms = c->made_ms,
 		/* Clients hold on to the socket, and the agent's conversations lie in HOME. */
 		.keep = { toolbox_folder(c->options.toolbox), getenv("HOME") },
+		.emptied = getenv("TMPDIR"),
 	};
 
 	(void)scratch_clear(&spec);

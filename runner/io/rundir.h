@@ -16,6 +16,8 @@
 
 /* The environment variable that tells clients the socket's path. */
 #define RUNDIR_SOCKET_VARIABLE "AGENT_SOCKET"
+/* Holds what TMPDIR is if PID 1 has set that (entrypoint/environment.h): then it says nothing. */
+#define RUNDIR_TMPDIR_VARIABLE "RUNNER_TMPDIR"
 
 /*
  * Makes the folder in the first of TMPDIR, /tmp, /dev/shm and /run that takes it, or takes over one

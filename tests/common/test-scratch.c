@@ -111,6 +111,23 @@ static void test_what_was_there_before_stays(void **state)
 	assert_false(is_there("old"));
 }
 
+static void test_a_folder_that_is_emptied(void **state)
+{
+	char path[300];
+
+	(void)state;
+	folder_mkdir(&folder, "tmp");
+	folder_write(&folder, "tmp/new", "x");
+	(void)snprintf(path, sizeof(path), "%s", folder_file(&folder, "tmp"));
+	spec.emptied = path;
+	assert_int_equal(clear(), 1);
+	assert_true(is_there("tmp"));
+	assert_false(is_there("tmp/new"));
+	spec.emptied = NULL;
+	assert_int_equal(clear(), 0);
+	assert_false(is_there("tmp"));
+}
+
 static void test_links_lead_nowhere(void **state)
 {
 	struct folder other;

@@ -44,17 +44,26 @@ static int teardown(void **state)
 	return system(command);
 }
 
-static void prepare(const struct scene *s)
+static void prepare_as(const struct scene *s, bool is_session)
 {
+	const struct environment_spec spec = {
+		.workspace = s->workspace,
+		.is_session = is_session,
+	};
 	struct err err;
 	int out = dup(STDOUT_FILENO), null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
 	/* Whether a person sits at the tests' terminal must not matter. */
 	assert_true(dup2(null, STDOUT_FILENO) >= 0);
-	assert_int_equal(environment_prepare(NULL, s->workspace, &err), 0);
+	assert_int_equal(environment_prepare(&spec, &err), 0);
 	assert_true(dup2(out, STDOUT_FILENO) >= 0);
 	close(out);
 	close(null);
+}
+
+static void prepare(const struct scene *s)
+{
+	prepare_as(s, false);
 }
 
 static void write_file(const char *folder, const char *name, const char *text)
@@ -108,9 +117,10 @@ static void test_the_name_of_the_user(void **state)
 {
 	const struct scene *s = *state;
 	struct privileges_user user = { .uid = geteuid(), .gid = getegid(), .name = "node" };
+	const struct environment_spec spec = { .user = &user, .workspace = s->workspace };
 	struct err err;
 
-	assert_int_equal(environment_prepare(&user, s->workspace, &err), 0);
+	assert_int_equal(environment_prepare(&spec, &err), 0);
 	assert_string_equal(getenv("USER"), "node");
 }
 
@@ -124,6 +134,59 @@ static void test_home_is_replaced(void **state)
 	prepare(s);
 	(void)snprintf(wanted, sizeof(wanted), "%s/agent-home-%u", s->workspace, geteuid());
 	assert_string_equal(getenv("HOME"), wanted);
+}
+
+/* What somebody else said in these names is nothing that PID 1 said. */
+static void test_our_own_names(void **state)
+{
+	const struct scene *s = *state;
+
+	setenv(ENVIRONMENT_HOST_HOME, "/etc", 1);
+	setenv(ENVIRONMENT_TMPDIR, "/etc", 1);
+	prepare(s);
+	assert_null(getenv(ENVIRONMENT_HOST_HOME));
+	assert_null(getenv(ENVIRONMENT_TMPDIR));
+	setenv(ENVIRONMENT_HOST_HOME, "/etc", 1);
+	setenv(ENVIRONMENT_TMPDIR, "/etc", 1);
+	setenv("TMPDIR", "/var/tmp", 1);
+	prepare_as(s, true);
+	assert_null(getenv(ENVIRONMENT_HOST_HOME));
+	assert_null(getenv(ENVIRONMENT_TMPDIR));
+	assert_string_equal(getenv("TMPDIR"), "/var/tmp");
+}
+
+static void test_home_holds_the_workspace(void **state)
+{
+	const struct scene *s = *state;
+	char wanted[PATH_SIZE];
+
+	setenv("HOME", s->workspace, 1);
+	setenv("TMPDIR", "/var/tmp", 1);
+	prepare(s);
+	assert_string_equal(getenv("HOME"), s->workspace);
+	prepare_as(s, true);
+	(void)snprintf(wanted, sizeof(wanted), "%s/.home", s->workspace);
+	assert_string_equal(getenv("HOME"), wanted);
+	assert_string_equal(getenv(ENVIRONMENT_HOST_HOME), s->workspace);
+}
+
+static void test_tmp_holds_the_workspace(void **state)
+{
+	const struct scene *s = *state;
+	char wanted[PATH_SIZE];
+	struct stat st;
+
+	prepare(s);
+	assert_null(getenv("TMPDIR"));
+	/* As programs read it, an empty one is none. */
+	setenv("TMPDIR", "", 1);
+	prepare_as(s, true);
+	(void)snprintf(wanted, sizeof(wanted), "/tmp/agent-tmp-%u", geteuid());
+	assert_string_equal(getenv("TMPDIR"), wanted);
+	assert_string_equal(getenv(ENVIRONMENT_TMPDIR), wanted);
+	assert_int_equal(lstat(wanted, &st), 0);
+	assert_int_equal(st.st_mode, S_IFDIR | 0700);
+	(void)rmdir(wanted);
 }
 
 static void test_git(void **state)
@@ -221,6 +284,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_what_the_host_set_wins, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_the_name_of_the_user, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_home_is_replaced, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_our_own_names, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_home_holds_the_workspace, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_tmp_holds_the_workspace, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_git, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_git_settings_of_the_host_stay, setup,
 						teardown),

@@ -132,6 +132,22 @@ static int agent_works(void)
 	return 0;
 }
 
+/* What is kept there begins with a dot; inbox, outbox and the like are the runner's and the host's. */
+static int agent_whose_home_is_the_workspace(void)
+{
+	CHECK(mkdir(at("ws/.claude"), 0700) == 0);
+	CHECK(setenv("RUNNER_HOST_HOME", place.workspace, 1) == 0);
+	CHECK(setenv("HOME", place.workspace, 1) == 0);
+	CHECK(become(POLICY_ROLE_AGENT, NULL) == 0);
+	CHECK(try_open(at("ws/.claude/new"), O_WRONLY | O_CREAT) == 0);
+	CHECK(unlink(at("ws/.claude/new")) == 0 && rmdir(at("ws/.claude")) < 0);
+	CHECK(try_open(at("ws/outbox/new"), O_WRONLY | O_CREAT) == EACCES);
+	CHECK(try_open(at("ws/inbox/photo"), O_RDONLY) == 0);
+	CHECK(try_open(at("ws/inbox/photo"), O_WRONLY) == EACCES);
+	CHECK(try_open(at("ws/.heartbeat"), O_WRONLY) == EACCES);
+	return 0;
+}
+
 static int agent_is_kept_out(void)
 {
 	static const char *const hidden[] = { "ws/inbound.db", "ws/outbound.db",
@@ -367,6 +383,7 @@ static void run(int (*fn)(void))
 	}
 
 TEST(agent_works)
+TEST(agent_whose_home_is_the_workspace)
 TEST(agent_is_kept_out)
 TEST(agent_is_kept_out_by_every_way)
 TEST(agent_may_write_the_workspace)
@@ -401,6 +418,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_agent_works),
+		cmocka_unit_test(test_agent_whose_home_is_the_workspace),
 		cmocka_unit_test(test_agent_is_kept_out),
 		cmocka_unit_test(test_agent_is_kept_out_by_every_way),
 		cmocka_unit_test(test_agent_may_write_the_workspace),

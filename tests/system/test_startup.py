@@ -580,6 +580,59 @@ chown -R 1000:1000 home/node; chmod 755 home/node
     assert (result.returncode, result.stdout) == (0, "secret\n"), result.stderr
 
 
+def home_of_a_session(root, env):
+    """What is said of it, and what is there then."""
+    init = root.start(env={"AGENT_PROVIDER": "mock", **env})
+    sessions.wait_until(lambda: any(sessions.process_name(p) == "agent-session"
+                                    for p in sessions.descendants(init)), "the session loop")
+    found = root.enter(init, "stat", "-c", "%F %u %a", "/workspace/.home", "/tmp/agent-home-1000")
+    os.kill(init, signal.SIGTERM)
+    stderr = root.process.stderr.read().decode()
+    root.process.wait(sessions.PATIENCE)
+    return [line for line in stderr.splitlines() if "HOME" in line], found.stdout
+
+
+@pytest.mark.parametrize("more, said, found", [
+    ("", "/workspace/.home: /workspace holds the workspace, whose files are guarded",
+     "directory 1000 700\n"),
+    # What an earlier agent put there is not followed.
+    ("ln -s /srv workspace/.home", "/tmp/agent-home-1000: /workspace/.home: Not a directory",
+     "symbolic link 0 777\ndirectory 1000 700\n"),
+    ("mkdir -m 777 workspace/.home",
+     "/tmp/agent-home-1000: /workspace/.home belongs to uid 0",
+     "directory 0 777\ndirectory 1000 700\n"),
+])
+def test_a_session_whose_home_is_the_workspace(root, more, said, found):
+    root.setup = f"mkdir workspace/agent; chown -R 1000:1000 workspace; {more}"
+    assert home_of_a_session(root, {"HOME": "/workspace"}) == (
+        [f"agent-runner: HOME is {said}"], found)
+
+
+def test_the_meant_home_is_told(root):
+    options = ["--user=4321:4321", "--"]
+    told = root.run(*options, "env", env={"HOME": "/home/node", "RUNNER_HOST_HOME": "/etc"})
+    assert "RUNNER_HOST_HOME=/home/node\n" in told.stdout, told.stderr
+    for home in ("/tmp", "/nonexistent"):
+        told = root.run(*options, "env", env={"HOME": home, "RUNNER_HOST_HOME": "/etc",
+                                              "RUNNER_TMPDIR": "/etc"})
+        assert told.returncode == 0 and "RUNNER_" not in told.stdout, told.stdout
+
+
+def test_a_home_that_is_a_link_of_an_earlier_agent(root):
+    root.setup = "mkdir -m 777 srv/trap; ln -s /srv/trap tmp/agent-home-4321; " \
+                 "chown -h 4321:4321 tmp/agent-home-4321"
+    result = root.run("--user=4321:4321", "--", "sh", "-c",
+                      "echo $HOME; stat -c %F $HOME; ls -A /srv/trap", env={"HOME": "/root"})
+    assert result.stdout == "/tmp/agent-home-4321\ndirectory\n", result.stderr
+
+
+def test_a_command_has_its_home_in_the_workspace(root):
+    root.setup = "chown -R 1000:1000 workspace"
+    environment, stderr = environment_of(root, env={"HOME": "/workspace"})
+    assert environment["HOME"] == "/workspace"
+    assert "HOME" not in stderr and "TMPDIR" not in environment
+
+
 def test_git_works_for_anybody(root):
     """A repository of somebody else's, a uid without name, no settings."""
     root.setup = """

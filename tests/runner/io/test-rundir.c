@@ -259,6 +259,11 @@ static void test_bases_that_are_not_used(void **state)
 	assert_int_equal(mkdir(deep, 0700), 0);
 	setenv("TMPDIR", deep, 1);
 	assert_made_in_tmp(workspace);
+	/* PID 1's own: a client beside it knows nothing of it. */
+	setenv("TMPDIR", folder.path, 1);
+	setenv(RUNDIR_TMPDIR_VARIABLE, folder.path, 1);
+	assert_made_in_tmp(workspace);
+	unsetenv(RUNDIR_TMPDIR_VARIABLE);
 }
 
 /* A folder that turns out to be of no use does not stay behind. */
