@@ -10,30 +10,24 @@
 #include "common/strbuf.h"
 #include "common/table.h"
 #include "common/utf8.h"
-#include "entrypoint/cli.h"
+#include "entrypoint/cli-process.h"
 #include "entrypoint/proc.h"
 #include "entrypoint/workspace.h"
 #include "runner/runner.h"
 
-#define HEALTHCHECK_INIT    "agent-runner"
-#define HEALTHCHECK_SESSION "agent-session"
-#define HEALTHCHECK_ONCE    "agent-once"
-
-/* Options stand before a command: what is cut off of a longer command line does not matter. */
-#define HEALTHCHECK_LINE_MAX   8192
-#define HEALTHCHECK_ARGS_MAX   128
+#define HEALTHCHECK_INIT       "agent-runner"
+#define HEALTHCHECK_SESSION    "agent-session"
+#define HEALTHCHECK_ONCE       "agent-once"
 
 #define HEALTHCHECK_RATING_MAX 3
 
 /* What runs beside us. */
 struct healthcheck_scene {
 	const struct healthcheck_spec *spec;
-	char line[HEALTHCHECK_LINE_MAX + 1]; /* init's command line, which cli points into */
-	struct cli cli;
-	bool names_workspace;  /* init's command line does */
-	const char *workspace; /* the one to look at */
-	pid_t init;	       /* 0: not found */
-	pid_t loop;	       /* 0: none */
+	struct cli_process process; /* init's command line */
+	const char *workspace;	    /* the one to look at */
+	pid_t init;		    /* 0: not found */
+	pid_t loop;		    /* 0: none */
 	bool is_once;
 };
 
@@ -42,35 +36,19 @@ struct healthcheck_scene {
 /* How well the process fits as the init of our workspace; 0: it is none. */
 static int healthcheck_rate_init(struct healthcheck_scene *s, pid_t pid)
 {
-	char *argv[HEALTHCHECK_ARGS_MAX + 1];
-	bool names_workspace = false, is_same;
-	size_t len = 0;
-	int argc = 0;
+	bool is_same;
 
-	if (proc_cmdline(pid, s->line, HEALTHCHECK_LINE_MAX, &len) < 0 || len == 0)
+	if (cli_process_read(pid, &s->process) < 0)
 		return 0;
-	s->line[len] = '\0';
-	for (char *p = s->line; p < s->line + len && argc < HEALTHCHECK_ARGS_MAX;) {
-		names_workspace |= strncmp(p, "--workspace", strlen("--workspace")) == 0;
-		argv[argc++] = p;
-		p += strlen(p) + 1;
-	}
-	argv[argc] = NULL;
-	if (cli_parse(argc, argv, -1, &s->cli, NULL) < 0)
-		return 0;
-	if (s->cli.mode != CLI_SESSION && s->cli.mode != CLI_ONCE && s->cli.mode != CLI_COMMAND &&
-	    s->cli.mode != CLI_KEEP_ALIVE)
-		return 0;
-	s->names_workspace = names_workspace;
 	/* Where it names none, this is what our environment says: nobody can read its own. */
-	is_same = strcmp(s->cli.workspace, s->spec->workspace) == 0;
+	is_same = strcmp(s->process.cli.workspace, s->spec->workspace) == 0;
 	/*
 	 * HEALTHCHECK in an image cannot know which workspace the container was told. And whatever
 	 * an agent starts that looks like us, it is not PID 1.
 	 */
 	if (pid == 1 && (is_same || strcmp(s->spec->workspace, WORKSPACE_DEFAULT) == 0))
 		return HEALTHCHECK_RATING_MAX;
-	if (is_same && names_workspace)
+	if (is_same && s->process.cli.names_workspace)
 		return HEALTHCHECK_RATING_MAX - 1;
 	return is_same ? 1 : 0;
 }
@@ -98,8 +76,8 @@ static void healthcheck_find_init(struct healthcheck_scene *s)
 		return;
 	/* The command line of the last one looked at is still there: read the right one. */
 	(void)healthcheck_rate_init(s, s->init);
-	if (s->names_workspace && strcmp(s->workspace, WORKSPACE_DEFAULT) == 0)
-		s->workspace = s->cli.workspace;
+	if (s->process.cli.names_workspace && strcmp(s->workspace, WORKSPACE_DEFAULT) == 0)
+		s->workspace = s->process.cli.workspace;
 }
 
 static void healthcheck_find_loop(struct healthcheck_scene *s)
@@ -126,7 +104,8 @@ static bool healthcheck_is_session(const struct healthcheck_scene *s)
 {
 	if (!s->init)
 		return true;
-	return !s->is_once && (s->cli.mode == CLI_SESSION || s->cli.mode == CLI_ONCE);
+	return !s->is_once &&
+	       (s->process.cli.mode == CLI_SESSION || s->process.cli.mode == CLI_ONCE);
 }
 
 /* The checks of our own */
@@ -150,7 +129,7 @@ static enum runner_health healthcheck_init(const struct healthcheck_scene *s, st
 		return RUNNER_HEALTH_FAIL;
 	}
 	err_set(text, 0, "process %d, mode %s", (int)s->init,
-		s->is_once ? cli_mode_name(CLI_ONCE) : cli_mode_name(s->cli.mode));
+		s->is_once ? cli_mode_name(CLI_ONCE) : cli_mode_name(s->process.cli.mode));
 	return RUNNER_HEALTH_OK;
 }
 
@@ -160,7 +139,7 @@ static enum runner_health healthcheck_workspace(const struct healthcheck_scene *
 	struct workspace_spec spec = {
 		.path = s->workspace,
 		.is_session = healthcheck_is_session(s),
-		.check_mount = !(s->init && s->cli.no_mount_check),
+		.check_mount = !(s->init && s->process.cli.no_mount_check),
 	};
 	struct proc_status status;
 

@@ -110,7 +110,10 @@ static int config_sandbox_add(struct config_sandbox *sandbox, const char *format
 
 int config_sandbox_set_workspace(struct config_sandbox *sandbox, const char *workspace)
 {
-	return config_sandbox_add(sandbox, "--workspace=%s", workspace);
+	int r = config_sandbox_add(sandbox, "--workspace=%s", workspace);
+
+	/* Else a child would read our configuration once more. */
+	return r < 0 ? r : config_sandbox_add(sandbox, "--complete");
 }
 
 void config_sandbox_deinit(struct config_sandbox *sandbox)

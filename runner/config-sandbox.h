@@ -32,7 +32,7 @@ int config_sandbox_open(const char *path, bool *ret_is_hosts);
 /* Appends the words for this value. name: where it comes from, for warnings. 0 or -ENOMEM. */
 int config_sandbox_read(struct config *config, const char *name, const json_t *value);
 
-/* Appends the word for the workspace. 0 or -ENOMEM. */
+/* Appends the last words: the workspace, and that these are all. 0 or -ENOMEM. */
 int config_sandbox_set_workspace(struct config_sandbox *sandbox, const char *workspace);
 
 void config_sandbox_deinit(struct config_sandbox *sandbox);

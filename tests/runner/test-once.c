@@ -177,7 +177,8 @@ static void test_confinement(void **state)
 	confine_result = 0;
 	setenv("AGENT_SANDBOX", "{\"connect\": []}", 1);
 	assert_int_equal(run("{\"prompt\":\"hi\"}"), 0);
-	snprintf(expected, sizeof(expected), "--connect=none|--workspace=%s|", folder.path);
+	snprintf(expected, sizeof(expected), "--connect=none|--workspace=%s|--complete|",
+		 folder.path);
 	assert_string_equal(confine_words, expected);
 	confine_result = 77;
 	assert_run("{\"prompt\":\"hi\"}", 77,
