@@ -217,6 +217,7 @@ enum cli_option {
 	CLI_OPTION_CONNECT,
 	CLI_OPTION_BIND,
 	CLI_OPTION_USERNS,
+	CLI_OPTION_SESSION,
 	CLI_OPTION_PROTECTION,
 	CLI_OPTION_COMPLETE,
 	CLI_OPTION_GRACE,
@@ -312,6 +313,12 @@ static const struct options_row cli_rows[] = {
 			"Chromium's own sandbox does",
 		.flag = offsetof(struct cli_reader, cli.sandbox.allows_namespaces),
 	},
+	[CLI_OPTION_SESSION] = {
+		.name = "session",
+		.help = "with --role: the workspace is a session's; without\n"
+			"it, whether a database lies there tells",
+		.flag = offsetof(struct cli_reader, cli.sandbox.is_session),
+	},
 	[CLI_OPTION_PROTECTION] = {
 		.name = "protection",
 		.value = "RULE",
@@ -389,6 +396,7 @@ static const unsigned int cli_option_modes[] = {
 	[CLI_OPTION_CONNECT] = CLI_ROLE_MODES,
 	[CLI_OPTION_BIND] = CLI_ROLE_MODES,
 	[CLI_OPTION_USERNS] = CLI_ROLE_MODES,
+	[CLI_OPTION_SESSION] = CLI_ROLE_MODES,
 	[CLI_OPTION_PROTECTION] = CLI_ROLE_MODES,
 	[CLI_OPTION_COMPLETE] = CLI_BIT(CLI_CONFINE),
 	[CLI_OPTION_GRACE] = CLI_INIT_MODES,

@@ -139,6 +139,7 @@ static struct privileges_request main_request(const struct main_context *context
 		.user = context->has_user ? &context->user : NULL,
 		.workspace = context->cli.workspace,
 		.sandbox = &context->cli.sandbox,
+		.program = context->cli.command ? context->cli.command[0] : NULL,
 		.notify_fd = context->notify_fd,
 		.by_hand = role == POLICY_ROLE_AGENT && !context->cli.complete,
 	};

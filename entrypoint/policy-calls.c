@@ -170,7 +170,7 @@ static const struct policy_call policy_denied[] = {
 	/*
 	 * Other processes of the same uid, such as the loop: neither Landlock nor an undumpable
 	 * process is asked here. What names a thread of one's own by its id cannot be told from it,
-	 * and stays: sched_setaffinity, sched_setparam, setpriority, other classes than idle.
+	 * and stays: sched_setaffinity, sched_setparam, classes above the usual one.
 	 */
 	DENY_IF_BOTH("prlimit64", EPERM, IS_NOT(0, 0), IS_NOT_NULL(2),
 		     "limits of other processes: RLIMIT_CPU kills the loop"),
@@ -184,6 +184,11 @@ static const struct policy_call policy_denied[] = {
 	/* 0 is the caller's own user here. */
 	DENY_IF("ioprio_set", EPERM, IS(0, POLICY_IOPRIO_WHO_USER),
 		"takes the disk from other processes"),
+	DENY_IF_BOTH("sched_setscheduler", EPERM, IS_NOT(0, 0), IS(1, SCHED_BATCH),
+		     "takes the processor from other processes"),
+	/* In silence: browsers do it to threads of theirs, and go on without. */
+	DENY_IF_BOTH("setpriority", EACCES, IS(0, PRIO_PROCESS), IS_NOT(1, 0),
+		     "takes the processor from other processes"),
 	DENY_IF("setpriority", EPERM, IS(0, PRIO_USER), "all processes of the user at once"),
 	DENY_IF_BOTH("setpriority", EPERM, IS(0, PRIO_PGRP), IS_NOT(1, 0),
 		     "all processes of another group"),
@@ -219,6 +224,10 @@ static const struct policy_call policy_denied[] = {
 	DENY_IF_BOTH("openat", EPERM, HAS(2, POLICY_TMPFILE), HAS(3, S_ISUID), "set-user-ID files"),
 	/* Its mode is in memory, where no filter can look; callers fall back to openat. */
 	ABSENT("openat2", 437, "set-user-ID files out of the filter's sight"),
+
+	/* chattr(1) by path: Landlock does not see it, and it can make a database slow. */
+	ABSENT("file_getattr", 468, "attributes of files out of Landlock's sight"),
+	ABSENT("file_setattr", 469, "attributes of files out of Landlock's sight"),
 
 	/* Nobody misses them. Others of their age are in no kernel any more. */
 	DENY("uselib", "old code inside the kernel"),

@@ -24,6 +24,9 @@ enum policy_base {
 	POLICY_BASE_ROOT,      /* name is an absolute path */
 	POLICY_BASE_WORKSPACE, /* name is below the workspace; "": itself */
 	POLICY_BASE_VARIABLE,  /* name is an environment variable that holds a path */
+	POLICY_BASE_SELF,      /* this program's own file */
+	POLICY_BASE_PROGRAM,   /* the folder of the program that is started */
+	POLICY_BASE_COUNT
 };
 
 enum policy_when {
@@ -61,7 +64,7 @@ const struct policy_file *policy_files(size_t *ret_count);
 
 /*
  * Names in the workspace that role agent must not reach: each of them, and whatever begins with it
- * and "-" (SQLite's journals).
+ * (SQLite's journals, and what a host makes before it gives it the name).
  */
 const char *const *policy_hidden(size_t *ret_count);
 

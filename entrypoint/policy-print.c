@@ -141,7 +141,10 @@ static void policy_print_files(struct policy_print_target *print, enum policy_ro
 			[POLICY_BASE_ROOT] = "",
 			[POLICY_BASE_WORKSPACE] = "WORKSPACE/",
 			[POLICY_BASE_VARIABLE] = "$",
+			[POLICY_BASE_SELF] = "agent-runner",
+			[POLICY_BASE_PROGRAM] = "PROGRAM/",
 		};
+		TABLE_COVERS(bases, POLICY_BASE_COUNT);
 		char path[128];
 		const struct policy_print_field fields[] = {
 			{ "access", policy_access_name(files[i].access), 6 },
@@ -221,11 +224,8 @@ static const char *policy_print_answer(int answer)
 		int answer;
 		const char *name;
 	} names[] = {
-		{ EPERM, "EPERM" },
-		{ ENOSYS, "ENOSYS" },
-		{ EAFNOSUPPORT, "EAFNOSUPPORT" },
-		{ EBUSY, "EBUSY" },
-		{ POLICY_MARKER_ERRNO, "a mark" },
+		{ EPERM, "EPERM" }, { ENOSYS, "ENOSYS" }, { EAFNOSUPPORT, "EAFNOSUPPORT" },
+		{ EBUSY, "EBUSY" }, { EACCES, "EACCES" }, { POLICY_MARKER_ERRNO, "a mark" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)

@@ -19,6 +19,7 @@
 #include "common/fd.h"
 #include "common/log.h"
 #include "common/table.h"
+#include "entrypoint/grant-review.h"
 #include "entrypoint/grant.h"
 #include "entrypoint/landlock.h"
 #include "entrypoint/policy-files.h"
@@ -39,7 +40,8 @@
 struct privileges_context {
 	const struct privileges_request *request;
 	const struct policy *policy;
-	bool has_files; /* Landlock is in force */
+	bool has_files;				/* Landlock is in force */
+	bool is_asked[POLICY_PROTECTION_COUNT]; /* somebody said "require" */
 	enum policy_mode modes[POLICY_PROTECTION_COUNT];
 	struct err failures[POLICY_PROTECTION_COUNT]; /* why a protection is missing */
 };
@@ -218,11 +220,25 @@ static int privileges_set_undumpable(struct privileges_context *c, struct err *e
 	return 0;
 }
 
+static struct grant_request privileges_grant_request(const struct privileges_context *c)
+{
+	return (struct grant_request){
+		.role = c->request->role,
+		.workspace = c->request->workspace,
+		.sandbox = c->request->sandbox,
+		.program = c->request->program,
+	};
+}
+
 static int privileges_set_landlock(struct privileges_context *c, struct err *err)
 {
-	int r = grant_enforce(c->request->role, c->request->workspace, c->request->sandbox, err);
+	const struct grant_request request = privileges_grant_request(c);
+	int r = grant_enforce(&request, err);
 
 	c->has_files = r == 0;
+	/* Tried is what a kernel may lack. What fails otherwise an agent may have brought about. */
+	if (r < 0 && r != -ENOSYS && r != -EOPNOTSUPP && r != -EPERM)
+		c->modes[POLICY_PROTECTION_LANDLOCK] = POLICY_MODE_REQUIRE;
 	return r;
 }
 
@@ -324,6 +340,27 @@ static bool (*const privileges_holds[])(const struct privileges_context *c,
 };
 TABLE_COVERS(privileges_holds, POLICY_PROTECTION_COUNT);
 
+/* Why there is no start, and what to do about it. */
+static int privileges_refuse(const struct privileges_context *c, enum policy_protection protection,
+			     const char *why, struct err *err)
+{
+	const char *name = policy_protection(protection)->name;
+
+	if (c->is_asked[protection])
+		return err_set(err, EXIT_CODE_NO_PERMISSION,
+			       "protection %s is required and missing: %s; " PRIVILEGES_ENVIRONMENT
+			       "%s=try goes on without it",
+			       name, why, name);
+	if (c->request->sandbox && sandbox_narrows(c->request->sandbox))
+		return err_set(
+			err, EXIT_CODE_NO_PERMISSION,
+			"the sandbox limits what is read, or TCP ports, which only %s can do: "
+			"%s; leave the limits out to go on without them",
+			name, why);
+	return err_set(err, EXIT_CODE_NO_PERMISSION, "protection %s cannot be put in place: %s",
+		       name, why);
+}
+
 static int privileges_confirm(const struct privileges_context *c, struct err *err)
 {
 	struct proc_status status;
@@ -341,11 +378,7 @@ static int privileges_confirm(const struct privileges_context *c, struct err *er
 			why = r < 0 ? "/proc/self/status cannot be read"
 				    : "it does not show in /proc/self/status";
 		if (c->modes[i] == POLICY_MODE_REQUIRE)
-			return err_set(
-				err, EXIT_CODE_NO_PERMISSION,
-				"protection %s is required and missing: %s; " PRIVILEGES_ENVIRONMENT
-				"%s=try goes on without it",
-				name, why, name);
+			return privileges_refuse(c, (enum policy_protection)i, why, err);
 		if (c->policy->logs || c->request->by_hand)
 			log_warning("protection %s is missing: %s", name, why);
 	}
@@ -373,10 +406,19 @@ static int privileges_find_modes(struct privileges_context *c, bool follows, str
 		if (sandbox->has_mode[i])
 			c->modes[i] = sandbox->modes[i];
 	r = privileges_read_environment(c->modes, err);
+	if (r != 0)
+		return r;
+	for (int i = 0; i < POLICY_PROTECTION_COUNT; i++)
+		c->is_asked[i] = c->modes[i] == POLICY_MODE_REQUIRE;
 	/* To leave out in silence what the host asked for would be worse than no start. */
 	if (sandbox && sandbox_narrows(sandbox) &&
-	    c->modes[POLICY_PROTECTION_LANDLOCK] == POLICY_MODE_TRY)
+	    c->policy->modes[POLICY_PROTECTION_LANDLOCK] != POLICY_MODE_OFF) {
+		if (c->modes[POLICY_PROTECTION_LANDLOCK] == POLICY_MODE_OFF)
+			return err_set(err, EXIT_CODE_CONFIG,
+				       "the sandbox limits what is read, or TCP ports, which only "
+				       "LANDLOCK can do, and that is off: leave one of them out");
 		c->modes[POLICY_PROTECTION_LANDLOCK] = POLICY_MODE_REQUIRE;
+	}
 	for (int i = 0; i < POLICY_PROTECTION_COUNT; i++)
 		/* What a role never gets, nobody can ask for. */
 		if (c->policy->modes[i] == POLICY_MODE_OFF || privileges_follows(c, i) != follows)
@@ -422,13 +464,20 @@ static void privileges_say(const char *text)
 	log_warning("%s", text);
 }
 
+static void privileges_review(const struct privileges_context *c)
+{
+	const struct grant_request request = privileges_grant_request(c);
+
+	grant_review(&request, privileges_say);
+}
+
 int privileges_apply_rest(const struct privileges_request *request, struct err *err)
 {
 	struct privileges_context c = { .request = request, .policy = policy_of(request->role) };
 	int r = privileges_run(&c, true, err);
 
 	if (r == 0 && c.has_files && c.policy->logs)
-		grant_review(request->workspace, request->sandbox, privileges_say);
+		privileges_review(&c);
 	return r;
 }
 

@@ -44,6 +44,7 @@ struct privileges_request {
 	const struct privileges_user *user; /* NULL: stay who we are */
 	const char *workspace;
 	const struct sandbox *sandbox; /* NULL: the role as it is */
+	const char *program;	       /* that is to be executed, as argv[0]; NULL: none */
 	/*
 	 * A Unix socket: what the filter denies is told to whoever receives from it, if the kernel
 	 * can (seccomp.h). It is not closed, but close-on-exec afterwards. 0: nobody is told.

@@ -124,6 +124,7 @@ int sandbox_add(struct sandbox *sandbox, const struct sandbox *over, struct err 
 			sandbox->has_mode[i] = true;
 		}
 	sandbox->allows_namespaces |= over->allows_namespaces;
+	sandbox->is_session |= over->is_session;
 	return 0;
 }
 

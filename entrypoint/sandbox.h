@@ -33,6 +33,7 @@ struct sandbox {
 	struct sandbox_ports bind;    /* if given: all that TCP listens on */
 	enum policy_mode modes[POLICY_PROTECTION_COUNT];
 	bool has_mode[POLICY_PROTECTION_COUNT];
+	bool is_session; /* the workspace is a session's or a group's, whatever it looks like */
 	bool allows_namespaces; /* user namespaces, for sandboxes of the agent's own programs */
 };
 

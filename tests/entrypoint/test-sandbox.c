@@ -94,12 +94,13 @@ static void test_adding(void **state)
 	assert_int_equal(sandbox_add_port(&over.connect, "none", NULL), 0);
 	assert_int_equal(sandbox_add_port(&over.bind, "80", NULL), 0);
 	assert_int_equal(sandbox_set_mode(&over, "LANDLOCK=off", NULL), 0);
-	over.allows_namespaces = true;
+	over.allows_namespaces = over.is_session = true;
 	assert_int_equal(sandbox_add(&sandbox, &over, &err), 0);
 	assert_int_equal(sandbox.write.count, 2);
 	assert_string_equal(sandbox.write.items[0], "/a");
 	assert_string_equal(sandbox.write.items[1], "/b");
-	assert_true(sandbox.read.is_given && sandbox.bind.is_given && sandbox.allows_namespaces);
+	assert_true(sandbox.read.is_given && sandbox.bind.is_given);
+	assert_true(sandbox.allows_namespaces && sandbox.is_session);
 	assert_int_equal(sandbox.read.count, 0);
 	/* "none" takes nothing away. */
 	assert_int_equal(sandbox.connect.count, 1);
