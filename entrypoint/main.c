@@ -417,12 +417,19 @@ static int main_take_notify_fd(void)
 static int main_find_place(struct main_context *context, struct err *err)
 {
 	struct cli_process *init = &context->of_init;
+	struct cli *cli = &context->cli;
 	int r;
 
-	/* As for PID 1, the environment comes last: "docker exec" has the same one. */
-	if (!context->cli.names_workspace && cli_process_read_init(init) == 0 &&
-	    init->cli.names_workspace)
-		context->cli.workspace = init->cli.workspace;
+	if (cli_process_read_init(init) == 0) {
+		/* As for PID 1, the environment comes last: "docker exec" has the same one. */
+		if (!cli->names_workspace && init->cli.names_workspace)
+			cli->workspace = init->cli.workspace;
+		/* The agent's user, so that one may write what the other has written. */
+		if (!cli->user && !cli->allow_root) {
+			cli->user = geteuid() == 0 ? init->cli.user : NULL;
+			cli->allow_root = init->cli.allow_root;
+		}
+	}
 	r = privileges_check_environment(err);
 	return r != 0 ? r : main_find_user(context, err);
 }

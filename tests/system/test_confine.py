@@ -174,6 +174,18 @@ def test_the_command_line_of_init_comes_before_the_environment(root):
     assert done.stdout == "4322\n", done.stderr
 
 
+@pytest.mark.parametrize("init_options, options, user", [
+    (["--user=4321"], [], "4321"), (["--user=4321"], ["--user=4322"], "4322"),
+    (["--user=4321"], ["--allow-root"], "0"), (["--allow-root"], [], "0"),
+    (["--allow-root"], ["--user=4321"], "4321")])
+def test_the_user_of_init(root, init_options, options, user):
+    init = root.start(*init_options, "--keep-alive")
+    done = root.enter(init, *EXEC, *CONFINE, *options, "--", "id", "-u")
+    assert done.stdout == user + "\n", done.stderr
+    done = root.enter(init, *CONFINE, "--", "id", "-u", user=1234)
+    assert done.stdout == "1234\n", done.stderr
+
+
 @pytest.mark.parametrize("options, words", [
     (["--user=4321:77"], "4321 77 77"), (["--user=node"], "1000 1000 1000 77"),
     (["--allow-root"], "0 0 0"), (["--complete"], "0 0 0")])
