@@ -3,14 +3,19 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/table.h"
 #include "entrypoint/hidden.h"
 #include "entrypoint/landlock.h"
+#include "entrypoint/mounts.h"
+#include "entrypoint/policy-files.h"
 
 static const struct {
 	int version;
@@ -20,7 +25,7 @@ static const struct {
 	{ LANDLOCK_VERSION_SCOPES, "the agent can send signals to the runner" },
 };
 
-static void grant_review_kernel(void (*say)(const char *text))
+static void grant_review_kernel(grant_review_fn *say)
 {
 	int version = landlock_version();
 	struct err text;
@@ -30,7 +35,7 @@ static void grant_review_kernel(void (*say)(const char *text))
 			continue;
 		err_set(&text, 0, "the kernel's Landlock is version %d: %s (%d would mend it)",
 			version, grant_review_lacks[i].text, grant_review_lacks[i].version);
-		say(text.text);
+		say(LOG_LEVEL_WARNING, text.text);
 	}
 }
 
@@ -44,7 +49,7 @@ static const struct {
 };
 
 static void grant_review_place(size_t i, const struct hidden *hidden, const char *workspace,
-			       void (*say)(const char *text))
+			       grant_review_fn *say)
 {
 	const char *folder = getenv(grant_review_places[i].variable);
 	struct err text;
@@ -58,11 +63,11 @@ static void grant_review_place(size_t i, const struct hidden *hidden, const char
 		"the workspace %s lies in %s, so the agent can make nothing new there; move it, or "
 		"set %s to a folder elsewhere",
 		workspace, folder, grant_review_places[i].variable);
-	say(text.text);
+	say(LOG_LEVEL_WARNING, text.text);
 }
 
 static void grant_review_paths(const struct sandbox_paths *paths, const char *what,
-			       void (*say)(const char *text))
+			       grant_review_fn *say)
 {
 	for (size_t i = 0; i < paths->count; i++) {
 		cleanup_close int file = grant_open(-1, paths->items[i]);
@@ -78,12 +83,12 @@ static void grant_review_paths(const struct sandbox_paths *paths, const char *wh
 		else
 			err_sys(&text, file, "sandbox: %s, which the agent may %s", paths->items[i],
 				what);
-		say(text.text);
+		say(LOG_LEVEL_WARNING, text.text);
 	}
 }
 
 /* A link there is not followed: without a word the agent could write nothing. */
-static void grant_review_folders(const char *workspace, void (*say)(const char *text))
+static void grant_review_folders(const char *workspace, grant_review_fn *say)
 {
 	static const char *const names[] = { "agent", "group" };
 	char path[PATH_MAX];
@@ -98,12 +103,96 @@ static void grant_review_folders(const char *workspace, void (*say)(const char *
 		err_set(&text, 0,
 			"%s is a link, which gives the agent no right: mount what it leads to",
 			path);
-		say(text.text);
+		say(LOG_LEVEL_WARNING, text.text);
 	}
 }
 
-void grant_review(const struct grant_request *request, void (*say)(const char *text))
+/* What the kernel makes up, or everybody has. */
+static const char *const grant_review_pseudo[] = { "proc",   "sysfs",	"devpts",  "mqueue",
+						   "cgroup", "cgroup2", "devtmpfs" };
+
+/* More of them are not named: they would bury the rest of the log. */
+#define GRANT_REVIEW_MOUNTS_MAX 8
+
+struct grant_review_mounts {
+	const struct grant_request *request;
+	grant_review_fn *say;
+	int count;
+};
+
+static bool grant_review_is_below(const char *path, const char *folder)
 {
+	size_t len = strlen(folder);
+
+	return len > 0 && strncmp(path, folder, len) == 0 &&
+	       (path[len] == '/' || path[len] == '\0');
+}
+
+/* Are both in the workspace, or both outside? No folder above it gives rights inside it. */
+static bool grant_review_gives(const char *workspace, const char *folder, const char *path)
+{
+	return grant_review_is_below(path, folder) &&
+	       grant_review_is_below(path, workspace) == grant_review_is_below(folder, workspace);
+}
+
+/* Does a row let the agent write there? By names: it is for a hint only. */
+static bool grant_review_row_gives(const struct grant_request *request,
+				   const struct policy_file *row, const char *path)
+{
+	bool in_workspace = row->base == POLICY_BASE_WORKSPACE;
+	const char *value = row->base == POLICY_BASE_VARIABLE ? getenv(row->name) : row->name;
+	char folder[PATH_MAX];
+
+	if (row->access != POLICY_ACCESS_WRITE || !value ||
+	    !(row->roles & POLICY_ROLE_BIT(POLICY_ROLE_AGENT)) ||
+	    (row->when == POLICY_WHEN_NO_SESSION && grant_has_session(request)))
+		return false;
+	(void)snprintf(folder, sizeof(folder), "%s%s%s", in_workspace ? request->workspace : "",
+		       in_workspace && *value ? "/" : "", value);
+	return grant_review_gives(request->workspace, folder, path);
+}
+
+static bool grant_review_writes(const struct grant_request *request, const char *path)
+{
+	const struct sandbox_paths *more = request->sandbox ? &request->sandbox->write : NULL;
+	const struct policy_file *rows;
+	size_t n;
+
+	rows = policy_files(&n);
+	for (size_t i = 0; i < n; i++)
+		if (grant_review_row_gives(request, &rows[i], path))
+			return true;
+	for (size_t i = 0; more && i < more->count; i++)
+		if (grant_review_gives(request->workspace, more->items[i], path))
+			return true;
+	return false;
+}
+
+static int grant_review_mount(void *userdata, const struct mounts_entry *entry)
+{
+	struct grant_review_mounts *mounts = userdata;
+	struct err text;
+	struct stat st;
+
+	for (size_t i = 0; i < ARRAY_LEN(grant_review_pseudo); i++)
+		if (strcmp(entry->type, grant_review_pseudo[i]) == 0)
+			return 0;
+	if (entry->is_read_only || stat(entry->point, &st) < 0 || !S_ISDIR(st.st_mode) ||
+	    access(entry->point, W_OK) < 0 ||
+	    /* The root and the workspace are no single mounts of the agent's. */
+	    grant_review_is_below(mounts->request->workspace, entry->point) ||
+	    strcmp(entry->point, "/") == 0 || grant_review_writes(mounts->request, entry->point))
+		return 0;
+	err_set(&text, 0,
+		"%s can be written, but not by the agent: \"write\" of the sandbox lets it",
+		entry->point);
+	mounts->say(LOG_LEVEL_INFO, text.text);
+	return ++mounts->count == GRANT_REVIEW_MOUNTS_MAX;
+}
+
+void grant_review(const struct grant_request *request, grant_review_fn *say)
+{
+	struct grant_review_mounts mounts = { .request = request, .say = say };
 	cleanup_free struct hidden *hidden = calloc(1, sizeof(*hidden));
 
 	grant_review_kernel(say);
@@ -112,6 +201,7 @@ void grant_review(const struct grant_request *request, void (*say)(const char *t
 		for (size_t i = 0; i < ARRAY_LEN(grant_review_places); i++)
 			grant_review_place(i, hidden, request->workspace, say);
 	grant_review_folders(request->workspace, say);
+	(void)mounts_each(grant_review_mount, &mounts);
 	if (!request->sandbox)
 		return;
 	grant_review_paths(&request->sandbox->write, "write", say);

@@ -459,9 +459,9 @@ int privileges_apply(const struct privileges_request *request, struct err *err)
 	return privileges_run(&c, false, err);
 }
 
-static void privileges_say(const char *text)
+static void privileges_say(enum log_level level, const char *text)
 {
-	log_warning("%s", text);
+	log_write(level, "%s", text);
 }
 
 static void privileges_review(const struct privileges_context *c)
