@@ -309,9 +309,18 @@ static int config_parse(int fd, const char *path, json_t **ret_root, struct err 
 	return 0;
 }
 
+/* Why the file's "sandbox" does not count, and what to do. */
+static const char *const config_sandbox_left_out[] = {
+	[CONFIG_SANDBOX_AGENTS] = "lies where the agent can write it: its \"sandbox\" is left out; "
+				  "mount it read-only",
+	[CONFIG_SANDBOX_BEHIND_A_LINK] =
+		"or its folder is a symbolic link: its \"sandbox\" is left out; mount the file "
+		"itself read-only (Kubernetes: with subPath)",
+};
+
 /* AGENT_SANDBOX stands for the file's "sandbox" as a whole. 0, or -errno with a text. */
 static int config_apply_sandbox(struct config *config, const char *path, const json_t *root,
-				bool is_hosts, struct err *err)
+				enum config_sandbox_owner owner, struct err *err)
 {
 	const char *text = config_variable(CONFIG_SANDBOX_VARIABLE);
 	const json_t *value = json_member(root, "sandbox");
@@ -328,11 +337,8 @@ static int config_apply_sandbox(struct config *config, const char *path, const j
 				       CONFIG_SANDBOX_VARIABLE ": must be a JSON object, found %s",
 				       json_type_name(variable));
 		r = config_sandbox_read(config, CONFIG_SANDBOX_VARIABLE, variable);
-	} else if (value && !is_hosts) {
-		config_warn(config,
-			    "%s lies where the agent can write it: its \"sandbox\" is left out; "
-			    "mount it read-only",
-			    path);
+	} else if (value && owner != CONFIG_SANDBOX_HOSTS) {
+		config_warn(config, "%s %s", path, config_sandbox_left_out[owner]);
 		return 0;
 	} else {
 		if (asprintf(&name, "%s: \"sandbox\"", path) < 0)
@@ -346,8 +352,8 @@ int config_read(const char *path, struct config **ret_config, struct err *err)
 {
 	cleanup_config struct config *config = calloc(1, sizeof(*config));
 	cleanup_json json_t *root = NULL;
-	bool is_hosts = false;
-	cleanup_close int fd = config_sandbox_open(path, &is_hosts);
+	enum config_sandbox_owner owner = CONFIG_SANDBOX_AGENTS;
+	cleanup_close int fd = config_sandbox_open(path, &owner);
 	int r = 0;
 
 	if (fd < 0 && fd != -ENOENT)
@@ -366,7 +372,7 @@ int config_read(const char *path, struct config **ret_config, struct err *err)
 	if (r < 0)
 		return err_sys(err, r, "%s", path);
 	config_apply_variables(config);
-	r = config_apply_sandbox(config, path, root, is_hosts, err);
+	r = config_apply_sandbox(config, path, root, owner, err);
 	if (r < 0)
 		return r;
 	*ret_config = steal_ptr(config);
@@ -393,8 +399,8 @@ int config_load_sandbox(const char *path, struct config **ret_config, struct err
 {
 	cleanup_config struct config *config = calloc(1, sizeof(*config));
 	cleanup_json json_t *root = NULL;
-	bool is_hosts = false;
-	cleanup_close int fd = config_sandbox_open(path, &is_hosts);
+	enum config_sandbox_owner owner = CONFIG_SANDBOX_AGENTS;
+	cleanup_close int fd = config_sandbox_open(path, &owner);
 	int r = 0;
 
 	if (!config)
@@ -404,9 +410,9 @@ int config_load_sandbox(const char *path, struct config **ret_config, struct err
 		return err_sys(err, fd, "%s", path);
 	if (fd >= 0)
 		r = config_parse(fd, path, &root, err);
-	if (r < 0 && is_hosts)
+	if (r < 0 && owner == CONFIG_SANDBOX_HOSTS)
 		return r;
-	r = config_apply_sandbox(config, path, root, is_hosts, err);
+	r = config_apply_sandbox(config, path, root, owner, err);
 	if (r < 0)
 		return r;
 	config_log(config);

@@ -464,7 +464,7 @@ static int session_confine(struct session *s, struct err *err)
 {
 	const struct runner_options *o = s->options;
 
-	if (config_sandbox_set_workspace(&s->config->sandbox, o->workspace) < 0)
+	if (config_sandbox_set_workspace(&s->config->sandbox, o->workspace, true) < 0)
 		return err_sys(err, -ENOMEM, "cannot start the session");
 	if (o->confine)
 		s->refused = o->confine(o->userdata, session_confine_words(s), err);

@@ -14,6 +14,7 @@ import session as sessions
 from private_root import PrivateRoot
 
 LEFT_OUT = 'lies where the agent can write it: its "sandbox" is left out; mount it read-only'
+LINK = 'or its folder is a symbolic link: its "sandbox" is left out; mount the file itself'
 # Wrong on purpose: a warning shows that it was read.
 SANDBOX = {"userns": "perhaps"}
 READ = '"userns" must be allow or deny, found "perhaps": using deny'
@@ -42,6 +43,29 @@ def test_a_variable_that_is_no_object(make_session, value, words):
     assert session.start().wait_exit() == 78
     line, = session.lines("error: ")
     assert "AGENT_SANDBOX" in line and words in line
+
+
+def test_protections_and_modes_are_the_policy_s(make_session):
+    """The loop knows them by heart, for it reads the file before it knows the policy."""
+    session = make_session()
+    session.args = []
+    policy = json.loads(session.run("--print-policy", "--json").stdout)
+    rows = [row for role in policy["roles"] for row in role["protections"]]
+    names = {row["name"].lower() for row in rows}
+    assert len(names) > 4
+
+    def said(protections):
+        session.env["AGENT_SANDBOX"] = json.dumps({"protections": protections})
+        done = session.run(stdin='{"prompt": "hi"}')
+        assert done.returncode == 0, done.stderr
+        return [line for line in done.stderr.splitlines() if "AGENT_SANDBOX" in line]
+    line, = said({"none": "require"})
+    assert set(line.split("there are ")[1].split(", ")) == names
+    line, = said({"seccomp": "nonsense"})
+    modes = line.split("must be ")[1].split(", found")[0].replace(" or ", ", ").split(", ")
+    assert {row["mode"] for row in rows} <= set(modes)
+    # All of confine's words, or it would refuse them.
+    assert not said({name: "require" for name in names if name != "landlock"} | {"landlock": "off"})
 
 
 @pytest.mark.parametrize("is_allowed", [True, False])
@@ -88,8 +112,8 @@ LINKED = (f"mkdir srv/global workspace/agent; echo '{FILE}' > srv/global/contain
 
 @pytest.mark.parametrize("setup, said, not_said", [
     (HOSTS, READ, LEFT_OUT),
-    (LINKED + "ln -s /srv/global/container.json workspace/agent", LEFT_OUT, READ),
-    (LINKED + "rmdir workspace/agent; ln -s /srv/global workspace/agent", LEFT_OUT, READ),
+    (LINKED + "ln -s /srv/global/container.json workspace/agent", LINK, READ),
+    (LINKED + "rmdir workspace/agent; ln -s /srv/global workspace/agent", LINK, READ),
 ], ids=["the host's", "a link to a file", "a link to a folder"])
 def test_a_read_only_mount(root, setup, said, not_said):
     root.setup = setup
