@@ -474,7 +474,7 @@ static void test_the_sandbox_alone(void **state)
 	assert_int_equal(config_load_sandbox(path(), &config, &err), -EINVAL);
 	write_file("agent/container.json");
 	assert_int_equal(config_load_sandbox(path(), &config, &err), 0);
-	assert_words("--write=/srv");
+	assert_words("--write=/srv --bind=none");
 	config_free(config);
 	assert_int_equal(setenv(CONFIG_SANDBOX_VARIABLE, "{\"connect\": [443]}", 1), 0);
 	assert_int_equal(config_load_sandbox(path(), &config, &err), 0);
