@@ -66,6 +66,7 @@ struct init {
 	int terminal;	   /* the stream that we could hand over; -1: none */
 	bool terminal_given;
 	bool stopping;	    /* SIGTERM or SIGINT came */
+	bool was_killed;    /* the crash was a SIGKILL, which nobody of ours sent */
 	bool more_dead;	    /* no signal will tell of those that are left to be reaped */
 	uint64_t forwarded; /* signals passed on to this child, as bits */
 	int code;
@@ -259,6 +260,7 @@ static void init_on_main_end(struct init *init, const struct reap *end)
 			(void)snprintf(how, sizeof(how), "crashed with signal %d", end->signo);
 		else
 			(void)snprintf(how, sizeof(how), "failed with code %d", end->code);
+		init->was_killed = end->signo == SIGKILL;
 		init_crashed(init, how, EXIT_CODE_INTERNAL);
 		return;
 	}
@@ -387,6 +389,15 @@ static void init_read_signals(struct init *init)
 
 /* Timers */
 
+static void init_on_restart_timer(struct init *init)
+{
+	/* Now, not at the crash: what it left behind has been killed meanwhile. */
+	if (init->was_killed && init->job->make_room)
+		init->job->make_room(init->spec->userdata);
+	init->was_killed = false;
+	init_start(init);
+}
+
 static void init_on_note_timer(struct init *init)
 {
 	if (init->phase == INIT_INPUT)
@@ -420,7 +431,7 @@ static void init_run_timers(struct init *init)
 {
 	static void (*const handlers[])(struct init * init) = {
 		[INIT_TIMER_NOTE] = init_on_note_timer,
-		[INIT_TIMER_RESTART] = init_start,
+		[INIT_TIMER_RESTART] = init_on_restart_timer,
 		[INIT_TIMER_KILL] = init_on_kill_timer,
 		[INIT_TIMER_GIVE_UP] = init_on_give_up_timer,
 		[INIT_TIMER_LOOK] = init_on_look_timer,

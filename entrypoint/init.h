@@ -19,7 +19,10 @@ struct init_job {
 	const char *name; /* its process's name; NULL: unchanged */
 	/* Runs in the forked child and returns the exit code. NULL: there is no main child. */
 	int (*run)(void *userdata);
-	bool restarts;		     /* after a crash it is started again */
+	bool restarts; /* after a crash it is started again */
+	/* Before that, if SIGKILL ended it: nobody of ours sent it, so memory ran out. In PID 1 itself,
+	 * without heap. May be NULL. */
+	void (*make_room)(void *userdata);
 	bool gets_terminal;	     /* it is for a person */
 	bool awaits_input;	     /* it starts when stdin has something, or ended */
 	const struct init_job *next; /* what follows INIT_NEXT; may be NULL */

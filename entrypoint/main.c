@@ -8,10 +8,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/exit-code.h"
 #include "common/fd.h"
 #include "common/log.h"
 #include "common/number.h"
+#include "common/scratch.h"
 #include "common/table.h"
 #include "entrypoint/cli-process.h"
 #include "entrypoint/cli.h"
@@ -33,8 +35,9 @@
 
 struct main_context {
 	struct cli cli;
-	pid_t init;    /* the process that runs init_run() */
-	bool has_user; /* the children become user */
+	int64_t start_ms; /* real time */
+	pid_t init;	  /* the process that runs init_run() */
+	bool has_user;	  /* the children become user */
 	struct privileges_user user;
 	int notify_fd;		    /* 0: none */
 	char self[PATH_MAX];	    /* this program, for children started through it */
@@ -249,11 +252,39 @@ static int main_run_once(void *userdata)
 	return r == -ENODATA ? INIT_NEXT : r;
 }
 
+/* What runs in PID 1 */
+
+static void main_clear_scratch(const void *data)
+{
+	const struct main_context *context = data;
+	const struct scratch_spec spec = {
+		.since_ms = context->start_ms,
+		/* A read-only container's lies in /tmp, and the agent's conversations in it. */
+		.keep = { getenv("HOME") },
+	};
+
+	(void)scratch_clear(&spec);
+}
+
+/* The agent and its files had the loop's memory. It is the user who may remove them: root that has
+ * given up its powers may not. */
+static void main_make_room(void *userdata)
+{
+	const struct main_context *context = userdata;
+	int r = privileges_run_as(context->has_user ? &context->user : NULL, main_clear_scratch,
+				  context);
+
+	if (r < 0)
+		log_warning("files in memory stay: cannot become uid %u: %s", context->user.uid,
+			    strerror(-r));
+}
+
 static const struct init_job main_session_job = {
 	.what = "the session loop",
 	.name = "agent-session",
 	.run = main_run_session,
 	.restarts = true,
+	.make_room = main_make_room,
 };
 
 static const struct init_job main_once_job = {
@@ -360,6 +391,7 @@ static int main_init(struct main_context *context, const struct init_job *job)
 	int r;
 
 	context->init = getpid();
+	context->start_ms = clock_realtime_ms();
 	/* First of all, so that no signal and no child is lost from here on. */
 	r = signals_take();
 	if (r < 0)

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -128,5 +129,29 @@ int privileges_find_user(const char *spec, const char *workspace, struct privile
 			       "--user %s is root: to stay root, say --allow-root instead of it",
 			       spec);
 	*ret_user = user;
+	return 0;
+}
+
+int privileges_run_as(const struct privileges_user *user, void (*fn)(const void *data),
+		      const void *data)
+{
+	uid_t ruid, euid, suid;
+	int dumpable = prctl(PR_GET_DUMPABLE);
+
+	if (getresuid(&ruid, &euid, &suid) < 0)
+		return -errno;
+	if (!user || user->uid == euid) {
+		fn(data);
+		return 0;
+	}
+	/* The saved one leads back, and keeps the capabilities that are permitted. */
+	if (setresuid((uid_t)-1, user->uid, euid) < 0)
+		return -errno;
+	fn(data);
+	if (setresuid((uid_t)-1, euid, suid) < 0)
+		log_error("cannot become uid %u again: %s", euid, strerror(errno));
+	/* Each of these calls has made it what fs.suid_dumpable says (proc_sys_fs(5)). */
+	if (dumpable == 0 || dumpable == 1)
+		(void)prctl(PR_SET_DUMPABLE, (unsigned long)dumpable, 0L, 0L, 0L);
 	return 0;
 }

@@ -80,6 +80,13 @@ int privileges_apply_rest(const struct privileges_request *request, struct err *
 int privileges_switch_user(const struct privileges_user *user, struct err *err);
 
 /*
+ * Runs fn with the rights of the user on files and shared memory, and is who we are again afterwards. user
+ * may be NULL: fn runs as we are. 0; or -errno, and then fn has not run.
+ */
+int privileges_run_as(const struct privileges_user *user, void (*fn)(const void *data),
+		      const void *data);
+
+/*
  * Protects PID 1 itself: not dumpable, so that no other process can trace it or read its memory and
  * environment; no_new_privs; and, if it is root, only the capabilities that policy_init_caps() lists. Where
  * CAP_KILL is not among them, its real uid becomes user's, so that it can signal its children; NULL:

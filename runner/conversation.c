@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/log.h"
+#include "common/scratch.h"
 #include "common/strbuf.h"
 #include "common/table.h"
 #include "runner/agent.h"
@@ -38,6 +40,7 @@ struct conversation {
 	bool stop_requested; /* the user stopped the turn; its result is awaited */
 	int64_t hangs_ms; /* the agent was silent for so long, and is interrupted; 0: it is not */
 	bool ending;	  /* the process ends */
+	int64_t made_ms;  /* real time: no agent of ours is older */
 };
 
 static void conversation_pump(struct conversation *c, bool replace);
@@ -253,6 +256,18 @@ static void conversation_on_activity(void *userdata)
 	pulse_alive(c->options.pulse);
 }
 
+/* All that the agent started was ended with it; its files may be what there is no room for. */
+static void conversation_clear_scratch(const struct conversation *c)
+{
+	const struct scratch_spec spec = {
+		.since_ms = c->made_ms,
+		/* Clients hold on to the socket, and the agent's conversations lie in HOME. */
+		.keep = { toolbox_folder(c->options.toolbox), getenv("HOME") },
+	};
+
+	(void)scratch_clear(&spec);
+}
+
 static void conversation_on_exited(void *userdata, enum provider_error error, const char *detail)
 {
 	struct conversation *c = userdata;
@@ -269,6 +284,7 @@ static void conversation_on_exited(void *userdata, enum provider_error error, co
 	    shortage_ended_agent(c->shortage, detail, shortage)) {
 		error = PROVIDER_OUT_OF_MEMORY;
 		detail = shortage;
+		conversation_clear_scratch(c);
 	}
 	if (error != PROVIDER_OK)
 		log_warning("the agent ended: %s", detail);
@@ -555,6 +571,7 @@ int conversation_new(const struct conversation_options *options,
 
 	if (!c)
 		return err_sys(err, -ENOMEM, "cannot start the session");
+	c->made_ms = clock_realtime_ms();
 	c->options = *options;
 	c->events = *events;
 	c->userdata = userdata;

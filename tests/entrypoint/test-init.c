@@ -17,6 +17,7 @@
 static struct {
 	volatile int starts;
 	volatile int other_starts;
+	volatile int rooms, starts_before_room;
 	volatile pid_t init;
 	volatile int64_t started_ms;
 	volatile int64_t ended_ms;
@@ -271,6 +272,44 @@ static void test_restart(void **state)
 	assert_int_equal(shared->starts, 2);
 }
 
+static int job_be_killed_once(void *userdata)
+{
+	(void)userdata;
+	if (shared->starts++ == 0)
+		return raise(SIGKILL);
+	return shared->starts == 2 ? EXIT_CODE_INTERNAL : 78;
+}
+
+static void make_room(void *userdata)
+{
+	(void)userdata;
+	shared->starts_before_room = shared->starts;
+	if (getpid() == shared->init)
+		shared->rooms++;
+}
+
+/* After the kernel's SIGKILL, before the next start; not after another crash. */
+static void test_room_for_the_next(void **state)
+{
+	static const struct init_job killed = {
+		.what = "the job",
+		.run = job_be_killed_once,
+		.restarts = true,
+		.make_room = make_room,
+	};
+	static struct capture capture;
+	int code;
+
+	(void)state;
+	capture_start(&capture, STDERR_FILENO);
+	code = run(&killed, 800);
+	(void)capture_stop(&capture);
+	assert_int_equal(code, 78);
+	assert_int_equal(shared->starts, 3);
+	assert_int_equal(shared->rooms, 1);
+	assert_int_equal(shared->starts_before_room, 1);
+}
+
 static void test_giving_up(void **state)
 {
 	static const struct init_job fails = {
@@ -370,9 +409,14 @@ static void test_input(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_codes),	  cmocka_unit_test(test_end),
-		cmocka_unit_test(test_leftovers), cmocka_unit_test(test_keep_alive),
-		cmocka_unit_test(test_restart),	  cmocka_unit_test(test_giving_up),
+		cmocka_unit_test(test_codes),
+		cmocka_unit_test(test_end),
+		cmocka_unit_test(test_leftovers),
+		cmocka_unit_test(test_keep_alive),
+		cmocka_unit_test(test_restart),
+		cmocka_unit_test(test_giving_up),
+		cmocka_unit_test(test_room_for_the_next),
+		cmocka_unit_test(test_giving_up),
 		cmocka_unit_test(test_input),
 	};
 

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "entrypoint/privileges.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/exit-code.h"
+#include "tests/forked.h"
 #include "tests/test.h"
 
 /* The user that the tests may become: anybody as root, else nobody but us. */
@@ -136,6 +139,46 @@ static void test_the_owner_of_the_workspace(void **state)
 	assert_int_equal(rmdir(workspace), 0);
 }
 
+static uid_t seen_uid;
+
+static void note_uid(const void *data)
+{
+	(void)data;
+	seen_uid = geteuid();
+}
+
+static int run_as(void)
+{
+	const struct privileges_user user = { .uid = 4321 }, self = { .uid = geteuid() };
+	const uid_t before = geteuid();
+
+	CHECK(privileges_run_as(NULL, note_uid, NULL) == 0 && seen_uid == before);
+	seen_uid = 0x7fffffff;
+	CHECK(privileges_run_as(&self, note_uid, NULL) == 0 && seen_uid == before);
+	seen_uid = 0x7fffffff;
+	if (before != 0) {
+		CHECK(privileges_run_as(&user, note_uid, NULL) == -EPERM);
+		CHECK(seen_uid == 0x7fffffff);
+		return 0;
+	}
+	CHECK(prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L) == 0);
+	CHECK(privileges_run_as(&user, note_uid, NULL) == 0);
+	CHECK(seen_uid == 4321);
+	CHECK(getuid() == 0 && geteuid() == 0);
+	CHECK(prctl(PR_GET_DUMPABLE) == 0);
+	/* What it may do is as it was. */
+	CHECK(setresuid(4321, 0, 0) == 0);
+	CHECK(privileges_run_as(&user, note_uid, NULL) == 0);
+	CHECK(getuid() == 4321 && geteuid() == 0);
+	return 0;
+}
+
+static void test_rights_of_another(void **state)
+{
+	(void)state;
+	assert_int_equal(forked(run_as), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -144,6 +187,7 @@ int main(void)
 		cmocka_unit_test(test_bad_specs),
 		cmocka_unit_test(test_root_has_to_be_asked_for),
 		cmocka_unit_test(test_the_owner_of_the_workspace),
+		cmocka_unit_test(test_rights_of_another),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

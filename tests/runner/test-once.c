@@ -298,6 +298,20 @@ static void test_a_script_that_wakes(void **state)
 			FRAME("{\"status\":\"success\",\"result\":null,\"newSessionId\":\"s\"}"));
 }
 
+/* The agent starts in the folder whose script took all rights from it. */
+static void test_a_script_that_locks_the_folder(void **state)
+{
+	struct stat st;
+
+	(void)state;
+	folder_mkdir(&folder, "group");
+	assert_int_equal(run("{\"prompt\":\"tick\",\"isScheduledTask\":true,\"script\":"
+			     "\"echo '{\\\"wakeAgent\\\":true}'; chmod 0 .\"}"),
+			 0);
+	assert_int_equal(stat(folder_file(&folder, "group"), &st), 0);
+	assert_int_equal(st.st_mode & ALLPERMS, 0700);
+}
+
 static void test_a_script_that_does_not(void **state)
 {
 	(void)state;
@@ -520,6 +534,7 @@ int main(void)
 		CASE(test_a_conversation_that_cannot_be_resumed),
 		CASE(test_scheduled),
 		CASE(test_a_script_that_wakes),
+		CASE(test_a_script_that_locks_the_folder),
 		CASE(test_a_script_that_does_not),
 		CASE(test_a_script_gates_the_schedule_only),
 		CASE(test_sigterm),

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -265,6 +266,26 @@ static void rude_shared_memory(const struct scene *scene, FILE *out)
 	(void)fputs("filled", out);
 }
 
+/* The same, without a file. */
+static void rude_shared_segments(const struct scene *scene, FILE *out)
+{
+	pid_t pid = fork();
+
+	(void)scene;
+	if (pid == 0)
+		for (;;) {
+			int id = shmget(IPC_PRIVATE, MEGABYTE, 0600 | IPC_CREAT);
+			void *bytes = id < 0 ? (void *)-1 : shmat(id, NULL, 0);
+
+			if (bytes == (void *)-1)
+				_exit(1);
+			memset(bytes, 1, MEGABYTE);
+			(void)shmdt(bytes);
+		}
+	(void)waitpid(pid, NULL, 0);
+	(void)fputs("filled", out);
+}
+
 static void rude_memory(const struct scene *scene, FILE *out)
 {
 	(void)scene;
@@ -400,6 +421,7 @@ static const struct rude rudes[] = {
 	{ "folders", rude_folders },
 	{ "memory", rude_memory },
 	{ "shared-memory", rude_shared_memory },
+	{ "shared-segments", rude_shared_segments },
 	{ "folder-link", rude_folder_link },
 	{ "file-link", rude_file_link },
 };

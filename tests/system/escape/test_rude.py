@@ -7,6 +7,7 @@ The loop survives it, the databases stay whole, and the next message is answered
 import contextlib
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -216,11 +217,27 @@ def test_memory():
         running.stops()
 
 
-def test_shared_memory():
-    """Files in /dev/shm are memory that stays when the kernel has ended who wrote them."""
+@pytest.mark.parametrize("how, what", [
+    ("shared-memory", "file"), ("shared-segments", "segment")])
+def test_shared_memory(how, what):
+    """Memory that stays when the kernel has ended who filled it: the runner gives it back."""
     with victim(MEMORY) as running:
-        assert running.ask("rude: shared-memory"), running.explain()
+        assert running.ask(f"rude: {how}"), running.explain()
         running.goes_on(same_loop=False)
+        assert re.search(rf"removed \d+ {what}s? of \d+ bytes from ", running.container.log())
+        running.stops()
+
+
+def test_shared_memory_of_a_loop_that_dies():
+    """As if the kernel had taken the loop: PID 1 makes room, but takes nothing from HOME."""
+    with victim(setting="strict") as running:
+        run = running.container.exec
+        made = run("sh", "-c", "touch /dev/shm/left /tmp/left /tmp/agent-home-1000/kept")
+        assert made.returncode == 0, made.stderr
+        os.kill(running.first_loop, signal.SIGKILL)
+        running.goes_on(same_loop=False)
+        there = run("sh", "-c", "ls /dev/shm /tmp /tmp/agent-home-1000").stdout.split()
+        assert "kept" in there and "left" not in there, running.explain()
         running.stops()
 
 
