@@ -10,7 +10,7 @@
 #include "common/strbuf.h"
 #include "common/table.h"
 #include "common/utf8.h"
-#include "entrypoint/cli.h"
+#include "entrypoint/cli-process.h"
 #include "entrypoint/proc.h"
 #include "entrypoint/workspace.h"
 #include "runner/runner.h"
@@ -18,10 +18,6 @@
 #define HEALTHCHECK_INIT    "agent-runner"
 #define HEALTHCHECK_SESSION "agent-session"
 #define HEALTHCHECK_ONCE    "agent-once"
-
-/* Options stand before a command: what is cut off of a longer command line does not matter. */
-#define HEALTHCHECK_LINE_MAX 8192
-#define HEALTHCHECK_ARGS_MAX 128
 
 /* So far up its parents are looked for: nobody is nested deeper, but an agent could be. */
 #define HEALTHCHECK_DEPTH_MAX 128
@@ -37,12 +33,10 @@
 /* What runs beside us. */
 struct healthcheck_scene {
 	const struct healthcheck_spec *spec;
-	char line[HEALTHCHECK_LINE_MAX + 1]; /* init's command line, which cli points into */
-	struct cli cli;
-	bool names_workspace;  /* init's command line does */
-	const char *workspace; /* the one to look at */
-	pid_t init;	       /* 0: not found */
-	pid_t loop;	       /* 0: none */
+	struct cli_process process; /* init's command line */
+	const char *workspace;	    /* the one to look at */
+	pid_t init;		    /* 0: not found */
+	pid_t loop;		    /* 0: none */
 	bool is_once;
 };
 
@@ -72,32 +66,16 @@ static pid_t healthcheck_loop_of(pid_t init, bool *ret_is_once)
 /* Reads the command line of what may be an init of our workspace; false: it is none. */
 static bool healthcheck_read_init(struct healthcheck_scene *s, pid_t pid)
 {
-	char *argv[HEALTHCHECK_ARGS_MAX + 1];
 	bool is_same;
 	char name[32];
-	size_t len = 0;
-	int argc = 0;
 
 	proc_name(pid, name, sizeof(name));
 	if (pid == getpid() || strcmp(name, HEALTHCHECK_INIT) != 0)
 		return false;
-	s->names_workspace = false;
-	if (proc_cmdline(pid, s->line, HEALTHCHECK_LINE_MAX, &len) < 0 || len == 0)
-		return false;
-	s->line[len] = '\0';
-	for (char *p = s->line; p < s->line + len && argc < HEALTHCHECK_ARGS_MAX;) {
-		s->names_workspace |= strncmp(p, "--workspace", strlen("--workspace")) == 0;
-		argv[argc++] = p;
-		p += strlen(p) + 1;
-	}
-	argv[argc] = NULL;
-	if (cli_parse(argc, argv, -1, &s->cli, NULL) < 0)
-		return false;
-	if (s->cli.mode != CLI_SESSION && s->cli.mode != CLI_ONCE && s->cli.mode != CLI_COMMAND &&
-	    s->cli.mode != CLI_KEEP_ALIVE)
+	if (cli_process_read(pid, &s->process) < 0)
 		return false;
 	/* Where it names none, this is what our environment says: nobody can read its own. */
-	is_same = strcmp(s->cli.workspace, s->spec->workspace) == 0;
+	is_same = strcmp(s->process.cli.workspace, s->spec->workspace) == 0;
 	/* HEALTHCHECK in an image cannot know which workspace the container was told. */
 	return is_same || (pid == 1 && strcmp(s->spec->workspace, WORKSPACE_DEFAULT) == 0);
 }
@@ -137,7 +115,7 @@ static int healthcheck_rate_init(struct healthcheck_scene *s, pid_t pid)
 		return 0;
 	if (pid == 1)
 		return HEALTHCHECK_RATING_MAX;
-	if (s->names_workspace)
+	if (s->process.cli.names_workspace)
 		rating += HEALTHCHECK_RATING_NAMED;
 	/* Its parents may end while they are looked for; who has such parents all the time is out. */
 	for (int i = 0; below < 0 && i < HEALTHCHECK_TRIES; i++)
@@ -169,8 +147,9 @@ static void healthcheck_find_init(struct healthcheck_scene *s)
 	/* The command line of the last one looked at is still there: read the right one. */
 	if (s->init && !healthcheck_read_init(s, s->init))
 		s->init = 0;
-	if (s->init && s->names_workspace && strcmp(s->workspace, WORKSPACE_DEFAULT) == 0)
-		s->workspace = s->cli.workspace;
+	if (s->init && s->process.cli.names_workspace &&
+	    strcmp(s->workspace, WORKSPACE_DEFAULT) == 0)
+		s->workspace = s->process.cli.workspace;
 }
 
 /* Only a session has databases, a loop and claims. Without init the worst is assumed. */
@@ -178,7 +157,8 @@ static bool healthcheck_is_session(const struct healthcheck_scene *s)
 {
 	if (!s->init)
 		return true;
-	return !s->is_once && (s->cli.mode == CLI_SESSION || s->cli.mode == CLI_ONCE);
+	return !s->is_once &&
+	       (s->process.cli.mode == CLI_SESSION || s->process.cli.mode == CLI_ONCE);
 }
 
 /* The checks of our own */
@@ -202,7 +182,7 @@ static enum runner_health healthcheck_init(const struct healthcheck_scene *s, st
 		return RUNNER_HEALTH_FAIL;
 	}
 	err_set(text, 0, "process %d, mode %s", (int)s->init,
-		s->is_once ? cli_mode_name(CLI_ONCE) : cli_mode_name(s->cli.mode));
+		s->is_once ? cli_mode_name(CLI_ONCE) : cli_mode_name(s->process.cli.mode));
 	return RUNNER_HEALTH_OK;
 }
 
@@ -212,7 +192,7 @@ static enum runner_health healthcheck_workspace(const struct healthcheck_scene *
 	struct workspace_spec spec = {
 		.path = s->workspace,
 		.is_session = healthcheck_is_session(s),
-		.check_mount = !(s->init && s->cli.no_mount_check),
+		.check_mount = !(s->init && s->process.cli.no_mount_check),
 	};
 	struct proc_status status;
 

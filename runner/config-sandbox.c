@@ -148,7 +148,8 @@ int config_sandbox_set_workspace(struct config_sandbox *sandbox, const char *wor
 	/* Who runs as root does so by the host's leave, and confine would look for another user. */
 	if (r == 0 && geteuid() == 0)
 		r = config_sandbox_add(sandbox, "--allow-root");
-	return r;
+	/* Else a child would read our configuration once more. */
+	return r < 0 ? r : config_sandbox_add(sandbox, "--complete");
 }
 
 void config_sandbox_deinit(struct config_sandbox *sandbox)

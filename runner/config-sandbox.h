@@ -40,7 +40,7 @@ int config_sandbox_open(const char *path, enum config_sandbox_owner *ret_owner);
 int config_sandbox_read(struct config *config, const char *name, const json_t *value);
 
 /*
- * Appends the words for the workspace, which the children get as they are. is_shared: only the agent's
+ * Appends the last words: the workspace, which the children get as it is, and that these are all. is_shared: only the agent's
  * own folders in it are its to write. 0 or -ENOMEM.
  */
 int config_sandbox_set_workspace(struct config_sandbox *sandbox, const char *workspace,

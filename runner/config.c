@@ -289,22 +289,13 @@ static int config_apply_provider(struct config *config)
 	return 0;
 }
 
-/* 0, with NULL if there is no file. */
-static int config_parse(const char *path, json_t **ret_root, enum config_sandbox_owner *ret_owner,
-			struct err *err)
+static int config_parse(int fd, const char *path, json_t **ret_root, struct err *err)
 {
-	cleanup_close int fd = config_sandbox_open(path, ret_owner);
 	cleanup_free char *text = NULL;
 	cleanup_json json_t *root = NULL;
 	size_t len;
 	int r;
 
-	if (fd == -ENOENT) {
-		*ret_root = NULL;
-		return 0;
-	}
-	if (fd < 0)
-		return err_sys(err, fd, "%s", path);
 	r = fd_read_regular(fd, path, CONFIG_FILE_MAX, &text, &len, err);
 	if (r < 0)
 		return r;
@@ -362,9 +353,13 @@ int config_read(const char *path, struct config **ret_config, struct err *err)
 	cleanup_config struct config *config = calloc(1, sizeof(*config));
 	cleanup_json json_t *root = NULL;
 	enum config_sandbox_owner owner = CONFIG_SANDBOX_AGENTS;
-	int r;
+	cleanup_close int fd = config_sandbox_open(path, &owner);
+	int r = 0;
 
-	r = config_parse(path, &root, &owner, err);
+	if (fd < 0 && fd != -ENOENT)
+		return err_sys(err, fd, "%s", path);
+	if (fd >= 0)
+		r = config_parse(fd, path, &root, err);
 	if (r < 0)
 		return r;
 	r = config ? config_apply_keys(config, path, root) : -ENOMEM;
@@ -384,15 +379,44 @@ int config_read(const char *path, struct config **ret_config, struct err *err)
 	return 0;
 }
 
+static void config_log(const struct config *config)
+{
+	for (const char *text = config_warning(config, NULL); text;
+	     text = config_warning(config, text))
+		log_warning("%s", text);
+}
+
 int config_load(const char *path, struct config **ret_config, struct err *err)
 {
 	int r = config_read(path, ret_config, err);
 
+	if (r == 0)
+		config_log(*ret_config);
+	return r;
+}
+
+int config_load_sandbox(const char *path, struct config **ret_config, struct err *err)
+{
+	cleanup_config struct config *config = calloc(1, sizeof(*config));
+	cleanup_json json_t *root = NULL;
+	enum config_sandbox_owner owner = CONFIG_SANDBOX_AGENTS;
+	cleanup_close int fd = config_sandbox_open(path, &owner);
+	int r = 0;
+
+	if (!config)
+		return err_sys(err, -ENOMEM, "%s", path);
+	/* No session: where its folder would be, anything may lie. */
+	if (fd < 0 && fd != -ENOENT && fd != -ENOTDIR)
+		return err_sys(err, fd, "%s", path);
+	if (fd >= 0)
+		r = config_parse(fd, path, &root, err);
+	if (r < 0 && owner == CONFIG_SANDBOX_HOSTS)
+		return r;
+	r = config_apply_sandbox(config, path, root, owner, err);
 	if (r < 0)
 		return r;
-	for (const char *text = config_warning(*ret_config, NULL); text;
-	     text = config_warning(*ret_config, text))
-		log_warning("%s", text);
+	config_log(config);
+	*ret_config = steal_ptr(config);
 	return 0;
 }
 

@@ -149,10 +149,10 @@ static void assert_workspace(uid_t uid, bool is_shared, const char *words)
 static void test_words_for_the_workspace(void **state)
 {
 	(void)state;
-	assert_workspace(1000, false, "--bind=80 --workspace=/ws");
-	assert_workspace(1000, true, "--bind=80 --workspace=/ws --session");
-	assert_workspace(0, true, "--bind=80 --workspace=/ws --session --allow-root");
-	assert_workspace(0, false, "--bind=80 --workspace=/ws --allow-root");
+	assert_workspace(1000, false, "--bind=80 --workspace=/ws --complete");
+	assert_workspace(1000, true, "--bind=80 --workspace=/ws --session --complete");
+	assert_workspace(0, true, "--bind=80 --workspace=/ws --session --allow-root --complete");
+	assert_workspace(0, false, "--bind=80 --workspace=/ws --allow-root --complete");
 }
 
 /* A list that is given limits, whatever is left of it. */
@@ -453,6 +453,55 @@ static void test_open(void **state)
 	assert_int_equal(chdir("/"), 0);
 }
 
+/* What is not the host's may be anything, and the sandbox is all that counts. */
+static void test_the_sandbox_alone(void **state)
+{
+	static const char *const files[] = { "{", "[]", "{\"maxMessagesPerPrompt\": \"many\"}" };
+	struct err err = { "" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		folder_write(&folder, "agent/container.json", files[i]);
+		assert_int_equal(config_load_sandbox(path(), &config, &err), 0);
+		assert_null(config_warning(config, NULL));
+		assert_int_equal(config->sandbox.count, 0);
+		config_free(config);
+		config = NULL;
+	}
+	/* The host's own mistake is one here, too. */
+	is_read_only = true;
+	folder_write(&folder, "agent/container.json", "{");
+	assert_int_equal(config_load_sandbox(path(), &config, &err), -EINVAL);
+	write_file("agent/container.json");
+	assert_int_equal(config_load_sandbox(path(), &config, &err), 0);
+	assert_words("--write=/srv --bind=none");
+	config_free(config);
+	assert_int_equal(setenv(CONFIG_SANDBOX_VARIABLE, "{\"connect\": [443]}", 1), 0);
+	assert_int_equal(config_load_sandbox(path(), &config, &err), 0);
+	assert_string_equal(config->sandbox.words[0], "--connect=443");
+	config_free(config);
+	config = NULL;
+	assert_int_equal(setenv(CONFIG_SANDBOX_VARIABLE, "no JSON", 1), 0);
+	assert_int_equal(config_load_sandbox(path(), &config, &err), -EINVAL);
+	assert_memory_equal(err.text, "AGENT_SANDBOX: ", strlen("AGENT_SANDBOX: "));
+	assert_int_equal(unsetenv(CONFIG_SANDBOX_VARIABLE), 0);
+
+	assert_int_equal(unlink(path()), 0);
+	assert_int_equal(config_load_sandbox(path(), &config, &err), 0);
+	config_free(config);
+	/* A project with a file of this name is no session. */
+	assert_int_equal(rmdir(folder_file(&folder, "agent")), 0);
+	folder_write(&folder, "agent", "text");
+	assert_int_equal(config_load_sandbox(path(), &config, &err), 0);
+	config_free(config);
+	config = NULL;
+	/* But what cannot be looked at might have limited. */
+	assert_int_equal(unlink(folder_file(&folder, "agent")), 0);
+	assert_int_equal(symlink("agent", folder_file(&folder, "agent")), 0);
+	assert_int_equal(config_load_sandbox(path(), &config, &err), -ELOOP);
+	assert_int_equal(unlink(folder_file(&folder, "agent")), 0);
+}
+
 /* Of a device the opening alone can do something, of a FIFO the reading waits. */
 static void test_what_is_no_file_is_not_opened_for_reading(void **state)
 {
@@ -503,6 +552,7 @@ int main(void)
 		CASE(test_links_lead_to_no_file_of_the_hosts),
 		CASE(test_the_variable_stands_for_the_file),
 		CASE(test_open),
+		CASE(test_the_sandbox_alone),
 		CASE(test_what_is_no_file_is_not_opened_for_reading),
 	};
 

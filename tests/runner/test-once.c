@@ -177,13 +177,14 @@ static void test_confinement(void **state)
 	confine_result = 0;
 	setenv("AGENT_SANDBOX", "{\"connect\": []}", 1);
 	assert_int_equal(run("{\"prompt\":\"hi\"}"), 0);
-	snprintf(expected, sizeof(expected), "--connect=none|--workspace=%s|%s", folder.path,
-		 geteuid() == 0 ? "--allow-root|" : "");
+	snprintf(expected, sizeof(expected), "--connect=none|--workspace=%s|%s--complete|",
+		 folder.path, geteuid() == 0 ? "--allow-root|" : "");
 	assert_string_equal(confine_words, expected);
 	folder_mkdir(&folder, "ipc");
 	assert_int_equal(run("{\"prompt\":\"hi\"}"), 0);
-	snprintf(expected, sizeof(expected), "--connect=none|--workspace=%s|--session|%s",
-		 folder.path, geteuid() == 0 ? "--allow-root|" : "");
+	snprintf(expected, sizeof(expected),
+		 "--connect=none|--workspace=%s|--session|%s--complete|", folder.path,
+		 geteuid() == 0 ? "--allow-root|" : "");
 	assert_string_equal(confine_words, expected);
 	confine_result = 77;
 	assert_run("{\"prompt\":\"hi\"}", 77,
