@@ -8,6 +8,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/mend.h"
 #include "runner/folders.h"
 #include "runner/provider/registry.h"
 
@@ -227,6 +228,8 @@ static int agent_start(struct agent *agent, struct err *err)
 
 	if (!extra)
 		return err_sys(err, -ENOMEM, "cannot start the agent");
+	/* The last one may have locked its successor out of the folder that it starts in. */
+	(void)mend_workspace(agent->options.workspace, NULL);
 	query.directories = (const char *const *)extra;
 	r = agent->type->start(&query, &agent_provider_events, agent, &agent->provider, err);
 	folders_free(extra);

@@ -13,6 +13,7 @@
 #include "common/exit-code.h"
 #include "common/fd.h"
 #include "common/log.h"
+#include "common/mend.h"
 #include "common/strbuf.h"
 #include "runner/config.h"
 #include "runner/folders.h"
@@ -307,6 +308,8 @@ static int once_start_agent(struct once *once, const char *continuation, struct 
 	};
 	int r = 0;
 
+	/* A script, or an earlier agent, may have locked it out of the folder that it starts in. */
+	(void)mend_workspace(once->options->workspace, NULL);
 	once->is_resumed = continuation != NULL;
 	if (!cwd || !env || !extra || asprintf(&archive, "%s/conversations", cwd) < 0) {
 		archive = NULL;

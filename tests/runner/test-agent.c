@@ -695,6 +695,22 @@ static void test_what_its_tools_left_running_ends_with_it(void **state)
 	close(ends[0]);
 }
 
+static void test_what_it_locked_is_given_back(void **state)
+{
+	struct world *w = *state;
+	struct stat st;
+
+	folder_mkdir(&w->folder, "agent");
+	ensure(w, "a", false);
+	assert_int_equal(chmod(folder_file(&w->folder, "agent"), 0), 0);
+	exit_with(w, PROVIDER_CRASHED, "gone");
+	log_set_level(LOG_LEVEL_ERROR);
+	/* At once: no look at the inbox lies between. */
+	ensure(w, "a", false);
+	assert_int_equal(stat(folder_file(&w->folder, "agent"), &st), 0);
+	assert_int_equal(st.st_mode & ALLPERMS, 0700);
+}
+
 static void test_free_while_it_runs(void **state)
 {
 	struct world *w = *state;
@@ -726,6 +742,7 @@ int main(void)
 		CASE(test_interrupt),
 		CASE(test_the_callback_may_start_it_anew),
 		CASE(test_what_its_tools_left_running_ends_with_it),
+		CASE(test_what_it_locked_is_given_back),
 		CASE(test_free_while_it_runs),
 	};
 
