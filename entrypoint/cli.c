@@ -219,6 +219,7 @@ enum cli_option {
 	CLI_OPTION_USERNS,
 	CLI_OPTION_SESSION,
 	CLI_OPTION_PROTECTION,
+	CLI_OPTION_COMPLETE,
 	CLI_OPTION_GRACE,
 	CLI_OPTION_GROUP,
 	CLI_OPTION_PRINT_POLICY,
@@ -325,6 +326,12 @@ static const struct options_row cli_rows[] = {
 			"which wins over it; may repeat",
 		.set = cli_set_protection,
 	},
+	[CLI_OPTION_COMPLETE] = {
+		.name = "complete",
+		.help = "with confine: add nothing to these words: no sandbox\n"
+			"of the host's, no other user, no environment",
+		.flag = offsetof(struct cli_reader, cli.complete),
+	},
 	[CLI_OPTION_GRACE] = {
 		.name = "grace",
 		.value = "SPAN",
@@ -379,7 +386,7 @@ static const unsigned int cli_option_modes[] = {
 	[CLI_OPTION_KEEP_ALIVE] = CLI_BIT(CLI_KEEP_ALIVE),
 	[CLI_OPTION_HEALTHCHECK] = CLI_BIT(CLI_HEALTHCHECK),
 	[CLI_OPTION_WORKSPACE] = CLI_ALL_MODES,
-	[CLI_OPTION_USER] = CLI_INIT_MODES,
+	[CLI_OPTION_USER] = CLI_INIT_MODES | CLI_BIT(CLI_CONFINE),
 	[CLI_OPTION_ALLOW_ROOT] = CLI_ALL_MODES,
 	[CLI_OPTION_CHOWN] = CLI_INIT_MODES,
 	[CLI_OPTION_NO_MOUNT_CHECK] = CLI_INIT_MODES,
@@ -391,6 +398,7 @@ static const unsigned int cli_option_modes[] = {
 	[CLI_OPTION_USERNS] = CLI_ROLE_MODES,
 	[CLI_OPTION_SESSION] = CLI_ROLE_MODES,
 	[CLI_OPTION_PROTECTION] = CLI_ROLE_MODES,
+	[CLI_OPTION_COMPLETE] = CLI_BIT(CLI_CONFINE),
 	[CLI_OPTION_GRACE] = CLI_INIT_MODES,
 	[CLI_OPTION_GROUP] = CLI_INIT_MODES,
 	[CLI_OPTION_PRINT_POLICY] = CLI_BIT(CLI_PRINT_POLICY),
@@ -556,6 +564,7 @@ int cli_parse(int argc, char *const *argv, int stdin_fd, struct cli *ret_cli, st
 	}
 	if (environment < 0)
 		return err_set(err, environment, "%s", environment_err.text);
+	cli->names_workspace = seen >> CLI_OPTION_WORKSPACE & 1;
 	cli->mode = cli_mode_of_flags(&reader);
 	if (cli->mode == CLI_MODES)
 		cli->mode = word_mode;

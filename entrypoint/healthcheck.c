@@ -10,7 +10,7 @@
 #include "common/strbuf.h"
 #include "common/table.h"
 #include "common/utf8.h"
-#include "entrypoint/cli.h"
+#include "entrypoint/cli-process.h"
 #include "entrypoint/proc.h"
 #include "entrypoint/workspace.h"
 #include "runner/runner.h"
@@ -19,60 +19,115 @@
 #define HEALTHCHECK_SESSION "agent-session"
 #define HEALTHCHECK_ONCE    "agent-once"
 
-/* Options stand before a command: what is cut off of a longer command line does not matter. */
-#define HEALTHCHECK_LINE_MAX   8192
-#define HEALTHCHECK_ARGS_MAX   128
+/* So far up its parents are looked for: nobody is nested deeper, but an agent could be. */
+#define HEALTHCHECK_DEPTH_MAX 128
+#define HEALTHCHECK_TRIES     3
 
-#define HEALTHCHECK_RATING_MAX 3
+/* What speaks for a process as our init; each outweighs all that follow. */
+#define HEALTHCHECK_RATING_MAX	  16 /* PID 1 */
+#define HEALTHCHECK_RATING_CGROUP 8
+#define HEALTHCHECK_RATING_NAMED  4 /* the workspace, on its command line */
+#define HEALTHCHECK_RATING_LOOP	  2
+#define HEALTHCHECK_RATING_MIN	  1
 
 /* What runs beside us. */
 struct healthcheck_scene {
 	const struct healthcheck_spec *spec;
-	char line[HEALTHCHECK_LINE_MAX + 1]; /* init's command line, which cli points into */
-	struct cli cli;
-	bool names_workspace;  /* init's command line does */
-	const char *workspace; /* the one to look at */
-	pid_t init;	       /* 0: not found */
-	pid_t loop;	       /* 0: none */
+	struct cli_process process; /* init's command line */
+	const char *workspace;	    /* the one to look at */
+	pid_t init;		    /* 0: not found */
+	pid_t loop;		    /* 0: none */
 	bool is_once;
 };
 
 /* Finding them */
 
-/* How well the process fits as the init of our workspace; 0: it is none. */
+/* A loop of this init, by name and parent; 0: there is none. */
+static pid_t healthcheck_loop_of(pid_t init, bool *ret_is_once)
+{
+	cleanup_closedir DIR *proc = opendir("/proc");
+	pid_t pid, loop = 0;
+
+	while (proc && (pid = proc_next(proc)) != 0) {
+		struct proc_status status;
+		char name[32];
+
+		proc_name(pid, name, sizeof(name));
+		if (strcmp(name, HEALTHCHECK_SESSION) != 0 && strcmp(name, HEALTHCHECK_ONCE) != 0)
+			continue;
+		if (proc_status(pid, &status) < 0 || status.parent != init)
+			continue;
+		loop = pid;
+		*ret_is_once = strcmp(name, HEALTHCHECK_ONCE) == 0;
+	}
+	return loop;
+}
+
+/* Reads the command line of what may be an init of our workspace; false: it is none. */
+static bool healthcheck_read_init(struct healthcheck_scene *s, pid_t pid)
+{
+	bool is_same;
+	char name[32];
+
+	proc_name(pid, name, sizeof(name));
+	if (pid == getpid() || strcmp(name, HEALTHCHECK_INIT) != 0)
+		return false;
+	if (cli_process_read(pid, &s->process) < 0)
+		return false;
+	/* Where it names none, this is what our environment says: nobody can read its own. */
+	is_same = strcmp(s->process.cli.workspace, s->spec->workspace) == 0;
+	/* HEALTHCHECK in an image cannot know which workspace the container was told. */
+	return is_same || (pid == 1 && strcmp(s->spec->workspace, WORKSPACE_DEFAULT) == 0);
+}
+
+/* 1: the process was started by one that may be an init, however long ago; 0; <0: it ended, or so. */
+static int healthcheck_is_below(struct healthcheck_scene *s, pid_t pid)
+{
+	struct proc_status status;
+
+	for (int i = 0; i < HEALTHCHECK_DEPTH_MAX; i++) {
+		int r = proc_status(pid, &status);
+
+		if (r < 0)
+			return r;
+		/* The first process of all, or its parent is none of this namespace, or unknown. */
+		if (status.parent <= 0)
+			return 0;
+		pid = status.parent;
+		if (healthcheck_read_init(s, pid))
+			return 1;
+	}
+	return 1;
+}
+
+/*
+ * How well the process fits as the init of our workspace; 0: it is none.
+ *
+ * An agent can give itself any name, arguments and owner in /proc, but whatever it starts stays below
+ * the loop: the parent of an orphan is the loop, or the init. So who is below another one is no init.
+ */
 static int healthcheck_rate_init(struct healthcheck_scene *s, pid_t pid)
 {
-	char *argv[HEALTHCHECK_ARGS_MAX + 1];
-	bool names_workspace = false, is_same;
-	size_t len = 0;
-	int argc = 0;
+	int rating = HEALTHCHECK_RATING_MIN, below = -1;
+	bool is_once;
 
-	if (proc_cmdline(pid, s->line, HEALTHCHECK_LINE_MAX, &len) < 0 || len == 0)
+	if (!healthcheck_read_init(s, pid))
 		return 0;
-	s->line[len] = '\0';
-	for (char *p = s->line; p < s->line + len && argc < HEALTHCHECK_ARGS_MAX;) {
-		names_workspace |= strncmp(p, "--workspace", strlen("--workspace")) == 0;
-		argv[argc++] = p;
-		p += strlen(p) + 1;
-	}
-	argv[argc] = NULL;
-	if (cli_parse(argc, argv, -1, &s->cli, NULL) < 0)
-		return 0;
-	if (s->cli.mode != CLI_SESSION && s->cli.mode != CLI_ONCE && s->cli.mode != CLI_COMMAND &&
-	    s->cli.mode != CLI_KEEP_ALIVE)
-		return 0;
-	s->names_workspace = names_workspace;
-	/* Where it names none, this is what our environment says: nobody can read its own. */
-	is_same = strcmp(s->cli.workspace, s->spec->workspace) == 0;
-	/*
-	 * HEALTHCHECK in an image cannot know which workspace the container was told. And whatever
-	 * an agent starts that looks like us, it is not PID 1.
-	 */
-	if (pid == 1 && (is_same || strcmp(s->spec->workspace, WORKSPACE_DEFAULT) == 0))
+	if (pid == 1)
 		return HEALTHCHECK_RATING_MAX;
-	if (is_same && names_workspace)
-		return HEALTHCHECK_RATING_MAX - 1;
-	return is_same ? 1 : 0;
+	if (s->process.cli.names_workspace)
+		rating += HEALTHCHECK_RATING_NAMED;
+	/* Its parents may end while they are looked for; who has such parents all the time is out. */
+	for (int i = 0; below < 0 && i < HEALTHCHECK_TRIES; i++)
+		below = healthcheck_is_below(s, pid);
+	if (below != 0)
+		return 0;
+	/* Where all processes of the machine are seen, some are of other containers. */
+	if (proc_is_in_our_cgroup(pid))
+		rating += HEALTHCHECK_RATING_CGROUP;
+	if (healthcheck_loop_of(pid, &is_once) != 0)
+		rating += HEALTHCHECK_RATING_LOOP;
+	return rating;
 }
 
 static void healthcheck_find_init(struct healthcheck_scene *s)
@@ -82,43 +137,19 @@ static void healthcheck_find_init(struct healthcheck_scene *s)
 	pid_t pid;
 
 	while (proc && best < HEALTHCHECK_RATING_MAX && (pid = proc_next(proc)) != 0) {
-		char name[32];
-		int rating;
+		int rating = healthcheck_rate_init(s, pid);
 
-		proc_name(pid, name, sizeof(name));
-		if (pid == getpid() || strcmp(name, HEALTHCHECK_INIT) != 0)
-			continue;
-		rating = healthcheck_rate_init(s, pid);
 		if (rating > best) {
 			best = rating;
 			s->init = pid;
 		}
 	}
-	if (!s->init)
-		return;
 	/* The command line of the last one looked at is still there: read the right one. */
-	(void)healthcheck_rate_init(s, s->init);
-	if (s->names_workspace && strcmp(s->workspace, WORKSPACE_DEFAULT) == 0)
-		s->workspace = s->cli.workspace;
-}
-
-static void healthcheck_find_loop(struct healthcheck_scene *s)
-{
-	cleanup_closedir DIR *proc = opendir("/proc");
-	pid_t pid;
-
-	while (proc && (pid = proc_next(proc)) != 0) {
-		struct proc_status status;
-		char name[32];
-
-		proc_name(pid, name, sizeof(name));
-		if (strcmp(name, HEALTHCHECK_SESSION) != 0 && strcmp(name, HEALTHCHECK_ONCE) != 0)
-			continue;
-		if (proc_status(pid, &status) < 0 || status.parent != s->init)
-			continue;
-		s->loop = pid;
-		s->is_once = strcmp(name, HEALTHCHECK_ONCE) == 0;
-	}
+	if (s->init && !healthcheck_read_init(s, s->init))
+		s->init = 0;
+	if (s->init && s->process.cli.names_workspace &&
+	    strcmp(s->workspace, WORKSPACE_DEFAULT) == 0)
+		s->workspace = s->process.cli.workspace;
 }
 
 /* Only a session has databases, a loop and claims. Without init the worst is assumed. */
@@ -126,7 +157,8 @@ static bool healthcheck_is_session(const struct healthcheck_scene *s)
 {
 	if (!s->init)
 		return true;
-	return !s->is_once && (s->cli.mode == CLI_SESSION || s->cli.mode == CLI_ONCE);
+	return !s->is_once &&
+	       (s->process.cli.mode == CLI_SESSION || s->process.cli.mode == CLI_ONCE);
 }
 
 /* The checks of our own */
@@ -150,7 +182,7 @@ static enum runner_health healthcheck_init(const struct healthcheck_scene *s, st
 		return RUNNER_HEALTH_FAIL;
 	}
 	err_set(text, 0, "process %d, mode %s", (int)s->init,
-		s->is_once ? cli_mode_name(CLI_ONCE) : cli_mode_name(s->cli.mode));
+		s->is_once ? cli_mode_name(CLI_ONCE) : cli_mode_name(s->process.cli.mode));
 	return RUNNER_HEALTH_OK;
 }
 
@@ -160,7 +192,7 @@ static enum runner_health healthcheck_workspace(const struct healthcheck_scene *
 	struct workspace_spec spec = {
 		.path = s->workspace,
 		.is_session = healthcheck_is_session(s),
-		.check_mount = !(s->init && s->cli.no_mount_check),
+		.check_mount = !(s->init && s->process.cli.no_mount_check),
 	};
 	struct proc_status status;
 
@@ -298,7 +330,7 @@ int healthcheck_run(const struct healthcheck_spec *spec)
 
 	healthcheck_find_init(&scene);
 	if (scene.init)
-		healthcheck_find_loop(&scene);
+		scene.loop = healthcheck_loop_of(scene.init, &scene.is_once);
 	healthcheck_run_rows(&scene, &report);
 	if (spec->json)
 		(void)strbuf_printf(&whole, "{\"healthy\":%s,\"checks\":[",

@@ -15,6 +15,7 @@
 #include "common/number.h"
 #include "common/scratch.h"
 #include "common/table.h"
+#include "entrypoint/cli-process.h"
 #include "entrypoint/cli.h"
 #include "entrypoint/dropin.h"
 #include "entrypoint/environment.h"
@@ -29,7 +30,8 @@
 #include "entrypoint/workspace.h"
 #include "runner/runner.h"
 
-#define MAIN_NOTIFY_ENVIRONMENT "RUNNER_NOTIFY_FD"
+#define MAIN_NOTIFY_ENVIRONMENT	  "RUNNER_NOTIFY_FD"
+#define MAIN_LANDLOCK_ENVIRONMENT "AGENT_PROTECTION_LANDLOCK"
 
 struct main_context {
 	struct cli cli;
@@ -37,8 +39,9 @@ struct main_context {
 	pid_t init;	  /* the process that runs init_run() */
 	bool has_user;	  /* the children become user */
 	struct privileges_user user;
-	int notify_fd;	     /* 0: none */
-	char self[PATH_MAX]; /* this program, for children started through it */
+	int notify_fd;		    /* 0: none */
+	char self[PATH_MAX];	    /* this program, for children started through it */
+	struct cli_process of_init; /* of confine: what PID 1 was told */
 };
 
 static struct runner_options main_runner_options(const struct main_context *context)
@@ -53,19 +56,14 @@ static struct runner_options main_runner_options(const struct main_context *cont
 /* More words than this are refused: 64 paths of each kind, 64 ports, and some. */
 #define MAIN_CONFINE_WORDS_MAX 300
 
-/*
- * Confines the loop itself, by the same words as its children: its rights have to hold theirs. They
- * are read as confine reads them, so that both halves mean the same.
- */
-static int main_confine_loop(void *userdata, const char *const *words, struct err *err)
+/* Words of the runner are read as confine reads them, so that both halves mean the same. */
+static int main_read_words(const char *const *words, struct cli *ret_cli, struct err *err)
 {
 	static const char *const first[] = { "agent-runner", "confine", "--role=agent" };
 	static const char *const last[] = { "--", "true" };
 	const char *argv[ARRAY_LEN(first) + MAIN_CONFINE_WORDS_MAX + ARRAY_LEN(last) + 1];
-	struct cli cli;
 	int argc = 0;
 
-	(void)userdata;
 	for (size_t i = 0; i < ARRAY_LEN(first); i++)
 		argv[argc++] = first[i];
 	for (; *words; words++) {
@@ -77,8 +75,20 @@ static int main_confine_loop(void *userdata, const char *const *words, struct er
 		argv[argc++] = last[i];
 	argv[argc] = NULL;
 	/* A vector as main() gets it: the parser changes nothing in it. */
-	if (cli_parse(argc, (char *const *)(uintptr_t)argv, STDIN_FILENO, &cli, err) < 0)
+	if (cli_parse(argc, (char *const *)(uintptr_t)argv, STDIN_FILENO, ret_cli, err) < 0)
 		return EXIT_CODE_CONFIG;
+	return 0;
+}
+
+/* Confines the loop itself, by the same words as its children: its rights have to hold theirs. */
+static int main_confine_loop(void *userdata, const char *const *words, struct err *err)
+{
+	struct cli cli;
+	int r = main_read_words(words, &cli, err);
+
+	(void)userdata;
+	if (r != 0)
+		return r;
 
 	const struct privileges_request request = {
 		.role = POLICY_ROLE_RUNNER,
@@ -124,21 +134,76 @@ static int main_check_workspace(const struct main_context *context, bool is_sess
 
 /* What runs in the children of PID 1 */
 
-/* The rights of the role, and an end together with PID 1. 0, or an exit code; has logged why. */
-static int main_become(const struct main_context *context, enum policy_role role)
+static struct privileges_request main_request(const struct main_context *context,
+					      enum policy_role role)
 {
-	const struct privileges_request request = {
+	return (struct privileges_request){
 		.role = role,
 		.user = context->has_user ? &context->user : NULL,
 		.workspace = context->cli.workspace,
 		.sandbox = &context->cli.sandbox,
 		.program = context->cli.command ? context->cli.command[0] : NULL,
 		.notify_fd = context->notify_fd,
+		.by_hand = role == POLICY_ROLE_AGENT && !context->cli.complete,
 	};
+}
+
+/* The host's words for an agent, and on top of them those of whoever started this command. */
+static int main_confine_command(void *userdata, const char *const *words, struct err *err)
+{
+	const struct main_context *context = userdata;
+	struct privileges_request request = main_request(context, POLICY_ROLE_AGENT);
+	struct cli cli;
+	int r = main_read_words(words, &cli, err);
+
+	if (r != 0)
+		return r;
+	if (sandbox_add(&cli.sandbox, &context->cli.sandbox, err) < 0)
+		return err_prefix(err, EXIT_CODE_CONFIG, "the sandbox and the options together");
+	request.sandbox = &cli.sandbox;
+	return privileges_apply_rest(&request, err);
+}
+
+/* PID 1 has found a HOME for its children, and said so; whoever enters later has none of it. */
+static int main_prepare_environment(const struct main_context *context, struct err *err)
+{
+	int r;
+
+	if (context->cli.log_level == LOG_LEVEL_INFO)
+		log_set_level(LOG_LEVEL_WARNING);
+	r = environment_prepare(context->has_user ? &context->user : NULL, context->cli.workspace,
+				err);
+	log_set_level(context->cli.log_level);
+	return r < 0 ? EXIT_CODE_INTERNAL : 0;
+}
+
+/*
+ * What a loop does for its children and itself: reads files in which an agent may write, when the
+ * rights of root are gone. 0, or an exit code with a text.
+ */
+static int main_finish_by_hand(const struct main_context *context, struct err *err)
+{
+	struct runner_options options = main_runner_options(context);
+	int r = 0;
+
+	options.confine = main_confine_command;
+	options.userdata = (void *)(uintptr_t)context;
+	/* Before its files are confined: HOME is among them. */
+	if (context->cli.mode == CLI_CONFINE)
+		r = main_prepare_environment(context, err);
+	return r != 0 ? r : runner_confine(&options, err);
+}
+
+/* The rights of the role, and an end together with PID 1. 0, or an exit code; has logged why. */
+static int main_become(const struct main_context *context, enum policy_role role)
+{
+	const struct privileges_request request = main_request(context, role);
 	struct err err;
 	int r;
 
 	r = privileges_apply(&request, &err);
+	if (r == 0 && request.by_hand)
+		r = main_finish_by_hand(context, &err);
 	if (r != 0) {
 		log_error("%s", err.text);
 		return r;
@@ -279,6 +344,18 @@ static int main_prepare_workspace(const struct main_context *context, struct err
 	return 0;
 }
 
+/* A protection that is required and not there must not pass for one that is. */
+static void main_warn_of_landlock(const struct cli *cli)
+{
+	const char *mode = getenv(MAIN_LANDLOCK_ENVIRONMENT);
+
+	if (mode && strcmp(mode, policy_mode_name(POLICY_MODE_REQUIRE)) == 0 &&
+	    (cli->mode == CLI_KEEP_ALIVE || (cli->mode == CLI_COMMAND && !cli->role)))
+		log_warning(MAIN_LANDLOCK_ENVIRONMENT
+			    "=require means nothing for a command without --role=agent: nobody "
+			    "knows its folders");
+}
+
 /* Everything before the first child that stays. 0, or an exit code with its text. */
 static int main_prepare(struct main_context *context, struct err *err)
 {
@@ -299,6 +376,7 @@ static int main_prepare(struct main_context *context, struct err *err)
 		r = EXIT_CODE_INTERNAL;
 	if (r != 0)
 		return r;
+	main_warn_of_landlock(&context->cli);
 	/* After the chown step, which needs what it takes away. */
 	if (privileges_protect_init(environment.user, &warning) < 0)
 		log_warning("the init process is not protected: %s", warning.text);
@@ -368,11 +446,43 @@ static int main_take_notify_fd(void)
 	return (int)fd;
 }
 
+/*
+ * Whoever enters a container does not see what PID 1 was told: its workspace, and who works there.
+ * 0, or an exit code with a text.
+ */
+static int main_find_place(struct main_context *context, struct err *err)
+{
+	struct cli_process *init = &context->of_init;
+	struct cli *cli = &context->cli;
+	int r;
+
+	if (cli_process_read_init(init) == 0) {
+		/* As for PID 1, the environment comes last: "docker exec" has the same one. */
+		if (!cli->names_workspace && init->cli.names_workspace)
+			cli->workspace = init->cli.workspace;
+		/* The agent's user, so that one may write what the other has written. */
+		if (!cli->user && !cli->allow_root) {
+			cli->user = geteuid() == 0 ? init->cli.user : NULL;
+			cli->allow_root = init->cli.allow_root;
+		}
+	}
+	r = privileges_check_environment(err);
+	return r != 0 ? r : main_find_user(context, err);
+}
+
 static int main_confine(struct main_context *context)
 {
+	struct err err;
 	int r;
 
 	context->notify_fd = main_take_notify_fd();
+	if (!context->cli.complete) {
+		r = main_find_place(context, &err);
+		if (r != 0) {
+			log_error("%s", err.text);
+			return r;
+		}
+	}
 	r = main_become(context, main_role(context, POLICY_ROLE_AGENT));
 	return r != 0 ? r : spawn_exec(context->cli.command, getpid());
 }

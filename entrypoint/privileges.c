@@ -379,10 +379,17 @@ static int privileges_confirm(const struct privileges_context *c, struct err *er
 				    : "it does not show in /proc/self/status";
 		if (c->modes[i] == POLICY_MODE_REQUIRE)
 			return privileges_refuse(c, (enum policy_protection)i, why, err);
-		if (c->policy->logs)
+		if (c->policy->logs || c->request->by_hand)
 			log_warning("protection %s is missing: %s", name, why);
 	}
 	return 0;
+}
+
+/* Is it for privileges_apply_rest()? */
+static bool privileges_follows(const struct privileges_context *c, int protection)
+{
+	return c->policy->follows[protection] ||
+	       (c->request->by_hand && policy_of(POLICY_ROLE_RUNNER)->follows[protection]);
 }
 
 /*
@@ -414,7 +421,7 @@ static int privileges_find_modes(struct privileges_context *c, bool follows, str
 	}
 	for (int i = 0; i < POLICY_PROTECTION_COUNT; i++)
 		/* What a role never gets, nobody can ask for. */
-		if (c->policy->modes[i] == POLICY_MODE_OFF || c->policy->follows[i] != follows)
+		if (c->policy->modes[i] == POLICY_MODE_OFF || privileges_follows(c, i) != follows)
 			c->modes[i] = POLICY_MODE_OFF;
 	return r;
 }

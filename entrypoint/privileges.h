@@ -5,6 +5,7 @@
  * securebits, no_new_privs, …), applied in a freshly forked single-threaded child, according to
  * the role's policy and AGENT_PROTECTION_<NAME>=require|try|off. No NSS anywhere.
  */
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "common/err.h"
@@ -49,6 +50,11 @@ struct privileges_request {
 	 * can (seccomp.h). It is not closed, but close-on-exec afterwards. 0: nobody is told.
 	 */
 	int notify_fd;
+	/*
+	 * No loop has read the host's word about this process, nor named what the kernel lacks: what a
+	 * loop lets wait until then waits for privileges_apply_rest(), and the log is told.
+	 */
+	bool by_hand;
 };
 
 /*
@@ -62,8 +68,8 @@ struct privileges_request {
 int privileges_apply(const struct privileges_request *request, struct err *err);
 
 /*
- * The rest of a role whose protections depend on what it reads itself (policy.follows). Says in the
- * log what the kernel's Landlock leaves open. As privileges_apply().
+ * The rest of a role whose protections depend on what it reads itself (policy.follows), or of a
+ * request that is by_hand. Says in the log what the kernel's Landlock leaves open. As privileges_apply().
  */
 int privileges_apply_rest(const struct privileges_request *request, struct err *err);
 

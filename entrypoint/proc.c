@@ -15,6 +15,8 @@
 
 /* A status file has about 1,500 bytes; what we look for stands in its first half or so. */
 #define PROC_STATUS_MAX 8192
+/* A line for each hierarchy, cut off where there are many long ones. */
+#define PROC_CGROUP_MAX 4096
 
 static int proc_read(pid_t pid, const char *file, char *buffer, size_t size, size_t *ret_len)
 {
@@ -178,6 +180,16 @@ void proc_name(pid_t pid, char *buffer, size_t size)
 		len = 0;
 	buffer[len] = '\0';
 	buffer[strcspn(buffer, "\n")] = '\0';
+}
+
+bool proc_is_in_our_cgroup(pid_t pid)
+{
+	char ours[PROC_CGROUP_MAX], theirs[PROC_CGROUP_MAX];
+	size_t len, their_len;
+
+	return proc_read(0, "cgroup", ours, sizeof(ours), &len) == 0 && len > 0 &&
+	       proc_read(pid, "cgroup", theirs, sizeof(theirs), &their_len) == 0 &&
+	       len == their_len && memcmp(ours, theirs, len) == 0;
 }
 
 int proc_raise_oom_score(int value)

@@ -43,5 +43,8 @@ void proc_name(pid_t pid, char *buffer, size_t size);
  */
 int proc_raise_oom_score(int value);
 
+/* Is it in our control groups? What docker starts in a container is; false where nothing tells. */
+bool proc_is_in_our_cgroup(pid_t pid);
+
 /* The next process in an open /proc; 0: there are no more. */
 pid_t proc_next(DIR *proc);

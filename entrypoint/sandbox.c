@@ -84,6 +84,50 @@ int sandbox_set_mode(struct sandbox *sandbox, const char *value, struct err *err
 	return 0;
 }
 
+static int sandbox_join_paths(struct sandbox_paths *paths, const struct sandbox_paths *over,
+			      struct err *err)
+{
+	if (paths->count + over->count > SANDBOX_PATHS_MAX)
+		return err_set(err, -EINVAL, "more than %d paths", SANDBOX_PATHS_MAX);
+	paths->is_given |= over->is_given;
+	for (size_t i = 0; i < over->count; i++)
+		paths->items[paths->count++] = over->items[i];
+	return 0;
+}
+
+static int sandbox_join_ports(struct sandbox_ports *ports, const struct sandbox_ports *over,
+			      struct err *err)
+{
+	if (ports->count + over->count > SANDBOX_PORTS_MAX)
+		return err_set(err, -EINVAL, "more than %d ports", SANDBOX_PORTS_MAX);
+	ports->is_given |= over->is_given;
+	for (size_t i = 0; i < over->count; i++)
+		ports->items[ports->count++] = over->items[i];
+	return 0;
+}
+
+int sandbox_add(struct sandbox *sandbox, const struct sandbox *over, struct err *err)
+{
+	int r = sandbox_join_paths(&sandbox->write, &over->write, err);
+
+	if (r == 0)
+		r = sandbox_join_paths(&sandbox->read, &over->read, err);
+	if (r == 0)
+		r = sandbox_join_ports(&sandbox->connect, &over->connect, err);
+	if (r == 0)
+		r = sandbox_join_ports(&sandbox->bind, &over->bind, err);
+	if (r < 0)
+		return r;
+	for (int i = 0; i < POLICY_PROTECTION_COUNT; i++)
+		if (over->has_mode[i]) {
+			sandbox->modes[i] = over->modes[i];
+			sandbox->has_mode[i] = true;
+		}
+	sandbox->allows_namespaces |= over->allows_namespaces;
+	sandbox->is_session |= over->is_session;
+	return 0;
+}
+
 bool sandbox_narrows(const struct sandbox *sandbox)
 {
 	return sandbox->read.is_given || sandbox->connect.is_given || sandbox->bind.is_given;

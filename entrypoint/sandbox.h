@@ -48,5 +48,11 @@ int sandbox_set_mode(struct sandbox *sandbox, const char *value, struct err *err
 int sandbox_read_mode(const char *prefix, const char *text, enum policy_protection *ret_protection,
 		      enum policy_mode *ret_mode, struct err *err);
 
+/*
+ * Puts over on top of sandbox: the lists add up, a mode of over's wins. 0, or -EINVAL with a text:
+ * a list is too long.
+ */
+int sandbox_add(struct sandbox *sandbox, const struct sandbox *over, struct err *err);
+
 /* Does it take something from the role that only Landlock can take? */
 bool sandbox_narrows(const struct sandbox *sandbox);

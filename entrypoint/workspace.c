@@ -230,8 +230,12 @@ static int workspace_run_checks(void *data, struct err *err)
 {
 	const struct workspace_spec *spec = ((struct workspace_run *)data)->spec;
 
-	if (spec->mends)
+	if (spec->mends) {
+		struct mend nothing_seen = { .seen = { 0 } };
+
+		(void)mend_workspace(spec->path, &nothing_seen);
 		(void)mend_workspace(spec->path, NULL);
+	}
 	for (size_t i = 0; i < ARRAY_LEN(workspace_checks); i++) {
 		int r;
 

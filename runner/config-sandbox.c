@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "runner/config-sandbox.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -41,49 +43,77 @@ static const struct {
 static const struct {
 	const char *key; /* also the option's name */
 	enum config_sandbox_item item;
-	bool limits;	       /* even an empty list says something */
-	const char *otherwise; /* what holds without one */
+	bool limits; /* even an empty list says something */
 } config_sandbox_lists[] = {
-	{ "write", CONFIG_SANDBOX_PATH, false, "no more folders" },
-	{ "read", CONFIG_SANDBOX_PATH, true, "no limit" },
-	{ "connect", CONFIG_SANDBOX_PORT, true, "no limit" },
-	{ "bind", CONFIG_SANDBOX_PORT, true, "no limit" },
+	{ "write", CONFIG_SANDBOX_PATH, false },
+	{ "read", CONFIG_SANDBOX_PATH, true },
+	{ "connect", CONFIG_SANDBOX_PORT, true },
+	{ "bind", CONFIG_SANDBOX_PORT, true },
 };
 
-/* As in AGENT_PROTECTION_<NAME>. */
-static const char *const config_sandbox_protections[] = {
-	"CAPS", "NO_NEW_PRIVS", "UNDUMPABLE", "SECCOMP", "LANDLOCK",
+static const char *const config_sandbox_others[] = { "userns", "protections" };
+
+static const struct {
+	const char *name; /* as in AGENT_PROTECTION_<NAME> */
+	bool is_settled;  /* before any file is read */
+} config_sandbox_protections[] = {
+	{ "CAPS", true },     { "NO_NEW_PRIVS", true }, { "UNDUMPABLE", true },
+	{ "SECCOMP", false }, { "LANDLOCK", false },
 };
 
+/* What a mode that is none of them stands for is the first. */
 static const char *const config_sandbox_modes[] = { "require", "try", "off" };
 
 /* Whose file it is */
 
-int config_sandbox_open(const char *path, bool *ret_is_hosts)
+/* Opens what is not to be read, so that the caller can see what it is. */
+static int config_sandbox_open_file(int folder, const char *name, int flags)
 {
-	const char *slash = strrchr(path, '/');
+	struct stat st;
+	int fd;
+
+	/* To open a device can set it off. */
+	if (fstatat(folder, name, &st, flags & O_NOFOLLOW ? AT_SYMLINK_NOFOLLOW : 0) < 0)
+		return -errno;
+	fd = openat(folder, name,
+		    (S_ISREG(st.st_mode) ? CONFIG_SANDBOX_FLAGS : O_PATH | O_CLOEXEC) | flags);
+	return fd < 0 ? -errno : fd;
+}
+
+static bool config_sandbox_is_link(int folder, const char *name)
+{
+	struct stat st;
+
+	return fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode);
+}
+
+int config_sandbox_open(const char *path, enum config_sandbox_owner *ret_owner)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
 	size_t len = slash ? (size_t)(slash - path) : 0;
 	/* "/x" lies in "/", "x" in ".". */
 	cleanup_free char *parent = len > 0 ? strndup(path, len) : strdup(slash ? "/" : ".");
-	cleanup_close int folder = -1, fd = -1;
+	cleanup_close int folder = -1;
 	struct statvfs fs;
+	int fd;
 
 	if (!parent)
 		return -ENOMEM;
-	*ret_is_hosts = false;
 	/*
 	 * An agent that may write here can put a link in the place of the file, or of its folder, and
 	 * lead it to another file that only happens to lie on a read-only mount.
 	 */
 	folder = open(parent, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (folder >= 0)
-		fd = openat(folder, slash ? slash + 1 : path, CONFIG_SANDBOX_FLAGS | O_NOFOLLOW);
+	if (folder < 0 || config_sandbox_is_link(folder, name)) {
+		*ret_owner = CONFIG_SANDBOX_BEHIND_A_LINK;
+		return config_sandbox_open_file(AT_FDCWD, path, 0);
+	}
+	fd = config_sandbox_open_file(folder, name, O_NOFOLLOW);
 	/* Asked of the descriptor: the name may mean another file a moment later. */
-	if (fd >= 0)
-		*ret_is_hosts = fstatvfs(fd, &fs) == 0 && (fs.f_flag & ST_RDONLY);
-	else
-		fd = open(path, CONFIG_SANDBOX_FLAGS);
-	return fd < 0 ? -errno : steal_fd(&fd);
+	*ret_owner = fd >= 0 && fstatvfs(fd, &fs) == 0 && (fs.f_flag & ST_RDONLY)
+			     ? CONFIG_SANDBOX_HOSTS
+			     : CONFIG_SANDBOX_AGENTS;
+	return fd;
 }
 
 /* Words */
@@ -108,9 +138,18 @@ static int config_sandbox_add(struct config_sandbox *sandbox, const char *format
 	return 0;
 }
 
-int config_sandbox_set_workspace(struct config_sandbox *sandbox, const char *workspace)
+int config_sandbox_set_workspace(struct config_sandbox *sandbox, const char *workspace,
+				 bool is_shared)
 {
-	return config_sandbox_add(sandbox, "--workspace=%s", workspace);
+	int r = config_sandbox_add(sandbox, "--workspace=%s", workspace);
+
+	if (r == 0 && is_shared)
+		r = config_sandbox_add(sandbox, "--session");
+	/* Who runs as root does so by the host's leave, and confine would look for another user. */
+	if (r == 0 && geteuid() == 0)
+		r = config_sandbox_add(sandbox, "--allow-root");
+	/* Else a child would read our configuration once more. */
+	return r < 0 ? r : config_sandbox_add(sandbox, "--complete");
 }
 
 void config_sandbox_deinit(struct config_sandbox *sandbox)
@@ -181,6 +220,14 @@ static int config_sandbox_read_item(struct config *config, const char *name, siz
 	return r < 0 ? r : 1;
 }
 
+/* A list that was given, and of which count items are left, limits to these. 0 or -ENOMEM. */
+static int config_sandbox_end_list(struct config *config, size_t list, size_t count)
+{
+	if (count > 0 || !config_sandbox_lists[list].limits)
+		return 0;
+	return config_sandbox_add(&config->sandbox, "--%s=none", config_sandbox_lists[list].key);
+}
+
 static int config_sandbox_read_list(struct config *config, const char *name, size_t list,
 				    const json_t *value)
 {
@@ -192,9 +239,9 @@ static int config_sandbox_read_list(struct config *config, const char *name, siz
 	if (!value)
 		return 0;
 	if (!json_is_array(value)) {
-		config_warn(config, "%s: \"%s\" must be an array of %s, found %s: using %s", name,
-			    key, noun, json_type_name(value), config_sandbox_lists[list].otherwise);
-		return 0;
+		config_warn(config, "%s: \"%s\" must be an array of %s, found %s: using none", name,
+			    key, noun, json_type_name(value));
+		return config_sandbox_end_list(config, list, 0);
 	}
 	json_array_foreach(value, i, item)
 	{
@@ -211,9 +258,7 @@ static int config_sandbox_read_list(struct config *config, const char *name, siz
 			return r;
 		count += (size_t)r;
 	}
-	if (count > 0 || !config_sandbox_lists[list].limits)
-		return 0;
-	return config_sandbox_add(&config->sandbox, "--%s=none", key);
+	return config_sandbox_end_list(config, list, count);
 }
 
 static int config_sandbox_read_userns(struct config *config, const char *name, const json_t *value)
@@ -231,42 +276,60 @@ static int config_sandbox_read_userns(struct config *config, const char *name, c
 	return 0;
 }
 
-/* The place of a word in a list, whatever its case; its length if it is not there. */
-static size_t config_sandbox_find(const char *const *list, size_t len, const char *word)
+/* The place in its table, whatever the case; the table's length if it is not there. */
+static size_t config_sandbox_find_protection(const char *name)
 {
 	size_t i = 0;
 
-	while (i < len && (!word || strcasecmp(list[i], word) != 0))
+	while (i < ARRAY_LEN(config_sandbox_protections) &&
+	       strcasecmp(config_sandbox_protections[i].name, name) != 0)
 		i++;
 	return i;
+}
+
+static size_t config_sandbox_find_mode(const json_t *value)
+{
+	const char *word = json_string_value(value);
+	size_t i = 0;
+
+	while (i < ARRAY_LEN(config_sandbox_modes) &&
+	       (!word || strcasecmp(config_sandbox_modes[i], word) != 0))
+		i++;
+	return i;
+}
+
+static void config_sandbox_warn_unknown(struct config *config, const char *name,
+					const char *protection)
+{
+	char names[80] = "";
+	size_t used = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(config_sandbox_protections); i++) {
+		const char *next = config_sandbox_protections[i].name;
+
+		used += (size_t)snprintf(names + used, sizeof(names) - used, "%s",
+					 i > 0 ? ", " : "");
+		for (; *next && used + 1 < sizeof(names); next++)
+			names[used++] = (char)tolower((unsigned char)*next);
+		names[used] = '\0';
+	}
+	config_warn(config,
+		    "%s: \"protections\": there is no protection \"%.32s\": left out; there are %s",
+		    name, protection, names);
 }
 
 static int config_sandbox_read_protection(struct config *config, const char *name,
 					  const char *protection, const json_t *value,
 					  unsigned int *seen)
 {
-	size_t known = config_sandbox_find(config_sandbox_protections,
-					   ARRAY_LEN(config_sandbox_protections), protection);
-	size_t mode = config_sandbox_find(config_sandbox_modes, ARRAY_LEN(config_sandbox_modes),
-					  json_string_value(value));
+	size_t known = config_sandbox_find_protection(protection);
+	size_t mode = config_sandbox_find_mode(value);
 	char shown[80];
 
 	if (json_is_null(value))
 		return 0;
 	if (known == ARRAY_LEN(config_sandbox_protections)) {
-		config_warn(
-			config,
-			"%s: \"protections\": there is no protection \"%.32s\", there are caps, "
-			"no_new_privs, undumpable, seccomp and landlock: left out",
-			name, protection);
-		return 0;
-	}
-	if (mode == ARRAY_LEN(config_sandbox_modes)) {
-		config_sandbox_show(value, shown, sizeof(shown));
-		config_warn(
-			config,
-			"%s: \"protections\": %s must be require, try or off, found %s: left out",
-			name, protection, shown);
+		config_sandbox_warn_unknown(config, name, protection);
 		return 0;
 	}
 	/* Words are counted: a name that is spelt in many ways has one. */
@@ -276,8 +339,24 @@ static int config_sandbox_read_protection(struct config *config, const char *nam
 		return 0;
 	}
 	*seen |= 1U << known;
+	if (mode == ARRAY_LEN(config_sandbox_modes)) {
+		mode = 0;
+		config_sandbox_show(value, shown, sizeof(shown));
+		config_warn(config,
+			    "%s: \"protections\": %s must be require, try or off, found %s: using "
+			    "require",
+			    name, protection, shown);
+	}
+	if (mode > 0 && config_sandbox_protections[known].is_settled) {
+		config_warn(config,
+			    "%s: \"protections\": %s is settled before this is read: %s changes "
+			    "nothing for the agent",
+			    name, protection, config_sandbox_modes[mode]);
+		return 0;
+	}
 	return config_sandbox_add(&config->sandbox, "--protection=%s=%s",
-				  config_sandbox_protections[known], config_sandbox_modes[mode]);
+				  config_sandbox_protections[known].name,
+				  config_sandbox_modes[mode]);
 }
 
 static int config_sandbox_read_protections(struct config *config, const char *name,
@@ -301,6 +380,32 @@ static int config_sandbox_read_protections(struct config *config, const char *na
 	return r;
 }
 
+static bool config_sandbox_is_key(const char *key)
+{
+	for (size_t i = 0; i < ARRAY_LEN(config_sandbox_lists); i++)
+		if (strcmp(config_sandbox_lists[i].key, key) == 0)
+			return true;
+	for (size_t i = 0; i < ARRAY_LEN(config_sandbox_others); i++)
+		if (strcmp(config_sandbox_others[i], key) == 0)
+			return true;
+	return false;
+}
+
+/* A misspelt limit is none: whoever wrote it has to hear of it. */
+static void config_sandbox_warn_keys(struct config *config, const char *name, const json_t *value)
+{
+	/* jansson iterates over what it may change. */
+	json_t *object = json_incref((json_t *)(uintptr_t)value), *member;
+	const char *key;
+
+	json_object_foreach(object, key, member)
+	{
+		if (!config_sandbox_is_key(key))
+			config_warn(config, "%s: there is no key \"%.64s\": left out", name, key);
+	}
+	json_decref(object);
+}
+
 int config_sandbox_read(struct config *config, const char *name, const json_t *value)
 {
 	int r = 0;
@@ -312,6 +417,7 @@ int config_sandbox_read(struct config *config, const char *name, const json_t *v
 			    json_type_name(value));
 		return 0;
 	}
+	config_sandbox_warn_keys(config, name, value);
 	for (size_t i = 0; r == 0 && i < ARRAY_LEN(config_sandbox_lists); i++)
 		r = config_sandbox_read_list(config, name, i,
 					     json_member(value, config_sandbox_lists[i].key));

@@ -289,21 +289,13 @@ static int config_apply_provider(struct config *config)
 	return 0;
 }
 
-/* 0, with NULL if there is no file. */
-static int config_parse(const char *path, json_t **ret_root, bool *ret_is_hosts, struct err *err)
+static int config_parse(int fd, const char *path, json_t **ret_root, struct err *err)
 {
-	cleanup_close int fd = config_sandbox_open(path, ret_is_hosts);
 	cleanup_free char *text = NULL;
 	cleanup_json json_t *root = NULL;
 	size_t len;
 	int r;
 
-	if (fd == -ENOENT) {
-		*ret_root = NULL;
-		return 0;
-	}
-	if (fd < 0)
-		return err_sys(err, fd, "%s", path);
 	r = fd_read_regular(fd, path, CONFIG_FILE_MAX, &text, &len, err);
 	if (r < 0)
 		return r;
@@ -317,9 +309,18 @@ static int config_parse(const char *path, json_t **ret_root, bool *ret_is_hosts,
 	return 0;
 }
 
+/* Why the file's "sandbox" does not count, and what to do. */
+static const char *const config_sandbox_left_out[] = {
+	[CONFIG_SANDBOX_AGENTS] = "lies where the agent can write it: its \"sandbox\" is left out; "
+				  "mount it read-only",
+	[CONFIG_SANDBOX_BEHIND_A_LINK] =
+		"or its folder is a symbolic link: its \"sandbox\" is left out; mount the file "
+		"itself read-only (Kubernetes: with subPath)",
+};
+
 /* AGENT_SANDBOX stands for the file's "sandbox" as a whole. 0, or -errno with a text. */
 static int config_apply_sandbox(struct config *config, const char *path, const json_t *root,
-				bool is_hosts, struct err *err)
+				enum config_sandbox_owner owner, struct err *err)
 {
 	const char *text = config_variable(CONFIG_SANDBOX_VARIABLE);
 	const json_t *value = json_member(root, "sandbox");
@@ -336,11 +337,8 @@ static int config_apply_sandbox(struct config *config, const char *path, const j
 				       CONFIG_SANDBOX_VARIABLE ": must be a JSON object, found %s",
 				       json_type_name(variable));
 		r = config_sandbox_read(config, CONFIG_SANDBOX_VARIABLE, variable);
-	} else if (value && !is_hosts) {
-		config_warn(config,
-			    "%s lies where the agent can write it: its \"sandbox\" is left out; "
-			    "mount it read-only",
-			    path);
+	} else if (value && owner != CONFIG_SANDBOX_HOSTS) {
+		config_warn(config, "%s %s", path, config_sandbox_left_out[owner]);
 		return 0;
 	} else {
 		if (asprintf(&name, "%s: \"sandbox\"", path) < 0)
@@ -354,10 +352,14 @@ int config_read(const char *path, struct config **ret_config, struct err *err)
 {
 	cleanup_config struct config *config = calloc(1, sizeof(*config));
 	cleanup_json json_t *root = NULL;
-	bool is_hosts = false;
-	int r;
+	enum config_sandbox_owner owner = CONFIG_SANDBOX_AGENTS;
+	cleanup_close int fd = config_sandbox_open(path, &owner);
+	int r = 0;
 
-	r = config_parse(path, &root, &is_hosts, err);
+	if (fd < 0 && fd != -ENOENT)
+		return err_sys(err, fd, "%s", path);
+	if (fd >= 0)
+		r = config_parse(fd, path, &root, err);
 	if (r < 0)
 		return r;
 	r = config ? config_apply_keys(config, path, root) : -ENOMEM;
@@ -370,22 +372,51 @@ int config_read(const char *path, struct config **ret_config, struct err *err)
 	if (r < 0)
 		return err_sys(err, r, "%s", path);
 	config_apply_variables(config);
-	r = config_apply_sandbox(config, path, root, is_hosts, err);
+	r = config_apply_sandbox(config, path, root, owner, err);
 	if (r < 0)
 		return r;
 	*ret_config = steal_ptr(config);
 	return 0;
 }
 
+static void config_log(const struct config *config)
+{
+	for (const char *text = config_warning(config, NULL); text;
+	     text = config_warning(config, text))
+		log_warning("%s", text);
+}
+
 int config_load(const char *path, struct config **ret_config, struct err *err)
 {
 	int r = config_read(path, ret_config, err);
 
+	if (r == 0)
+		config_log(*ret_config);
+	return r;
+}
+
+int config_load_sandbox(const char *path, struct config **ret_config, struct err *err)
+{
+	cleanup_config struct config *config = calloc(1, sizeof(*config));
+	cleanup_json json_t *root = NULL;
+	enum config_sandbox_owner owner = CONFIG_SANDBOX_AGENTS;
+	cleanup_close int fd = config_sandbox_open(path, &owner);
+	int r = 0;
+
+	if (!config)
+		return err_sys(err, -ENOMEM, "%s", path);
+	/* No session: where its folder would be, anything may lie. */
+	if (fd < 0 && fd != -ENOENT && fd != -ENOTDIR)
+		return err_sys(err, fd, "%s", path);
+	if (fd >= 0)
+		r = config_parse(fd, path, &root, err);
+	if (r < 0 && owner == CONFIG_SANDBOX_HOSTS)
+		return r;
+	r = config_apply_sandbox(config, path, root, owner, err);
 	if (r < 0)
 		return r;
-	for (const char *text = config_warning(*ret_config, NULL); text;
-	     text = config_warning(*ret_config, text))
-		log_warning("%s", text);
+	config_log(config);
+	*ret_config = steal_ptr(config);
 	return 0;
 }
 

@@ -60,7 +60,13 @@ struct config {
  */
 int config_load(const char *path, struct config **ret_config, struct err *err);
 
-/* The same without a word in the log. */
+/*
+ * The sandbox alone, for a command that is no session of this workspace: its file may be anything
+ * unless it is the host's. As config_load().
+ */
+int config_load_sandbox(const char *path, struct config **ret_config, struct err *err);
+
+/* The same as config_load() without a word in the log. */
 int config_read(const char *path, struct config **ret_config, struct err *err);
 
 /* For the parts of this module: notes what was odd. */

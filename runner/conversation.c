@@ -111,7 +111,10 @@ static void conversation_on_retry(void *userdata)
 	conversation_pump(c, false);
 }
 
-/* What there is too little of at present, nobody has to repair. */
+/*
+ * What there is too little of at present, nobody has to repair. A folder that cannot be entered was
+ * closed by an agent perhaps, is opened again then, and is no attempt at anything.
+ */
 static enum provider_error conversation_start_error(int r)
 {
 	static const int passing[] = { -EAGAIN, -ENOMEM, -EMFILE, -ENFILE, -ENOSPC, -EDQUOT };
@@ -119,7 +122,7 @@ static enum provider_error conversation_start_error(int r)
 	for (size_t i = 0; i < ARRAY_LEN(passing); i++)
 		if (r == passing[i])
 			return PROVIDER_CRASHED;
-	return PROVIDER_UNAVAILABLE;
+	return r == -EACCES ? PROVIDER_TRANSIENT : PROVIDER_UNAVAILABLE;
 }
 
 /*

@@ -55,6 +55,24 @@ static bool folders_is_folder(const char *path)
 	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+bool folders_is_shared(const char *workspace)
+{
+	/* What v1 hosts mount, and what the host of a session puts there. */
+	static const char *const names[] = {
+		"ipc", "global", "extra", FOLDERS_GROUP, "inbound.db", "outbound.db",
+	};
+	cleanup_close int top = open(workspace, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+
+	/* In doubt it is: the agent is given less. */
+	if (top < 0)
+		return true;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (fstatat(top, names[i], &st, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)
+			return true;
+	return false;
+}
+
 char *folders_find_working(const char *workspace, const char *name)
 {
 	char *path;
@@ -123,41 +141,103 @@ struct folders_list {
 	size_t count;
 };
 
-/* A folder that is not there holds nothing that could be read. */
-static void folders_add(struct folders_list *list, const char *path)
+/* Removes from an absolute path what says nothing: "//", "/./", a slash at the end. */
+static void folders_normalise(char *path)
 {
-	char *real = realpath(path, NULL);
+	char *to = path;
 
-	if (real)
-		list->items[list->count++] = real;
+	for (const char *from = path; *from;) {
+		size_t len = strcspn(from + 1, "/");
+
+		if (len > 0 && !(len == 1 && from[1] == '.')) {
+			memmove(to, from, len + 1);
+			to += len + 1;
+		}
+		from += len + 1;
+	}
+	if (to == path)
+		*to++ = '/';
+	*to = '\0';
+}
+
+/*
+ * Adds the folder, whose path is absolute, if no link leads there: an agent that an earlier loop
+ * started may have put one in its place, or in that of a folder above it. One that is not there holds
+ * nothing that could be read. 1: it is left out because of a link; 0; or -ENOMEM.
+ */
+static int folders_add(struct folders_list *list, const char *path)
+{
+	cleanup_free char *real = realpath(path, NULL), *plain = strdup(path);
+
+	if (!plain)
+		return -ENOMEM;
+	if (!real)
+		return 0;
+	folders_normalise(plain);
+	if (strcmp(plain, real) != 0)
+		return 1;
+	list->items[list->count++] = steal_ptr(real);
+	return 0;
 }
 
 static int folders_add_own(struct folders_list *list, const char *workspace)
 {
-	for (size_t i = 0; i < ARRAY_LEN(folders_own); i++) {
+	/* The host's, and no agent's to replace. */
+	cleanup_free char *real = realpath(workspace, NULL);
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && real && i < ARRAY_LEN(folders_own); i++) {
 		cleanup_free char *path = NULL;
 
-		if (asprintf(&path, "%s/%s", workspace, folders_own[i]) < 0) {
+		if (asprintf(&path, "%s/%s", real, folders_own[i]) < 0) {
 			path = NULL;
 			return -ENOMEM;
 		}
-		folders_add(list, path);
+		r = folders_add(list, path);
 	}
-	for (size_t i = 0; i < ARRAY_LEN(folders_variables); i++) {
+	for (size_t i = 0; r >= 0 && i < ARRAY_LEN(folders_variables); i++) {
 		const char *value = getenv(folders_variables[i]);
 
 		/* "/" is a runtime's word for none. */
-		if (value && value[0] == '/' && value[1] != '\0')
-			folders_add(list, value);
+		if (value && value[0] == '/' && value[strspn(value, "/.")] != '\0')
+			r = folders_add(list, value);
 	}
-	for (size_t i = 0; i < ARRAY_LEN(folders_temporary); i++)
-		folders_add(list, folders_temporary[i]);
+	for (size_t i = 0; r >= 0 && i < ARRAY_LEN(folders_temporary); i++)
+		r = folders_add(list, folders_temporary[i]);
+	return r < 0 ? r : 0;
+}
+
+/* The path in a word that names one for the agent to read; NULL: it is none. */
+static const char *folders_path_of(const char *word)
+{
+	static const char *const options[] = { "--read=", "--write=" };
+
+	for (size_t i = 0; i < ARRAY_LEN(options); i++)
+		if (strncmp(word, options[i], strlen(options[i])) == 0 &&
+		    word[strlen(options[i])] == '/')
+			return word + strlen(options[i]);
+	return NULL;
+}
+
+static int folders_add_named(struct folders_list *list, const char *const *words)
+{
+	for (; *words; words++) {
+		const char *path = folders_path_of(*words);
+		int r = path ? folders_add(list, path) : 0;
+
+		if (r < 0)
+			return r;
+		if (r > 0)
+			log_warning("sandbox: a symbolic link leads to %s: nothing in it can be "
+				    "sent; name the folder that it is in truth",
+				    path);
+	}
 	return 0;
 }
 
 int folders_list_readable(const char *workspace, const char *const *words, char ***ret_list)
 {
-	static const char read[] = "--read=", write[] = "--write=";
+	static const char read[] = "--read=";
 	struct folders_list list = { .count = 0 };
 	bool is_limited = false;
 	size_t count = 0;
@@ -171,15 +251,11 @@ int folders_list_readable(const char *workspace, const char *const *words, char 
 	list.items = calloc(count + ARRAY_LEN(folders_own) + ARRAY_LEN(folders_variables) +
 				    ARRAY_LEN(folders_temporary) + 1,
 			    sizeof(char *));
-	if (!list.items || folders_add_own(&list, workspace) < 0) {
+	if (!list.items || folders_add_own(&list, workspace) < 0 ||
+	    folders_add_named(&list, words) < 0) {
 		folders_free(list.items);
 		return -ENOMEM;
 	}
-	for (size_t i = 0; i < count; i++)
-		if (strncmp(words[i], read, strlen(read)) == 0)
-			folders_add(&list, words[i] + strlen(read));
-		else if (strncmp(words[i], write, strlen(write)) == 0)
-			folders_add(&list, words[i] + strlen(write));
 	*ret_list = list.items;
 	return 1;
 }

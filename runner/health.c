@@ -73,6 +73,9 @@ static enum runner_health health_read_claims(const char *path,
 	case WATCH_WAL:
 		err_set(text, 0, "%s is in WAL mode; it has to be in DELETE mode", path);
 		break;
+	case WATCH_CLOSED:
+		err_set(text, 0, "%s cannot be read: %s", path, strerror(errno));
+		break;
 	case WATCH_ALIEN:
 		err_set(text, 0, "%s is not a readable SQLite database", path);
 		break;

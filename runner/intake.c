@@ -7,6 +7,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/mend.h"
 #include "common/strbuf.h"
 #include "runner/folders.h"
 #include "runner/gate.h"
@@ -86,6 +87,8 @@ static int intake_gate_task(struct intake *intake, struct inbound_row *row, stru
 	if (r < 0)
 		return r;
 	pulse_start(intake->options.pulse);
+	/* Its script runs in the agent's folder, which an agent may have closed. */
+	(void)mend_workspace(intake->options.workspace, NULL);
 	if (gate_add(intake->gate, row) < 0)
 		intake_break(intake);
 	return 0;

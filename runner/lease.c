@@ -13,6 +13,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/mend.h"
 #include "common/table.h"
 #include "runner/store/outbound-lookup.h"
 
@@ -101,13 +102,19 @@ static int lease_lock(int fd, int64_t patience_ms)
 	return r;
 }
 
-/* Is this descriptor's file still the one that has the name? */
-static bool lease_is_current(int fd, const char *path)
+/*
+ * Is this descriptor's file still the one that has the name? 1; 0: no; -errno: it may not be looked
+ * at, which says nothing.
+ */
+static int lease_is_current(int fd, const char *path)
 {
 	struct stat ours, named;
 
-	return fstat(fd, &ours) == 0 && stat(path, &named) == 0 && ours.st_dev == named.st_dev &&
-	       ours.st_ino == named.st_ino;
+	if (fstat(fd, &ours) < 0)
+		return -errno;
+	if (stat(path, &named) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	return ours.st_dev == named.st_dev && ours.st_ino == named.st_ino;
 }
 
 static bool lease_is_local(uint32_t type)
@@ -127,20 +134,24 @@ int lease_error(const struct lease *lease)
 static int lease_hold(const struct lease_options *options, struct lease *lease, struct err *err)
 {
 	struct statfs fs = { .f_type = 0 };
-	int r = 1;
+	int r = 1, is_current = 0;
 
 	for (int i = 0; i < LEASE_OPENS_MAX; i++) {
 		cleanup_close int fd = open(options->outbound_path,
 					    O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644);
 
-		if (fd < 0) {
-			lease->error = -errno;
+		lease->error = fd < 0 ? -errno : 0;
+		/* What an agent that is not gone yet has closed. */
+		if (lease->error == -EACCES && options->mend &&
+		    mend_workspace(options->workspace, options->mend) > 0)
+			continue;
+		if (fd < 0)
 			return 0;
-		}
 		r = lease_lock(fd, options->lock_ms);
 		if (r > 0)
 			return lease_busy(options, err);
-		if (lease_is_current(fd, options->outbound_path)) {
+		is_current = lease_is_current(fd, options->outbound_path);
+		if (is_current != 0) {
 			lease->fd = steal_fd(&fd);
 			break;
 		}
@@ -148,7 +159,7 @@ static int lease_hold(const struct lease_options *options, struct lease *lease, 
 	if (lease->fd < 0)
 		return 0;
 	(void)fstatfs(lease->fd, &fs);
-	lease->is_certain = r == 0 && lease_is_local((uint32_t)fs.f_type);
+	lease->is_certain = r == 0 && is_current > 0 && lease_is_local((uint32_t)fs.f_type);
 	if (r < 0)
 		log_debug("no lock on %s: %s", options->outbound_path, strerror(-r));
 	else if (!lease->is_certain)

@@ -14,14 +14,16 @@
 #include "common/err.h"
 
 struct lease;
+struct mend;
 
 struct lease_options {
 	const char *workspace; /* for the texts */
 	const char *outbound_path;
 	const char *heartbeat_path;
-	int64_t lock_ms;  /* for so long a predecessor may be dying */
-	int64_t fresh_ms; /* of a heartbeat older than this its loop is dead */
-	int64_t watch_ms; /* in this time one that lives beats again */
+	struct mend *mend; /* for what an agent has closed; NULL: nothing is done about it */
+	int64_t lock_ms;   /* for so long a predecessor may be dying */
+	int64_t fresh_ms;  /* of a heartbeat older than this its loop is dead */
+	int64_t watch_ms;  /* in this time one that lives beats again */
 };
 
 #define LEASE_LOCK_MS  1000

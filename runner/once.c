@@ -46,6 +46,7 @@ struct once {
 	const struct provider_type *type;
 	struct provider *provider;
 	char *session;	 /* the conversation's id; NULL: not known */
+	bool is_shared;	 /* the agent has a folder of its own in the workspace */
 	bool is_resumed; /* the agent goes on with an earlier conversation */
 	bool restarts;	 /* it is ending, to be started in a fresh one */
 	bool answered;
@@ -417,7 +418,7 @@ static int once_confine(struct once *once, struct err *err)
 {
 	const struct runner_options *o = once->options;
 
-	if (config_sandbox_set_workspace(&once->config->sandbox, o->workspace) < 0)
+	if (config_sandbox_set_workspace(&once->config->sandbox, o->workspace, once->is_shared) < 0)
 		return err_sys(err, -ENOMEM, "cannot start the agent");
 	if (o->confine)
 		once->refused = o->confine(o->userdata, once_confine_words(once), err);
@@ -429,10 +430,12 @@ static int once_setup(struct once *once, struct err *err)
 	struct err warning;
 	int r = once_find_provider(once, err);
 
+	once->is_shared = folders_is_shared(once->options->workspace);
 	if (r == 0)
 		r = once_confine(once, err);
-	/* An agent sees only what is there when it starts. */
-	if (r == 0 && folders_make(once->options->workspace, FOLDERS_GROUP, &warning) < 0)
+	/* An agent sees only what is there when it starts; what is its own is left as it is. */
+	if (r == 0 && once->is_shared &&
+	    folders_make(once->options->workspace, FOLDERS_GROUP, &warning) < 0)
 		log_warning("%s", warning.text);
 	if (r == 0)
 		r = loop_new(&once->loop, err);

@@ -2,6 +2,7 @@
 #include "runner/runner.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -9,6 +10,7 @@
 #include "common/fd.h"
 #include "common/log.h"
 #include "common/strbuf.h"
+#include "runner/config.h"
 #include "runner/health.h"
 #include "runner/io/json.h"
 #include "runner/mcp/client.h"
@@ -30,6 +32,22 @@ int runner_session(const struct runner_options *options)
 int runner_once(const struct runner_options *options, int fd)
 {
 	return once_run(options, fd);
+}
+
+int runner_confine(const struct runner_options *options, struct err *err)
+{
+	cleanup_config struct config *config = NULL;
+	cleanup_free char *path = NULL;
+	int r;
+
+	if (asprintf(&path, "%s/agent/container.json", options->workspace) < 0) {
+		path = NULL;
+		return err_set(err, EXIT_CODE_INTERNAL, "out of memory");
+	}
+	r = config_load_sandbox(path, &config, err);
+	if (r < 0)
+		return r == -ENOMEM ? EXIT_CODE_INTERNAL : EXIT_CODE_CONFIG;
+	return options->confine(options->userdata, (const char *const *)config->sandbox.words, err);
 }
 
 int runner_mcp(const struct runner_options *options)

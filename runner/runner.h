@@ -39,6 +39,13 @@ int runner_session(const struct runner_options *options);
 int runner_once(const struct runner_options *options, int fd);
 
 /*
+ * For a command that somebody starts by hand with an agent's rights: has options->confine told of
+ * the sandbox that a session of this workspace would give its agent. Nothing else of container.json
+ * counts, and one that an agent may have written not at all. 0, or an exit code with a text.
+ */
+int runner_confine(const struct runner_options *options, struct err *err);
+
+/*
  * The helpers, which run beside the loop and need nothing of a start-up but open standard streams.
  * Each returns the exit code and has said why.
  */

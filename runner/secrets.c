@@ -5,9 +5,11 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/table.h"
 #include "runner/provider/registry.h"
 
 struct secrets {
@@ -64,6 +66,28 @@ static int secrets_take_one(struct secrets *secrets, const char *name)
 	return 0;
 }
 
+/* What the CLI takes for on, and some more: a word that it does not know hides a key too many. */
+static bool secrets_is_on(const char *name)
+{
+	static const char *const off[] = { "", "0", "false", "no", "off" };
+	const char *value = getenv(name);
+
+	for (size_t i = 0; value && i < ARRAY_LEN(off); i++)
+		if (strcasecmp(value, off[i]) == 0)
+			return false;
+	return value != NULL;
+}
+
+static bool secrets_is_the_agents(const struct provider_secret *secret)
+{
+	if (!secret->switches)
+		return true;
+	for (const char *const *name = secret->switches; *name; name++)
+		if (secrets_is_on(*name))
+			return true;
+	return false;
+}
+
 int secrets_take(struct secrets **ret_secrets)
 {
 	cleanup_secrets struct secrets *secrets = calloc(1, sizeof(*secrets));
@@ -72,8 +96,8 @@ int secrets_take(struct secrets **ret_secrets)
 	if (!secrets)
 		return -ENOMEM;
 	for (size_t i = 0; (type = registry_at(i)); i++)
-		for (const char *const *name = type->secrets; name && *name; name++) {
-			int r = secrets_take_one(secrets, *name);
+		for (const struct provider_secret *s = type->secrets; s && s->name; s++) {
+			int r = secrets_is_the_agents(s) ? secrets_take_one(secrets, s->name) : 0;
 
 			if (r < 0)
 				return r;

@@ -3,7 +3,8 @@
 /*
  * Keys that the container was given in its environment for the agent CLI: taken out of the
  * environment, so that neither another child nor /proc/PID/environ shows them, and handed to the
- * agent alone, each time it is started. Which variables these are the providers say.
+ * agent alone, each time it is started. Which variables these are the providers say: a cloud's only
+ * where the agent uses that cloud, for a script may have to.
  *
  * Their bytes are nowhere but in this module and, while the agent is being started, in what is
  * composed for it; both overwrite them. PID 1 keeps its environment: the next loop needs it.

@@ -32,6 +32,8 @@
 #define SESSION_LOCKED_MS (30 * 1000)
 /* How often it is looked whether an agent has locked us out of our files. */
 #define SESSION_MEND_MS 1000
+/* The same where something failed, which it may be the cause of. */
+#define SESSION_MEND_AGAIN_MS 200
 /* The pause between two tries, if SQLite made none. */
 #define SESSION_TRY_MS 20
 
@@ -96,11 +98,25 @@ static void session_on_taken(void *userdata)
 	loop_stop(s->loop, EXIT_CODE_TEMPORARY);
 }
 
+/* Before each look: the host may be locked out, too, of what we still hold open. */
+static void session_mend(struct session *s, int64_t every_ms)
+{
+	int64_t now_ms = clock_monotonic_ms();
+
+	if (now_ms - s->mended_ms < every_ms)
+		return;
+	s->mended_ms = now_ms;
+	(void)mend_workspace(s->options->workspace, &s->mend);
+}
+
 /* What only a new start can mend; whatever was not committed is taken up by the next loop. */
 static bool session_is_lost(struct session *s)
 {
-	const char *why = outbound_lost(s->outbound);
+	const char *why;
 
+	/* It may be that an agent has just locked us out. */
+	session_mend(s, SESSION_MEND_AGAIN_MS);
+	why = outbound_lost(s->outbound);
 	if (!why)
 		return false;
 	log_error("%s: %s: starting anew", s->paths[SESSION_OUTBOUND], why);
@@ -180,17 +196,6 @@ static void session_release(struct session *s)
 		log_warning("%s; the next start gives the claims back", err.text);
 }
 
-/* Before each look: the host may be locked out, too, of what we still hold open. */
-static void session_mend(struct session *s)
-{
-	int64_t now_ms = clock_monotonic_ms();
-
-	if (now_ms - s->mended_ms < SESSION_MEND_MS)
-		return;
-	s->mended_ms = now_ms;
-	(void)mend_workspace(s->options->workspace, &s->mend);
-}
-
 static void session_look(void *userdata, bool changed)
 {
 	struct session *s = userdata;
@@ -207,7 +212,7 @@ static void session_look(void *userdata, bool changed)
 	/* What is not written yet is not acknowledged, and would be taken up twice. */
 	if (s->stopping)
 		return;
-	session_mend(s);
+	session_mend(s, SESSION_MEND_MS);
 	if (!outbox_commit(s->outbox))
 		return;
 	intake_view(s->intake, &view);
@@ -314,6 +319,7 @@ static int session_take_lease(struct session *s, struct err *err)
 		.workspace = s->options->workspace,
 		.outbound_path = s->paths[SESSION_OUTBOUND],
 		.heartbeat_path = s->paths[SESSION_HEARTBEAT],
+		.mend = &s->mend,
 		.lock_ms = LEASE_LOCK_MS,
 		.fresh_ms = LEASE_FRESH_MS,
 		.watch_ms = LEASE_WATCH_MS,
@@ -343,6 +349,13 @@ static int session_try_databases(struct session *s, struct err *err)
 	return r;
 }
 
+/* Somebody holds it; or an agent that is not gone yet had closed what we need, and it is open again. */
+static bool session_may_pass(struct session *s, int r)
+{
+	return r == -EAGAIN || ((r == -ENOENT || r == -EACCES || r == -EROFS) &&
+				mend_workspace(s->options->workspace, &s->mend) > 0);
+}
+
 /* First of all: a hot journal that a kill left behind blocks the host's reads. */
 static int session_open_databases(struct session *s, struct err *err)
 {
@@ -350,7 +363,8 @@ static int session_open_databases(struct session *s, struct err *err)
 	bool said = false;
 	int r;
 
-	while ((r = session_try_databases(s, err)) == -EAGAIN && clock_monotonic_ms() < until_ms) {
+	while ((r = session_try_databases(s, err)) < 0 && session_may_pass(s, r) &&
+	       clock_monotonic_ms() < until_ms) {
 		if (session_is_told_to_end())
 			return err_set(err, -EINTR, "ended before it could start");
 		if (!said)
@@ -464,7 +478,7 @@ static int session_confine(struct session *s, struct err *err)
 {
 	const struct runner_options *o = s->options;
 
-	if (config_sandbox_set_workspace(&s->config->sandbox, o->workspace) < 0)
+	if (config_sandbox_set_workspace(&s->config->sandbox, o->workspace, true) < 0)
 		return err_sys(err, -ENOMEM, "cannot start the session");
 	if (o->confine)
 		s->refused = o->confine(o->userdata, session_confine_words(s), err);
@@ -578,6 +592,7 @@ int session_run(const struct runner_options *options)
 	/* The loop may have crashed: nobody else has looked since. */
 	s.mended_ms = clock_monotonic_ms();
 	(void)mend_workspace(options->workspace, &s.mend);
+	(void)mend_workspace(options->workspace, NULL);
 	if (r == 0)
 		r = session_setup(&s, &err);
 	if (r == 0) {

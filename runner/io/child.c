@@ -21,6 +21,7 @@
 #include "runner/io/ndjson.h"
 #include "runner/io/orphans.h"
 #include "runner/io/process.h"
+#include "runner/io/schedule.h"
 
 /*
  * What is still read from a pipe after its process is gone. The dead process can have left no more
@@ -40,7 +41,8 @@ struct children {
 	const char *const *confine_words;
 	struct child *first;
 	bool purging; /* nothing but what was started here shall run: until the next start */
-	struct denied *denied; /* NULL: denied calls are not told of */
+	struct denied *denied;	  /* NULL: denied calls are not told of */
+	struct schedule schedule; /* ours, before there was a child */
 };
 
 struct child {
@@ -172,6 +174,8 @@ int child_start(struct children *children, const struct child_spec *spec,
 	if (children->purging)
 		(void)children_kill_orphans(children);
 	children->purging = false;
+	/* It inherits how we are scheduled, and an earlier one may have changed that. */
+	schedule_restore(&children->schedule);
 	child = child_alloc(children, spec, events, userdata);
 	if (!child)
 		return err_sys(err, -ENOMEM, "cannot start %s", spec->argv[0]);
@@ -472,6 +476,7 @@ static void children_on_sigchld(void *userdata, const struct signalfd_siginfo *i
 	/* The dead leave children of their own to us. */
 	if (children->purging || children_are_gone(children))
 		(void)children_kill_orphans(children);
+	schedule_restore(&children->schedule);
 }
 
 int children_new(struct loop *loop, const char *self, const char *const *confine_words,
@@ -486,6 +491,7 @@ int children_new(struct loop *loop, const char *self, const char *const *confine
 	}
 	children->loop = loop;
 	children->confine_words = confine_words;
+	schedule_init(&children->schedule);
 	/* Without it orphans go to PID 1: they are reaped there, and only end with the container. */
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
 		log_warning("cannot become a child subreaper: %s", strerror(errno));

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 static const struct {
 	const char *variable; /* in the environment: names the folder; NULL: path is absolute */
 	const char *path;     /* below it; "": what the variable names is the store */
+	bool is_list;	      /* the variable names many, separated by colons */
 } credentials_rows[] = {
 	/* Agents */
 	{ "CLAUDE_CONFIG_DIR", ".claude.json" },
@@ -55,7 +57,7 @@ static const struct {
 	{ "HOME", ".config/containers/auth.json" },
 	{ "HOME", ".docker/config.json" },
 	{ "HOME", ".kube" },
-	{ "KUBECONFIG", "" },
+	{ "KUBECONFIG", "", true },
 	{ "REGISTRY_AUTH_FILE", "" },
 	{ NULL, "/run/secrets" },
 	{ NULL, "/var/run/secrets" },
@@ -90,16 +92,22 @@ static const struct {
 	{ "PGPASSFILE", "" },
 };
 
-/* The path of row i. 0; 1: there is none; -ENAMETOOLONG. */
-static int credentials_path(size_t i, char path[PATH_MAX])
+/*
+ * The store of row i that its variable names from base on, with *ret_len bytes of it. 0; 1: it names
+ * none there; -ENAMETOOLONG.
+ */
+static int credentials_path(size_t i, const char *base, size_t *ret_len, char path[PATH_MAX])
 {
-	const char *variable = credentials_rows[i].variable, *below = credentials_rows[i].path;
-	const char *base = variable ? getenv(variable) : "";
+	const char *below = credentials_rows[i].path;
+	size_t len = credentials_rows[i].is_list ? strcspn(base, ":") : strlen(base);
 
-	if (!base || (variable && base[0] != '/'))
+	*ret_len = len;
+	if (credentials_rows[i].variable && base[0] != '/')
 		return 1;
-	return snprintf(path, PATH_MAX, "%s%s%s", base, variable && below[0] ? "/" : "", below) >=
-			       PATH_MAX
+	if (len >= PATH_MAX)
+		return -ENAMETOOLONG;
+	return snprintf(path, PATH_MAX, "%.*s%s%s", (int)len, base,
+			credentials_rows[i].variable && below[0] ? "/" : "", below) >= PATH_MAX
 		       ? -ENAMETOOLONG
 		       : 0;
 }
@@ -134,18 +142,34 @@ static int credentials_is_in(const char *store, const char *real_path, const str
 	return credentials_is_below(real_path, real_store);
 }
 
-int credentials_find(const char *real_path, const struct stat *st, char *name, size_t size)
+/* Is it in one of the stores of row i? 1, 0 or -errno. */
+static int credentials_is_of_row(size_t i, const char *real_path, const struct stat *st)
 {
+	const char *variable = credentials_rows[i].variable;
+	const char *base = variable ? getenv(variable) : "";
 	char store[PATH_MAX];
 
-	for (size_t i = 0; i < ARRAY_LEN(credentials_rows); i++) {
-		const char *variable = credentials_rows[i].variable;
-		int r = credentials_path(i, store);
+	while (base) {
+		size_t len;
+		int r = credentials_path(i, base, &len, store);
 
 		if (r == 0)
 			r = credentials_is_in(store, real_path, st);
 		else if (r > 0)
-			continue;
+			r = 0;
+		if (r != 0)
+			return r;
+		base = base[len] ? base + len + 1 : NULL;
+	}
+	return 0;
+}
+
+int credentials_find(const char *real_path, const struct stat *st, char *name, size_t size)
+{
+	for (size_t i = 0; i < ARRAY_LEN(credentials_rows); i++) {
+		const char *variable = credentials_rows[i].variable;
+		int r = credentials_is_of_row(i, real_path, st);
+
 		if (r < 0)
 			return r;
 		if (r == 0)

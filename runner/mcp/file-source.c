@@ -125,17 +125,23 @@ static int file_source_place(int fd, char place[PATH_MAX])
 
 static bool file_source_is_below(const char *place, const char *folder)
 {
-	char real[PATH_MAX];
-	size_t len;
+	size_t len = strlen(folder);
 
-	if (!realpath(folder, real))
-		return false;
-	len = strlen(real);
 	if (len == 1)
 		return true;
-	return strncmp(place, real, len) == 0 && place[len] == '/';
+	return strncmp(place, folder, len) == 0 && place[len] == '/';
 }
 
+/* By its name and, for it may have been reached by a link, where that leads. */
+static bool file_source_is_runtime(const char *place, const char *folder)
+{
+	char real[PATH_MAX];
+
+	return file_source_is_below(place, folder) ||
+	       (realpath(folder, real) && file_source_is_below(place, real));
+}
+
+/* The names are not resolved again: an agent may have put a link in the place of a folder. */
 static bool file_source_is_readable(const struct file_source *source, const char *place)
 {
 	if (!source->readable)
@@ -155,7 +161,7 @@ static int file_source_check_place(int fd, const struct file_source *source, con
 	if (r < 0)
 		return err_set(err, r, "It cannot be told where %s lies: %s.", quoted,
 			       strerror(-r));
-	if (source->runtime && file_source_is_below(place, source->runtime))
+	if (source->runtime && file_source_is_runtime(place, source->runtime))
 		return err_set(err, -EPERM,
 			       "%s is the session's own: what is in its runtime directory is not "
 			       "sent.",

@@ -14,10 +14,11 @@
 
 /* All paths are absolute. */
 struct file_source {
-	const char *workspace;	     /* the session's */
-	const char *folder;	     /* the agent's: relative paths begin there */
-	const char *runtime;	     /* the runtime directory; NULL: there is none */
-	const char *const *readable; /* folders, NULL at the end: nothing else; NULL: everything */
+	const char *workspace; /* the session's */
+	const char *folder;    /* the agent's: relative paths begin there */
+	const char *runtime;   /* the runtime directory; NULL: there is none */
+	/* Real paths of folders, NULL at the end: nothing else; NULL: everything. */
+	const char *const *readable;
 };
 
 /*

@@ -71,39 +71,50 @@ static const struct {
 	{ "DEBUG", NULL, CLAUDE_LAUNCH_ALWAYS },
 };
 
+static const char *const claude_launch_on_amazon[] = {
+	"CLAUDE_CODE_USE_BEDROCK",
+	"CLAUDE_CODE_USE_MANTLE",
+	"CLAUDE_CODE_USE_ANTHROPIC_AWS",
+	NULL,
+};
+static const char *const claude_launch_on_microsoft[] = { "CLAUDE_CODE_USE_FOUNDRY", NULL };
+
 /*
  * Keys, tokens and passwords that the CLI reads from its environment: https://code.claude.com/docs/
  * (environment variables; authentication with Amazon, Google and Microsoft), and the variables of
- * the SDKs of these clouds that it is linked with. What only names a file or an account is none.
+ * the SDKs of these clouds that it is linked with. What only names a file or an account is none, but
+ * for AWS_ACCESS_KEY_ID: Amazon's programs fail where it is left without its secret, instead of
+ * looking elsewhere. Google's keys are in files.
  */
-const char *const claude_launch_secrets[] = {
-	"ANTHROPIC_API_KEY",
-	"ANTHROPIC_AUTH_TOKEN",
-	"ANTHROPIC_AWS_API_KEY",
-	"ANTHROPIC_BEDROCK_MANTLE_API_KEY",
-	"ANTHROPIC_CUSTOM_HEADERS",
-	"ANTHROPIC_FOUNDRY_API_KEY",
-	"ANTHROPIC_FOUNDRY_AUTH_TOKEN",
-	"ANTHROPIC_IDENTITY_TOKEN",
-	"AWS_BEARER_TOKEN_BEDROCK",
-	"AWS_CONTAINER_AUTHORIZATION_TOKEN",
-	"AWS_SECRET_ACCESS_KEY",
-	"AWS_SESSION_TOKEN",
-	"AZURE_CLIENT_CERTIFICATE_PASSWORD",
-	"AZURE_CLIENT_SECRET",
-	"AZURE_PASSWORD",
-	"CLAUDE_CODE_CLIENT_KEY_PASSPHRASE",
-	"CLAUDE_CODE_OAUTH_REFRESH_TOKEN",
-	"CLAUDE_CODE_OAUTH_TOKEN",
-	"CLAUDE_CODE_SESSION_ACCESS_TOKEN",
-	"MCP_CLIENT_SECRET",
-	"MCP_XAA_IDP_CLIENT_SECRET",
+const struct provider_secret claude_launch_secrets[] = {
+	{ "ANTHROPIC_API_KEY", NULL },
+	{ "ANTHROPIC_AUTH_TOKEN", NULL },
+	{ "ANTHROPIC_AWS_API_KEY", NULL },
+	{ "ANTHROPIC_BEDROCK_MANTLE_API_KEY", NULL },
+	{ "ANTHROPIC_CUSTOM_HEADERS", NULL },
+	{ "ANTHROPIC_FOUNDRY_API_KEY", NULL },
+	{ "ANTHROPIC_FOUNDRY_AUTH_TOKEN", NULL },
+	{ "ANTHROPIC_IDENTITY_TOKEN", NULL },
+	{ "AWS_ACCESS_KEY_ID", claude_launch_on_amazon },
+	{ "AWS_BEARER_TOKEN_BEDROCK", NULL },
+	{ "AWS_CONTAINER_AUTHORIZATION_TOKEN", claude_launch_on_amazon },
+	{ "AWS_SECRET_ACCESS_KEY", claude_launch_on_amazon },
+	{ "AWS_SESSION_TOKEN", claude_launch_on_amazon },
+	{ "AZURE_CLIENT_CERTIFICATE_PASSWORD", claude_launch_on_microsoft },
+	{ "AZURE_CLIENT_SECRET", claude_launch_on_microsoft },
+	{ "AZURE_PASSWORD", claude_launch_on_microsoft },
+	{ "CLAUDE_CODE_CLIENT_KEY_PASSPHRASE", NULL },
+	{ "CLAUDE_CODE_OAUTH_REFRESH_TOKEN", NULL },
+	{ "CLAUDE_CODE_OAUTH_TOKEN", NULL },
+	{ "CLAUDE_CODE_SESSION_ACCESS_TOKEN", NULL },
+	{ "MCP_CLIENT_SECRET", NULL },
+	{ "MCP_XAA_IDP_CLIENT_SECRET", NULL },
 	/* An authorization header for a collector. */
-	"OTEL_EXPORTER_OTLP_HEADERS",
-	"OTEL_EXPORTER_OTLP_LOGS_HEADERS",
-	"OTEL_EXPORTER_OTLP_METRICS_HEADERS",
-	"OTEL_EXPORTER_OTLP_TRACES_HEADERS",
-	NULL,
+	{ "OTEL_EXPORTER_OTLP_HEADERS", NULL },
+	{ "OTEL_EXPORTER_OTLP_LOGS_HEADERS", NULL },
+	{ "OTEL_EXPORTER_OTLP_METRICS_HEADERS", NULL },
+	{ "OTEL_EXPORTER_OTLP_TRACES_HEADERS", NULL },
+	{ NULL, NULL },
 };
 
 /* 0; -ENOENT; -EACCES: something is there that cannot be executed. */

@@ -10,8 +10,8 @@
  */
 int claude_launch_find(char **ret_path, struct err *err);
 
-/* The names of variables that hold its keys, NULL-terminated. */
-extern const char *const claude_launch_secrets[];
+/* The variables that hold its keys. */
+extern const struct provider_secret claude_launch_secrets[];
 
 /* Both NULL-terminated, as struct child_spec wants them. */
 struct claude_launch {

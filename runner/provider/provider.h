@@ -98,13 +98,19 @@ struct provider_query {
 
 struct provider; /* each implementation embeds it as its first member */
 
+/* A variable that holds a secret. */
+struct provider_secret {
+	const char *name; /* NULL: the end of a list */
+	/*
+	 * The switches, NULL-terminated, of which one has to be on: other programs use the variable,
+	 * too, and without them it is no business of the agent's. NULL: it is the agent's alone.
+	 */
+	const char *const *switches;
+};
+
 struct provider_type {
 	const char *name; /* as in container.json and session_state, lower case */
-	/*
-	 * Variables that hold secrets, NULL-terminated: no other child of ours inherits them. NULL:
-	 * there are none.
-	 */
-	const char *const *secrets;
+	const struct provider_secret *secrets; /* no other child inherits them. NULL: none */
 	/*
 	 * Starts the agent at once, before there is a message (pre-warm). 0, or -errno where not even
 	 * the attempt was possible.

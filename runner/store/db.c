@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,13 +23,19 @@
 #define DB_STEPS_PER_BYTE 32
 /* So many at once are counted. */
 #define DB_STEPS_COUNTED 100000
+/* So often a file has to look moved whose inode could not be learnt when it was opened. */
+#define DB_MOVED_LOOKS 20
 
 struct db {
 	sqlite3 *handle;
+	sqlite3_vfs vfs;
+	char vfs_name[sizeof("agent-runner-") + 2 * sizeof(void *) + sizeof("0x")];
 	int64_t steps; /* that are left */
 	const char *const *sql;
 	size_t sql_count;
 	sqlite3_stmt **statements;
+	bool knows_file; /* the next one is known */
+	ino_t file;	 /* the inode that is open */
 };
 
 /* Extended codes first: the primary code of a row further down would swallow them. */
@@ -132,6 +139,66 @@ static int db_set_up(struct db *db, const struct db_options *options, struct err
 	return db_exec(db, "PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL", err);
 }
 
+/* SQLite's word, which also counts a file as moved that cannot be looked at. */
+static bool db_seems_moved(struct db *db)
+{
+	int moved = 0;
+
+	return sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_HAS_MOVED, &moved) ==
+		       SQLITE_OK &&
+	       moved;
+}
+
+/* Which file it is cannot be asked: it is the one under this name while SQLite finds its own there. */
+static void db_learn_file(struct db *db)
+{
+	const char *path = sqlite3_db_filename(db->handle, "main");
+	struct stat before, after;
+
+	if (db->knows_file || !path || !path[0] || stat(path, &before) < 0 || db_seems_moved(db) ||
+	    stat(path, &after) < 0 || before.st_ino != after.st_ino)
+		return;
+	db->file = after.st_ino;
+	db->knows_file = true;
+}
+
+/*
+ * Is the journal there? Where it may not be looked at (EACCES) SQLite would take it for missing, and
+ * what a failed commit left in the database for committed: it would be written again.
+ */
+static int db_access(sqlite3_vfs *vfs, const char *path, int flags, int *ret_result)
+{
+	struct stat st;
+
+	(void)vfs;
+	if (flags != SQLITE_ACCESS_EXISTS) {
+		*ret_result = access(path, R_OK | W_OK) == 0;
+		return SQLITE_OK;
+	}
+	*ret_result = stat(path, &st) == 0;
+	if (!*ret_result && errno != ENOENT && errno != ENOTDIR)
+		return SQLITE_IOERR_ACCESS;
+	/* An empty one is none. */
+	if (*ret_result && S_ISREG(st.st_mode) && st.st_size == 0)
+		*ret_result = 0;
+	return SQLITE_OK;
+}
+
+/* SQLite's own way to files but for that, under a name of this connection's. */
+static const char *db_set_up_vfs(struct db *db)
+{
+	const sqlite3_vfs *ordinary = sqlite3_vfs_find(NULL);
+
+	if (!ordinary)
+		return NULL;
+	db->vfs = *ordinary;
+	db->vfs.pNext = NULL;
+	db->vfs.xAccess = db_access;
+	(void)snprintf(db->vfs_name, sizeof(db->vfs_name), "agent-runner-%p", (void *)db);
+	db->vfs.zName = db->vfs_name;
+	return sqlite3_vfs_register(&db->vfs, 0) == SQLITE_OK ? db->vfs_name : NULL;
+}
+
 int db_open(const char *path, const struct db_options *options, struct db **ret_db, struct err *err)
 {
 	/* PRIVATECACHE, NOMUTEX: one thread, one connection, nothing shared. */
@@ -146,7 +213,8 @@ int db_open(const char *path, const struct db_options *options, struct db **ret_
 	db->sql = options->sql;
 	db->sql_count = options->sql_count;
 	db->statements = calloc(options->sql_count, sizeof(sqlite3_stmt *));
-	r = db->statements ? sqlite3_open_v2(path, &db->handle, flags, NULL) : SQLITE_NOMEM;
+	r = db->statements ? sqlite3_open_v2(path, &db->handle, flags, db_set_up_vfs(db))
+			   : SQLITE_NOMEM;
 	if (db->handle && options->mode == DB_READ)
 		db_limit_steps(db, path);
 	if (!db->handle)
@@ -157,6 +225,8 @@ int db_open(const char *path, const struct db_options *options, struct db **ret_
 		db_close(db);
 		return err_prefix(err, r, "%s", path);
 	}
+	if (options->mode == DB_WRITE)
+		db_learn_file(db);
 	*ret_db = db;
 	return 0;
 }
@@ -169,6 +239,7 @@ void db_close(struct db *db)
 		sqlite3_finalize(db->statements[i]);
 	free(db->statements);
 	sqlite3_close(db->handle);
+	(void)sqlite3_vfs_unregister(&db->vfs);
 	free(db);
 }
 
@@ -303,11 +374,23 @@ int db_column_dup(sqlite3_stmt *statement, int column, char **ret_text, size_t *
 
 bool db_has_moved(struct db *db)
 {
-	int moved = 0;
+	const char *path = sqlite3_db_filename(db->handle, "main");
+	struct stat st;
 
-	return sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_HAS_MOVED, &moved) ==
-		       SQLITE_OK &&
-	       moved;
+	if (!db_seems_moved(db)) {
+		db_learn_file(db);
+		return false;
+	}
+	/* Who may not look knows nothing: whoever owns a folder above it can close that at any time. */
+	if (path && stat(path, &st) < 0)
+		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP;
+	for (int i = 0; !db->knows_file && i < DB_MOVED_LOOKS; i++) {
+		if (!db_seems_moved(db))
+			return false;
+		if (path && stat(path, &st) < 0)
+			return false;
+	}
+	return !db->knows_file || st.st_ino != db->file;
 }
 
 static bool db_is_wal(struct db *db)

@@ -78,7 +78,10 @@ bool db_let_go(struct db *db);
  */
 int db_column_dup(sqlite3_stmt *statement, int column, char **ret_text, size_t *ret_len);
 
-/* Was the file that is open here deleted, or another put in its place? */
+/*
+ * Was the file that is open here deleted, or another put in its place? False as well while it may not
+ * be looked at (EACCES): the mode of a folder can change at any time.
+ */
 bool db_has_moved(struct db *db);
 
 /*

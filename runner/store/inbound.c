@@ -2,7 +2,6 @@
 #include "runner/store/inbound.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,16 +20,6 @@ struct inbound {
 
 /* Opening */
 
-/* A file that is no database, or one that we may not look into: the host can mend either. */
-static int inbound_refuse(const char *path, struct err *err)
-{
-	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-
-	if (fd < 0)
-		return err_set(err, -EAGAIN, "%s cannot be read: %s", path, strerror(errno));
-	return err_set(err, -EBADMSG, "%s is not a readable SQLite database", path);
-}
-
 static int inbound_check_header(const char *path, struct err *err)
 {
 	switch (watch_header(path)) {
@@ -44,8 +33,10 @@ static int inbound_check_header(const char *path, struct err *err)
 	case WATCH_EMPTY:
 		return err_set(err, -EAGAIN, "%s is empty: the host has to create its tables",
 			       path);
+	case WATCH_CLOSED:
+		return err_set(err, -EAGAIN, "%s cannot be read: %s", path, strerror(errno));
 	case WATCH_ALIEN:
-		return inbound_refuse(path, err);
+		return err_set(err, -EBADMSG, "%s is not a readable SQLite database", path);
 	case WATCH_DATABASE:
 		break;
 	}

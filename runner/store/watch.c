@@ -81,6 +81,14 @@ enum watch_header watch_header(const char *path)
 
 	if (n == -ENOENT)
 		return WATCH_MISSING;
+	/*
+	 * It could not be opened, so nothing is known of it: whoever owns it may close it, and open
+	 * it again, at any time. (-EINVAL, -EIO: of what was opened.)
+	 */
+	if (n < 0 && n != -EINVAL && n != -EIO) {
+		errno = (int)-n;
+		return WATCH_CLOSED;
+	}
 	if (n == 0)
 		return WATCH_EMPTY;
 	if (n < WATCH_HEADER_SIZE || memcmp(header, WATCH_MAGIC, sizeof(WATCH_MAGIC)) != 0)

@@ -40,8 +40,9 @@ enum watch_header {
 	WATCH_DATABASE,
 	WATCH_MISSING,
 	WATCH_EMPTY,
-	WATCH_WAL,   /* the header says write-ahead log */
-	WATCH_ALIEN, /* not an SQLite file, truncated, unreadable */
+	WATCH_CLOSED, /* it may not be opened, at present perhaps; errno says why */
+	WATCH_WAL,    /* the header says write-ahead log */
+	WATCH_ALIEN,  /* not an SQLite file, truncated, unreadable */
 };
 
 /* What the first bytes of the file say. */

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "common/mend.h"
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/xattr.h>
 
+#include "common/table.h"
 #include "tests/folder.h"
 
 static struct folder workspace;
@@ -35,6 +38,14 @@ static mode_t mode_of(const char *name)
 	return st.st_mode & ALLPERMS;
 }
 
+/* All rows, as at a start. */
+static size_t mend_all(void)
+{
+	struct mend mend = { .seen = { 0 } };
+
+	return mend_workspace(workspace.path, &mend) + mend_workspace(workspace.path, NULL);
+}
+
 static void test_mended(void **state)
 {
 	(void)state;
@@ -47,13 +58,13 @@ static void test_mended(void **state)
 	set_mode("agent/container.json", 0);
 	set_mode("agent", 0);
 	set_mode("", 0);
-	assert_int_equal(mend_workspace(workspace.path, NULL), 5);
+	assert_int_equal(mend_all(), 5);
 	assert_int_equal(mode_of(""), 0700);
 	assert_int_equal(mode_of("inbound.db"), 0400);
 	assert_int_equal(mode_of("outbound.db"), 0640);
 	assert_int_equal(mode_of("agent"), 0700);
 	assert_int_equal(mode_of("agent/container.json"), 0400);
-	assert_int_equal(mend_workspace(workspace.path, NULL), 0);
+	assert_int_equal(mend_all(), 0);
 }
 
 static void test_what_is_good_stays(void **state)
@@ -64,52 +75,103 @@ static void test_what_is_good_stays(void **state)
 	set_mode("inbound.db", 0444);
 	set_mode("other", 0);
 	set_mode("", 02750);
-	assert_int_equal(mend_workspace(workspace.path, NULL), 0);
+	assert_int_equal(mend_all(), 0);
 	assert_int_equal(mode_of("inbound.db"), 0444);
 	assert_int_equal(mode_of("other"), 0);
 	assert_int_equal(mode_of(""), 02750);
 	assert_int_equal(mend_workspace("/nonexistent", NULL), 0);
 }
 
-/* A host with another uid, as in a rootless container. */
-static void test_what_others_had(void **state)
+/* A host that is in the group. What is taken from it alone may be an operator's will. */
+static void test_what_the_group_had(void **state)
 {
 	struct mend mend = { .seen = { 0 } };
 
 	(void)state;
 	folder_write(&workspace, "outbound.db", "");
-	folder_mkdir(&workspace, "agent");
 	set_mode("outbound.db", 0644);
-	set_mode("agent", 0755);
-	set_mode("", 0750);
+	set_mode("", 0757);
 	assert_int_equal(mend_workspace(workspace.path, &mend), 0);
-	set_mode("outbound.db", 0600);
-	set_mode("agent", 0700);
+	set_mode("outbound.db", 0400);
 	set_mode("", 0);
 	assert_int_equal(mend_workspace(workspace.path, &mend), 2);
 	assert_int_equal(mode_of(""), 0750);
-	assert_int_equal(mode_of("outbound.db"), 0644);
-	/* Its own folder is the agent's affair. */
-	assert_int_equal(mode_of("agent"), 0700);
+	assert_int_equal(mode_of("outbound.db"), 0640);
+	/* Nobody is locked out by who narrows it for others. */
+	set_mode("outbound.db", 0600);
+	set_mode("", 0700);
+	assert_int_equal(mend_workspace(workspace.path, &mend), 0);
+	assert_int_equal(mode_of(""), 0700);
+	assert_int_equal(mode_of("outbound.db"), 0600);
+	/* And that counts from then on. */
+	set_mode("", 0);
+	assert_int_equal(mend_workspace(workspace.path, &mend), 1);
+	assert_int_equal(mode_of(""), 0700);
+	/* Who starts something in the agent's folder forgets nothing of it. */
+	set_mode("", 0750);
+	assert_int_equal(mend_workspace(workspace.path, &mend), 0);
+	set_mode("", 0);
+	assert_int_equal(mend_workspace(workspace.path, NULL), 0);
+	assert_int_equal(mend_workspace(workspace.path, &mend), 1);
+	assert_int_equal(mode_of(""), 0750);
 	/* What is wider stays so. */
 	set_mode("outbound.db", 0666);
 	assert_int_equal(mend_workspace(workspace.path, &mend), 0);
 	assert_int_equal(mode_of("outbound.db"), 0666);
 }
 
-/* The owner's, the group's and the others' rights on what is made in a folder. */
-static void set_default_acl(const char *name, uint8_t owner, uint8_t others)
+/* An operator may keep the agent from writing there, and, while none is to be started, from all. */
+static void test_the_folder_of_the_agent(void **state)
 {
-	const uint8_t acl[] = {
-		2,    0, 0,	 0,			    /* the version */
-		0x01, 0, owner,	 0, 0xff, 0xff, 0xff, 0xff, /* ACL_USER_OBJ */
-		0x04, 0, others, 0, 0xff, 0xff, 0xff, 0xff, /* ACL_GROUP_OBJ */
-		0x20, 0, others, 0, 0xff, 0xff, 0xff, 0xff, /* ACL_OTHER */
-	};
+	struct mend mend = { .seen = { 0 } };
 
-	assert_int_equal(setxattr(folder_file(&workspace, name), "system.posix_acl_default", acl,
-				  sizeof(acl), 0),
-			 0);
+	(void)state;
+	folder_mkdir(&workspace, "agent");
+	set_mode("agent", 0555);
+	assert_int_equal(mend_workspace(workspace.path, NULL), 0);
+	assert_int_equal(mode_of("agent"), 0555);
+	set_mode("agent", 0);
+	assert_int_equal(mend_workspace(workspace.path, &mend), 0);
+	assert_int_equal(mode_of("agent"), 0);
+	assert_int_equal(mend_workspace(workspace.path, NULL), 1);
+	assert_int_equal(mode_of("agent"), 0700);
+	set_mode("agent", 0655);
+	assert_int_equal(mend_workspace(workspace.path, NULL), 1);
+	assert_int_equal(mode_of("agent"), 0755);
+}
+
+#define NO_MASK 0xff
+
+/* On what is made in a folder: the rights of the owner, of uid 65534, of the mask, and of others. */
+static void set_default_acl(const char *name, uint8_t owner, uint8_t named, uint8_t mask,
+			    uint8_t others)
+{
+	const uint8_t id[] = { 0xfe, 0xff, 0, 0 };
+	const struct {
+		uint8_t tag, rights;
+		bool is_named;
+	} rows[] = {
+		{ 0x01, owner, false },	 /* ACL_USER_OBJ */
+		{ 0x02, named, true },	 /* ACL_USER */
+		{ 0x04, others, false }, /* ACL_GROUP_OBJ */
+		{ 0x10, mask, false },	 /* ACL_MASK */
+		{ 0x20, others, false }, /* ACL_OTHER */
+	};
+	uint8_t acl[4 + ARRAY_LEN(rows) * 8] = { 2 }; /* the version */
+	size_t at = 4;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (mask == NO_MASK && (rows[i].is_named || rows[i].tag == 0x10))
+			continue;
+		acl[at] = rows[i].tag;
+		acl[at + 2] = rows[i].rights;
+		memset(acl + at + 4, 0xff, 4);
+		if (rows[i].is_named)
+			memcpy(acl + at + 4, id, sizeof(id));
+		at += 8;
+	}
+	assert_int_equal(
+		setxattr(folder_file(&workspace, name), "system.posix_acl_default", acl, at, 0), 0);
 }
 
 static bool has_default_acl(const char *name)
@@ -119,21 +181,26 @@ static bool has_default_acl(const char *name)
 
 static void test_default_acl(void **state)
 {
+	static const struct {
+		uint8_t owner, named, mask, others;
+		bool stays;
+	} rows[] = {
+		{ 7, 0, NO_MASK, 0, true },  { 7, 7, 7, 0, true },  { 7, 5, 5, 0, true },
+		{ 7, 0, 0, 0, true }, /* somebody is kept out on purpose */
+		{ 0, 0, NO_MASK, 0, false }, { 5, 7, 7, 5, false }, { 7, 7, 0, 5, false },
+	};
 	struct mend mend = { .seen = { 0 } };
 
 	(void)state;
 	folder_mkdir(&workspace, "outbox");
-	set_default_acl("", 0, 0);
-	set_default_acl("outbox", 7, 0);
-	assert_int_equal(mend_workspace(workspace.path, NULL), 1);
-	assert_false(has_default_acl(""));
-	/* Somebody may want it so; not if it comes while an agent runs. */
-	assert_int_equal(mend_workspace(workspace.path, &mend), 0);
-	assert_true(has_default_acl("outbox"));
-	set_default_acl("", 7, 0);
-	assert_int_equal(mend_workspace(workspace.path, &mend), 1);
-	assert_false(has_default_acl(""));
-	assert_true(has_default_acl("outbox"));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const char *name = i % 2 ? "" : "outbox";
+
+		set_default_acl(name, rows[i].owner, rows[i].named, rows[i].mask, rows[i].others);
+		assert_int_equal(mend_workspace(workspace.path, &mend), !rows[i].stays);
+		assert_int_equal(has_default_acl(name), rows[i].stays);
+		(void)removexattr(folder_file(&workspace, name), "system.posix_acl_default");
+	}
 }
 
 /* What stands there instead is not ours to open. */
@@ -145,7 +212,7 @@ static void test_another_thing(void **state)
 	assert_int_equal(symlink("other", folder_file(&workspace, "inbound.db")), 0);
 	folder_mkdir(&workspace, "outbound.db");
 	set_mode("outbound.db", 0);
-	assert_int_equal(mend_workspace(workspace.path, NULL), 0);
+	assert_int_equal(mend_all(), 0);
 	assert_int_equal(mode_of("other"), 0);
 	assert_int_equal(mode_of("outbound.db"), 0);
 	set_mode("outbound.db", 0700);
@@ -159,7 +226,7 @@ static void test_another_owner(void **state)
 	folder_write(&workspace, "inbound.db", "");
 	set_mode("inbound.db", 0);
 	assert_int_equal(chown(workspace.file, 4321, 4321), 0);
-	assert_int_equal(mend_workspace(workspace.path, NULL), 0);
+	assert_int_equal(mend_all(), 0);
 	assert_int_equal(mode_of("inbound.db"), 0);
 }
 
@@ -168,8 +235,13 @@ static void test_another_owner(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_mended),	  CASE(test_what_is_good_stays), CASE(test_what_others_had),
-		CASE(test_another_thing), CASE(test_default_acl),	 CASE(test_another_owner),
+		CASE(test_mended),
+		CASE(test_what_is_good_stays),
+		CASE(test_what_the_group_had),
+		CASE(test_the_folder_of_the_agent),
+		CASE(test_another_thing),
+		CASE(test_default_acl),
+		CASE(test_another_owner),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

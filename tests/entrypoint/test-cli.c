@@ -163,6 +163,25 @@ static void test_options(void **state)
 	assert_false(cli.to_group);
 }
 
+static void test_confine(void **state)
+{
+	static const char *const by_hand[WORDS] = { "agent-runner", "confine",	   "--role=agent",
+						    "--user=1",	    "--connect=1", "ls" };
+	static const char *const by_loop[WORDS] = { "agent-runner", "confine", "--role=agent",
+						    "--complete", "ls" };
+	struct cli cli;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(parse(by_hand, -1, &cli, &err), 0);
+	assert_string_equal(cli.user, "1");
+	assert_int_equal(cli.sandbox.connect.count, 1);
+	assert_false(cli.complete || cli.names_workspace);
+	assert_int_equal(parse(by_loop, -1, &cli, &err), 0);
+	assert_null(cli.user);
+	assert_true(cli.complete);
+}
+
 static void test_grace(void **state)
 {
 	static const struct {
@@ -220,6 +239,9 @@ static void test_mistakes(void **state)
 		  "confine: not together with --keep-alive" },
 		{ { "agent-runner", "confine", "ls" }, "confine: --role is missing" },
 		{ { "agent-runner", "confine", "--role=agent" }, "confine: a command is missing" },
+		{ { "agent-runner", "--role=agent", "--complete", "ls" },
+		  "--complete: means nothing in command mode" },
+		{ { "agent-runner", "mcp", "--user=1" }, "--user: means nothing in mcp mode" },
 		{ { "agent-runner", "mcp", "--anything" }, "--anything: unknown option" },
 		{ { "agent-runner", "mcp", "x" }, "x: mcp takes no command" },
 		{ { "agent-runner", "mcp", "--json" }, "--json: means nothing in mcp mode" },
@@ -300,9 +322,11 @@ static void test_environment(void **state)
 	assert_int_equal(setenv("AGENT_LOG_LEVEL", "error", 1), 0);
 	assert_int_equal(parse(none, -1, &cli, &err), 0);
 	assert_string_equal(cli.workspace, "/environment");
+	assert_false(cli.names_workspace);
 	assert_int_equal(cli.log_level, LOG_LEVEL_ERROR);
 	assert_int_equal(parse(words, -1, &cli, &err), 0);
 	assert_string_equal(cli.workspace, "/words");
+	assert_true(cli.names_workspace);
 
 	assert_int_equal(setenv("AGENT_LOG_LEVEL", "loud", 1), 0);
 	assert_int_equal(parse(words, -1, &cli, &err), -EINVAL);
@@ -338,15 +362,11 @@ static void test_print(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_modes),
-		cmocka_unit_test(test_stdin),
-		cmocka_unit_test(test_terminal_stdin),
-		cmocka_unit_test(test_options),
-		cmocka_unit_test(test_grace),
-		cmocka_unit_test(test_mistakes),
-		cmocka_unit_test(test_bun),
-		cmocka_unit_test(test_environment),
-		cmocka_unit_test(test_print),
+		cmocka_unit_test(test_modes),	       cmocka_unit_test(test_stdin),
+		cmocka_unit_test(test_terminal_stdin), cmocka_unit_test(test_options),
+		cmocka_unit_test(test_confine),	       cmocka_unit_test(test_grace),
+		cmocka_unit_test(test_mistakes),       cmocka_unit_test(test_bun),
+		cmocka_unit_test(test_environment),    cmocka_unit_test(test_print),
 	};
 
 	(void)unsetenv("AGENT_WORKSPACE");

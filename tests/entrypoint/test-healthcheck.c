@@ -7,10 +7,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -24,6 +26,8 @@
 
 /* What the re-executed program is: its child's name, or nothing. */
 #define LOOP_NAME "TEST_HEALTHCHECK_LOOP"
+/* The workspace of which its child starts something that looks the same. */
+#define AGENT_NAME "TEST_HEALTHCHECK_DECOY"
 
 struct scene {
 	char workspace[64];
@@ -33,13 +37,29 @@ struct scene {
 
 /* The re-executed program: runs until it is killed. */
 
+/* Becomes what looks like a session of its own, and says when it is ready. */
+static _Noreturn void play_decoy(const char *workspace)
+{
+	char word[PATH_SIZE];
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	(void)unsetenv(AGENT_NAME);
+	(void)snprintf(word, sizeof(word), "--workspace=%s", workspace);
+	execl("/proc/self/exe", "agent-runner", word, NULL);
+	_exit(1);
+}
+
 static _Noreturn void play_loop(pid_t init)
 {
+	const char *workspace = getenv(AGENT_NAME);
+
+	if (workspace && fork() == 0)
+		play_decoy(workspace);
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	(void)prctl(PR_SET_NAME, getenv(LOOP_NAME));
 	(void)prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L);
-	/* Ready. */
-	if (write(STDOUT_FILENO, "r", 1) != 1 || getppid() != init)
+	/* Ready; or else what it starts is, a moment later. */
+	if ((!workspace && write(STDOUT_FILENO, "r", 1) != 1) || getppid() != init)
 		_exit(1);
 	for (;;)
 		(void)pause();
@@ -312,6 +332,43 @@ static void test_odd_bytes(void **state)
 	(void)strcpy(s->workspace, own);
 }
 
+/*
+ * What an agent starts is below the loop of the real one: it may name the workspace and have a loop
+ * of its own, and no memory that others may look at.
+ */
+static void test_a_decoy(void **state)
+{
+	struct scene *s = *state;
+
+	assert_int_equal(setenv("AGENT_WORKSPACE", s->workspace, 1), 0);
+	assert_int_equal(setenv(AGENT_NAME, s->workspace, 1), 0);
+	/* The loop starts it, and it is there before the real one is ready. */
+	start_as(s, "agent-session", "agent-runner", NULL, NULL);
+	assert_int_equal(unsetenv(AGENT_NAME), 0);
+	assert_int_equal(probe(s, false), EXIT_CODE_UNHEALTHY);
+	check_line(s, "ok       init       process %d, mode session\n", (int)s->init);
+	/* Nor if the real one has no loop, or is stopped. */
+	assert_int_equal(kill(s->init, SIGSTOP), 0);
+	assert_int_equal(waitpid(s->init, NULL, WUNTRACED), s->init);
+	assert_int_equal(probe(s, false), EXIT_CODE_UNHEALTHY);
+	check_line(s, "failed   init       process %d is in state T\n", (int)s->init);
+	assert_int_equal(unsetenv("AGENT_WORKSPACE"), 0);
+}
+
+/* Of those who do not say which workspace is theirs it is the one that has a loop. */
+static void test_a_neighbour_without_a_loop(void **state)
+{
+	struct scene *s = *state, other = *s;
+
+	assert_int_equal(setenv("AGENT_WORKSPACE", s->workspace, 1), 0);
+	start_as(&other, NULL, "agent-runner", "sleep", "9");
+	start_as(s, "agent-session", "agent-runner", NULL, NULL);
+	assert_int_equal(probe(s, false), EXIT_CODE_UNHEALTHY);
+	check_line(s, "ok       init       process %d, mode session\n", (int)s->init);
+	stop(&other);
+	assert_int_equal(unsetenv("AGENT_WORKSPACE"), 0);
+}
+
 /* Another workspace's processes are not ours. */
 static void test_neighbours(void **state)
 {
@@ -324,6 +381,30 @@ static void test_neighbours(void **state)
 	assert_int_equal(probe(s, false), EXIT_CODE_UNHEALTHY);
 	(void)strcpy(s->workspace, own);
 	check_line(s, "failed   init       there is no agent-runner process\n");
+}
+
+/*
+ * Other sessions on this machine are no part of the test: it goes on in a process that sees only its
+ * own ones. Where that is not allowed, they may be seen.
+ */
+static void become_alone(void)
+{
+	int flags = CLONE_NEWPID | CLONE_NEWNS | (geteuid() == 0 ? 0 : CLONE_NEWUSER), status;
+	pid_t pid;
+
+	if (unshare(flags) < 0)
+		return;
+	pid = fork();
+	if (pid > 0) {
+		(void)waitpid(pid, &status, 0);
+		_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+	}
+	if (pid < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("proc", "/proc", "proc", 0, NULL) < 0) {
+		perror("a /proc of its own");
+		_exit(1);
+	}
 }
 
 int main(int argc, char **argv)
@@ -343,9 +424,12 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_init_is_stopped, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_odd_bytes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_neighbours, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_decoy, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_neighbour_without_a_loop, setup, teardown),
 	};
 
-	if (argc > 1 && (strcmp(argv[0], "agent-runner") == 0 || strcmp(argv[0], "bun") == 0))
+	if (argc > 0 && (strcmp(argv[0], "agent-runner") == 0 || strcmp(argv[0], "bun") == 0))
 		return play_init();
+	become_alone();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

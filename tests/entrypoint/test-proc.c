@@ -87,6 +87,14 @@ static void test_another_process(void **state)
 	assert_string_equal(name, "");
 }
 
+static void test_control_groups(void **state)
+{
+	(void)state;
+	/* Its own, wherever there are any. */
+	assert_int_equal(proc_is_in_our_cgroup(getpid()), access("/proc/self/cgroup", R_OK) == 0);
+	assert_false(proc_is_in_our_cgroup(0x7ffffffe));
+}
+
 static void assert_oom_score(const char *want)
 {
 	char text[16] = "";
@@ -115,6 +123,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_our_own_status),
 		cmocka_unit_test(test_another_process),
+		cmocka_unit_test(test_control_groups),
 		cmocka_unit_test(test_oom_score),
 	};
 

@@ -301,6 +301,30 @@ class Agent:
         elif argument == "closed":
             os.mkdir(runtime, 0)
 
+    def vandalize(self, argument):
+        """
+        "SECONDS NAME": another process takes all rights from NAME of the workspace ("": from itself)
+        and gives them back, as fast as it can.
+        """
+        seconds, _, name = argument.partition(" ")
+        path = os.path.join(os.path.dirname(os.getcwd()), name)
+        mode = os.stat(path).st_mode & 0o7777
+        null = os.open("/dev/null", os.O_RDWR)
+        if os.fork() > 0:
+            os.close(null)
+            return
+        os.setsid()
+        for fd in range(3):
+            os.dup2(null, fd)
+        self.log({"event": "vandal", "pid": os.getpid()})
+        end = time.monotonic() + float(seconds)
+        while time.monotonic() < end:
+            for _ in range(50):
+                os.chmod(path, 0)
+                os.chmod(path, mode)
+        self.log({"event": "vandal ends"})
+        os._exit(0)
+
     def plant_folders(self, _):
         """Where the runtime directory holds files; neither unlink nor rename gets rid of these."""
         runtime = os.path.dirname(os.environ["AGENT_SOCKET"])

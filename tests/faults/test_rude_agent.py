@@ -467,3 +467,42 @@ def test_it_hangs_after_the_result(make_rude):
     session.wait_ack([session.add_chat("/stop"), second])
     assert session.texts() == ["echo: hello", "Stopped."]
     faults.goes_on(session)
+
+
+# Whoever owns a file changes its mode
+
+VANDALS = ["", "outbound.db", "inbound.db", ".heartbeat", "agent", "inbox"]
+
+
+def test_a_workspace_that_is_closed_in_each_turn(make_rude):
+    """Several at once; the last one to look may leave it closed."""
+    session = make_rude({"turn": ["init", "vandalize:2 ", "replay", "text", "result"]})
+    messages = {}
+    session.start()
+    loop = session.loop_pid()
+    for number in range(12):
+        messages[session.add_chat(f"message {number}")] = f"message {number}"
+        time.sleep(0.5)
+    outcome = faults.check_outcome(session, messages, 60)
+    assert [o[0] for o in outcome.values()] == ["completed"] * len(messages), session.explain()
+    faults.goes_on(session)
+    assert session.loop_pid() == loop, session.explain()
+
+
+@pytest.mark.parametrize("name", VANDALS)
+def test_modes_that_change_all_the_time(make_rude, name):
+    """Whether a file is there or may be looked at is not the same; and no message pays for it."""
+    turn = ["init", "replay", "text", "result"]
+    session = make_rude({"turns": [[f"vandalize:6 {name}", *turn]]})
+    messages = {session.add_chat("first"): "first"}
+    session.start()
+    session.wait(lambda: faults.rude_log(session, "vandal"), "a vandal")
+    loop = session.loop_pid()
+    for number in range(12):
+        messages[session.add_chat(f"message {number}")] = f"message {number}"
+        time.sleep(0.3)
+    outcome = faults.check_outcome(session, messages, 60)
+    assert [o[0] for o in outcome.values()] == ["completed"] * len(messages), session.explain()
+    session.wait(lambda: faults.rude_log(session, "vandal ends"), "the end of the vandal")
+    faults.goes_on(session)
+    assert session.loop_pid() == loop, session.explain()

@@ -173,7 +173,7 @@ const struct provider_type *registry_find(const char *name)
 
 const struct provider_type *registry_at(size_t i)
 {
-	static const char *const secrets[] = { "FAKE_KEY", NULL };
+	static const struct provider_secret secrets[] = { { "FAKE_KEY", NULL }, { NULL, NULL } };
 	static const struct provider_type type = { .secrets = secrets };
 
 	return i == 0 ? &type : NULL;

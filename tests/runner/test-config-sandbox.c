@@ -2,8 +2,10 @@
 #include "runner/config-sandbox.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -27,6 +29,15 @@ int __wrap_fstatvfs64(int fd, struct statvfs *fs)
 	if (is_read_only)
 		fs->f_flag |= ST_RDONLY;
 	return r;
+}
+
+static uid_t user;
+
+uid_t __wrap_geteuid(void);
+
+uid_t __wrap_geteuid(void)
+{
+	return user;
 }
 
 static int setup(void **state)
@@ -98,7 +109,6 @@ static void test_nothing_is_said(void **state)
 	static const char *const values[] = {
 		"",
 		"{}",
-		"{\"unknown\": [1, {}]}",
 		"{\"write\": []}",
 		"{\"userns\": \"deny\"}",
 		"{\"write\": null, \"read\": null, \"connect\": null, \"bind\": null, \"userns\": "
@@ -115,19 +125,34 @@ static void test_nothing_is_said(void **state)
 static void test_every_key(void **state)
 {
 	(void)state;
-	assert_variable("{\"protections\": {\"landlock\": \"require\", \"NO_NEW_PRIVS\": \"try\","
-			" \"seccomp\": \"off\"}, \"userns\": \"allow\", \"bind\": [8080],"
-			" \"connect\": [1, 443, 65535], \"read\": [\"/srv/a\", \"/\"],"
-			" \"write\": [\"/srv/b..c\", \"/a b=c\"]}",
-			"--write=/srv/b..c --write=/a b=c --read=/srv/a --read=/ --connect=1 "
-			"--connect=443 --connect=65535 --bind=8080 --userns "
-			"--protection=LANDLOCK=require --protection=NO_NEW_PRIVS=try "
-			"--protection=SECCOMP=off",
-			"");
-	assert_int_equal(config_sandbox_set_workspace(&config->sandbox, "/workspace"), 0);
-	assert_string_equal(config->sandbox.words[config->sandbox.count - 1],
-			    "--workspace=/workspace");
+	assert_variable(
+		"{\"protections\": {\"landlock\": \"require\", \"NO_NEW_PRIVS\": \"require\","
+		" \"seccomp\": \"off\"}, \"userns\": \"allow\", \"bind\": [8080],"
+		" \"connect\": [1, 443, 65535], \"read\": [\"/srv/a\", \"/\"],"
+		" \"write\": [\"/srv/b..c\", \"/a b=c\"]}",
+		"--write=/srv/b..c --write=/a b=c --read=/srv/a --read=/ --connect=1 "
+		"--connect=443 --connect=65535 --bind=8080 --userns "
+		"--protection=LANDLOCK=require --protection=NO_NEW_PRIVS=require "
+		"--protection=SECCOMP=off",
+		"");
+}
+
+static void assert_workspace(uid_t uid, bool is_shared, const char *words)
+{
+	user = uid;
+	assert_variable("{\"bind\": [80]}", "--bind=80", "");
+	assert_int_equal(config_sandbox_set_workspace(&config->sandbox, "/ws", is_shared), 0);
+	assert_words(words);
 	assert_null(config->sandbox.words[config->sandbox.count]);
+}
+
+static void test_words_for_the_workspace(void **state)
+{
+	(void)state;
+	assert_workspace(1000, false, "--bind=80 --workspace=/ws --complete");
+	assert_workspace(1000, true, "--bind=80 --workspace=/ws --session --complete");
+	assert_workspace(0, true, "--bind=80 --workspace=/ws --session --allow-root --complete");
+	assert_workspace(0, false, "--bind=80 --workspace=/ws --allow-root --complete");
 }
 
 /* A list that is given limits, whatever is left of it. */
@@ -201,13 +226,17 @@ static void test_wrong_types(void **state)
 	(void)state;
 	assert_variable("{\"write\": \"/x\"}", "",
 			"AGENT_SANDBOX: \"write\" must be an array of paths, found a string: using "
-			"no more folders");
-	assert_variable("{\"read\": {}}", "",
-			"AGENT_SANDBOX: \"read\" must be an array of paths, found an object: using "
-			"no limit");
-	assert_variable("{\"connect\": 443}", "",
+			"none");
+	/* A limit that cannot be read allows nothing. */
+	assert_variable("{\"read\": \"/opt\"}", "--read=none",
+			"AGENT_SANDBOX: \"read\" must be an array of paths, found a string: using "
+			"none");
+	assert_variable("{\"connect\": 443}", "--connect=none",
 			"AGENT_SANDBOX: \"connect\" must be an array of ports, found an integer: "
-			"using no limit");
+			"using none");
+	assert_variable("{\"bind\": {}}", "--bind=none",
+			"AGENT_SANDBOX: \"bind\" must be an array of ports, found an object: "
+			"using none");
 	assert_variable("{\"userns\": true}", "",
 			"AGENT_SANDBOX: \"userns\" must be allow or deny, found a boolean: using "
 			"deny");
@@ -217,14 +246,46 @@ static void test_wrong_types(void **state)
 	assert_variable("{\"protections\": [\"caps\"]}", "",
 			"AGENT_SANDBOX: \"protections\" must be an object, found an array: left "
 			"out");
-	assert_variable("{\"protections\": {\"caps\": 1, \"seccomp\": \"off\"}}",
-			"--protection=SECCOMP=off",
-			"AGENT_SANDBOX: \"protections\": caps must be require, try or off, found "
-			"1: left out");
+}
+
+static void test_keys_that_are_none(void **state)
+{
+	(void)state;
+	assert_variable("{\"conect\": [443], \"bind\": [80], \"Read\": [1, {}]}", "--bind=80",
+			"AGENT_SANDBOX: there is no key \"conect\": left out|AGENT_SANDBOX: there "
+			"is no key \"Read\": left out");
 	assert_variable("{\"protections\": {\"selinux\": \"try\", \"undumpable\": \"require\"}}",
 			"--protection=UNDUMPABLE=require",
-			"AGENT_SANDBOX: \"protections\": there is no protection \"selinux\", there "
-			"are caps, no_new_privs, undumpable, seccomp and landlock: left out");
+			"AGENT_SANDBOX: \"protections\": there is no protection \"selinux\": left "
+			"out; there are caps, no_new_privs, undumpable, seccomp, landlock");
+}
+
+/* Whoever names a protection wants it. */
+static void test_modes_that_are_none(void **state)
+{
+	(void)state;
+	assert_variable("{\"protections\": {\"landlock\": \"required\", \"seccomp\": \"off\"}}",
+			"--protection=LANDLOCK=require --protection=SECCOMP=off",
+			"AGENT_SANDBOX: \"protections\": landlock must be require, try or off, "
+			"found \"required\": using require");
+	assert_variable("{\"protections\": {\"caps\": 1, \"seccomp\": true}}",
+			"--protection=CAPS=require --protection=SECCOMP=require",
+			"AGENT_SANDBOX: \"protections\": caps must be require, try or off, found "
+			"1: using require|AGENT_SANDBOX: \"protections\": seccomp must be require, "
+			"try or off, found a boolean: using require");
+}
+
+static void test_what_is_settled_before(void **state)
+{
+	(void)state;
+	assert_variable("{\"protections\": {\"undumpable\": \"off\", \"Caps\": \"TRY\","
+			" \"no_new_privs\": \"off\", \"seccomp\": \"try\"}}",
+			"--protection=SECCOMP=try",
+			"AGENT_SANDBOX: \"protections\": undumpable is settled before this is "
+			"read: off changes nothing for the agent|AGENT_SANDBOX: \"protections\": "
+			"Caps is settled before this is read: try changes nothing for the agent|"
+			"AGENT_SANDBOX: \"protections\": no_new_privs is settled before this is "
+			"read: off changes nothing for the agent");
 }
 
 static void test_too_many(void **state)
@@ -250,9 +311,10 @@ static void test_too_many(void **state)
 			      i > 0 ? "|" : "", rows[i].key, rows[i].noun);
 	}
 	/* With all that has a word of its own nothing is short. */
-	strbuf_puts(&json, ",\"userns\":\"allow\",\"protections\":{\"caps\":\"try\",\"seccomp\":"
-			   "\"try\",\"landlock\":\"try\",\"undumpable\":\"try\",\"no_new_privs\":"
-			   "\"try\",\"Caps\":\"off\"}}");
+	strbuf_puts(&json,
+		    ",\"userns\":\"allow\",\"protections\":{\"caps\":\"require\",\"seccomp\":"
+		    "\"try\",\"landlock\":\"try\",\"undumpable\":\"require\","
+		    "\"no_new_privs\":\"require\",\"Caps\":\"off\"}}");
 	assert_int_equal(setenv(CONFIG_SANDBOX_VARIABLE, json.data, 1), 0);
 	read_config();
 	strbuf_puts(&warnings, "|AGENT_SANDBOX: \"protections\": Caps is there already: left out");
@@ -288,24 +350,26 @@ static void write_file(const char *name)
 	folder_write(&folder, name, "{\"sandbox\": {\"write\": [\"/srv\"], \"bind\": 1}}");
 }
 
-static void assert_left_out(void)
+static void assert_left_out(const char *why)
 {
 	char warning[512];
 
 	read_config();
 	assert_words("");
-	snprintf(warning, sizeof(warning),
-		 "%s lies where the agent can write it: its \"sandbox\" is left out; mount it "
-		 "read-only",
-		 path());
+	snprintf(warning, sizeof(warning), "%s %s", path(), why);
 	assert_warnings(warning);
 }
+
+#define AGENTS "lies where the agent can write it: its \"sandbox\" is left out; mount it read-only"
+#define LINK                                                                                    \
+	"or its folder is a symbolic link: its \"sandbox\" is left out; mount the file itself " \
+	"read-only (Kubernetes: with subPath)"
 
 static void test_a_file_that_the_agent_can_write(void **state)
 {
 	(void)state;
 	write_file("agent/container.json");
-	assert_left_out();
+	assert_left_out(AGENTS);
 	/* Nobody has to be told of what is not there. */
 	folder_write(&folder, "agent/container.json", "{\"sandbox\": null}");
 	read_config();
@@ -320,10 +384,10 @@ static void test_a_file_on_a_read_only_mount(void **state)
 	is_read_only = true;
 	write_file("agent/container.json");
 	read_config();
-	assert_words("--write=/srv");
+	assert_words("--write=/srv --bind=none");
 	snprintf(warning, sizeof(warning),
-		 "%s: \"sandbox\": \"bind\" must be an array of ports, found an integer: using no "
-		 "limit",
+		 "%s: \"sandbox\": \"bind\" must be an array of ports, found an integer: using "
+		 "none",
 		 path());
 	assert_warnings(warning);
 	folder_write(&folder, "agent/container.json", "{\"sandbox\": 5}");
@@ -343,14 +407,14 @@ static void test_links_lead_to_no_file_of_the_hosts(void **state)
 	is_read_only = true;
 	write_file("agent/other");
 	assert_int_equal(symlink("other", path()), 0);
-	assert_left_out();
+	assert_left_out(LINK);
 	assert_int_equal(unlink(path()), 0);
 	folder_mkdir(&folder, "extra");
 	write_file("extra/container.json");
 	assert_int_equal(remove(folder_file(&folder, "agent/other")), 0);
 	assert_int_equal(rmdir(folder_file(&folder, "agent")), 0);
 	assert_int_equal(symlink("extra", folder_file(&folder, "agent")), 0);
-	assert_left_out();
+	assert_left_out(LINK);
 }
 
 static void test_the_variable_stands_for_the_file(void **state)
@@ -364,25 +428,106 @@ static void test_the_variable_stands_for_the_file(void **state)
 
 static void test_open(void **state)
 {
-	bool is_hosts = true;
+	enum config_sandbox_owner owner;
 	int fd;
 
 	(void)state;
-	assert_int_equal(config_sandbox_open(path(), &is_hosts), -ENOENT);
-	assert_false(is_hosts);
+	assert_int_equal(config_sandbox_open(path(), &owner), -ENOENT);
 	is_read_only = true;
 	write_file("agent/container.json");
-	fd = config_sandbox_open(path(), &is_hosts);
+	fd = config_sandbox_open(path(), &owner);
 	assert_true(fd >= 0);
-	assert_true(is_hosts);
+	assert_int_equal(owner, CONFIG_SANDBOX_HOSTS);
+	close(fd);
+	is_read_only = false;
+	fd = config_sandbox_open(path(), &owner);
+	assert_true(fd >= 0);
+	assert_int_equal(owner, CONFIG_SANDBOX_AGENTS);
 	close(fd);
 	assert_int_equal(chdir(folder.path), 0);
 	write_file("relative");
-	fd = config_sandbox_open("relative", &is_hosts);
+	fd = config_sandbox_open("relative", &owner);
 	assert_true(fd >= 0);
 	close(fd);
-	assert_int_equal(config_sandbox_open("/no such file", &is_hosts), -ENOENT);
+	assert_int_equal(config_sandbox_open("/no such file", &owner), -ENOENT);
 	assert_int_equal(chdir("/"), 0);
+}
+
+/* What is not the host's may be anything, and the sandbox is all that counts. */
+static void test_the_sandbox_alone(void **state)
+{
+	static const char *const files[] = { "{", "[]", "{\"maxMessagesPerPrompt\": \"many\"}" };
+	struct err err = { "" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		folder_write(&folder, "agent/container.json", files[i]);
+		assert_int_equal(config_load_sandbox(path(), &config, &err), 0);
+		assert_null(config_warning(config, NULL));
+		assert_int_equal(config->sandbox.count, 0);
+		config_free(config);
+		config = NULL;
+	}
+	/* The host's own mistake is one here, too. */
+	is_read_only = true;
+	folder_write(&folder, "agent/container.json", "{");
+	assert_int_equal(config_load_sandbox(path(), &config, &err), -EINVAL);
+	write_file("agent/container.json");
+	assert_int_equal(config_load_sandbox(path(), &config, &err), 0);
+	assert_words("--write=/srv --bind=none");
+	config_free(config);
+	assert_int_equal(setenv(CONFIG_SANDBOX_VARIABLE, "{\"connect\": [443]}", 1), 0);
+	assert_int_equal(config_load_sandbox(path(), &config, &err), 0);
+	assert_string_equal(config->sandbox.words[0], "--connect=443");
+	config_free(config);
+	config = NULL;
+	assert_int_equal(setenv(CONFIG_SANDBOX_VARIABLE, "no JSON", 1), 0);
+	assert_int_equal(config_load_sandbox(path(), &config, &err), -EINVAL);
+	assert_memory_equal(err.text, "AGENT_SANDBOX: ", strlen("AGENT_SANDBOX: "));
+	assert_int_equal(unsetenv(CONFIG_SANDBOX_VARIABLE), 0);
+
+	assert_int_equal(unlink(path()), 0);
+	assert_int_equal(config_load_sandbox(path(), &config, &err), 0);
+	config_free(config);
+	/* A project with a file of this name is no session. */
+	assert_int_equal(rmdir(folder_file(&folder, "agent")), 0);
+	folder_write(&folder, "agent", "text");
+	assert_int_equal(config_load_sandbox(path(), &config, &err), 0);
+	config_free(config);
+	config = NULL;
+	/* But what cannot be looked at might have limited. */
+	assert_int_equal(unlink(folder_file(&folder, "agent")), 0);
+	assert_int_equal(symlink("agent", folder_file(&folder, "agent")), 0);
+	assert_int_equal(config_load_sandbox(path(), &config, &err), -ELOOP);
+	assert_int_equal(unlink(folder_file(&folder, "agent")), 0);
+}
+
+/* Of a device the opening alone can do something, of a FIFO the reading waits. */
+static void test_what_is_no_file_is_not_opened_for_reading(void **state)
+{
+	enum config_sandbox_owner owner;
+	struct err err = { "" };
+	char expected[256];
+	int fd;
+
+	(void)state;
+	(void)snprintf(expected, sizeof(expected), "%s: not a regular file", path());
+	assert_int_equal(symlink("/dev/zero", path()), 0);
+	fd = config_sandbox_open(path(), &owner);
+	assert_true(fd >= 0);
+	assert_int_equal(owner, CONFIG_SANDBOX_BEHIND_A_LINK);
+	assert_true(fcntl(fd, F_GETFL) & O_PATH);
+	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	close(fd);
+	assert_int_equal(config_read(path(), &config, &err), -EINVAL);
+	assert_string_equal(err.text, expected);
+	assert_int_equal(unlink(path()), 0);
+	assert_int_equal(mkfifo(path(), 0600), 0);
+	fd = config_sandbox_open(path(), &owner);
+	assert_true(fcntl(fd, F_GETFL) & O_PATH);
+	close(fd);
+	assert_int_equal(config_read(path(), &config, &err), -EINVAL);
+	assert_string_equal(err.text, expected);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -392,10 +537,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(test_nothing_is_said),
 		CASE(test_every_key),
+		CASE(test_words_for_the_workspace),
 		CASE(test_an_empty_list_is_a_limit),
 		CASE(test_wrong_items),
 		CASE(test_a_path_that_is_too_long),
 		CASE(test_wrong_types),
+		CASE(test_keys_that_are_none),
+		CASE(test_modes_that_are_none),
+		CASE(test_what_is_settled_before),
 		CASE(test_too_many),
 		CASE(test_a_variable_that_makes_no_sense),
 		CASE(test_a_file_that_the_agent_can_write),
@@ -403,6 +552,8 @@ int main(void)
 		CASE(test_links_lead_to_no_file_of_the_hosts),
 		CASE(test_the_variable_stands_for_the_file),
 		CASE(test_open),
+		CASE(test_the_sandbox_alone),
+		CASE(test_what_is_no_file_is_not_opened_for_reading),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -136,6 +136,30 @@ static void test_without_one_it_is_the_workspace(void **state)
 	assert_working(folder.path);
 }
 
+static void test_whose_workspace_it_is(void **state)
+{
+	static const char *const names[] = { "ipc",   "global",	    "extra",
+					     "group", "inbound.db", "outbound.db" };
+	static const char *const others[] = { "agent", "src", ".git", "groups" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		folder_mkdir(&folder, others[i]);
+	assert_false(folders_is_shared(folder.path));
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		folder_mkdir(&folder, names[i]);
+		assert_true(folders_is_shared(folder.path));
+		assert_int_equal(rmdir(folder.file), 0);
+		/* Whatever it has become since. */
+		assert_int_equal(symlink("nowhere", folder.file), 0);
+		assert_true(folders_is_shared(folder.path));
+		assert_int_equal(unlink(folder.file), 0);
+	}
+	assert_false(folders_is_shared(folder.path));
+	/* Who cannot tell gives less. */
+	assert_true(folders_is_shared(folder_file(&folder, "none")));
+}
+
 /* The names below extra/, joined by |. */
 static void assert_extra(const char *expected)
 {
@@ -201,11 +225,22 @@ static bool lists(char **list, const char *path)
 	return false;
 }
 
+/* The folders for these words, in the folder of the test. */
+static char **list_readable(const char *const *words)
+{
+	char **list = NULL;
+
+	capture_start(&capture, STDERR_FILENO);
+	assert_int_equal(folders_list_readable(folder.path, words, &list), 1);
+	(void)capture_stop(&capture);
+	return list;
+}
+
 static void test_readable_folders(void **state)
 {
 	static const char *const unlimited[] = { "--write=/usr", "--connect=none", NULL };
 	static const char *const none[] = { "--read=none", NULL };
-	char word[256];
+	char word[256], home[256];
 	const char *const some[] = { "--write=/usr", word, "--read=/no/such", NULL };
 	char **list = (char **)&folder;
 
@@ -214,19 +249,72 @@ static void test_readable_folders(void **state)
 	assert_null(list);
 	folder_mkdir(&folder, "agent");
 	folder_mkdir(&folder, "data");
-	assert_int_equal(symlink("data", folder_file(&folder, "link")), 0);
 	assert_int_equal(setenv("HOME", "/", 1), 0);
-	assert_int_equal(folders_list_readable(folder.path, none, &list), 1);
+	assert_int_equal(setenv("TMPDIR", "//.", 1), 0);
+	list = list_readable(none);
 	assert_true(lists(list, folder_file(&folder, "agent")));
 	assert_true(lists(list, "/tmp"));
 	assert_false(lists(list, "/"));
 	assert_false(lists(list, folder_file(&folder, "inbox")));
 	folders_free(list);
-	(void)snprintf(word, sizeof(word), "--read=%s/link", folder.path);
-	assert_int_equal(folders_list_readable(folder.path, some, &list), 1);
+	/* However it is written. */
+	(void)snprintf(word, sizeof(word), "--read=/%s/.//data/", folder.path);
+	folder_mkdir(&folder, "home");
+	strcpy(home, folder.file);
+	assert_int_equal(setenv("HOME", strcat(home, "/."), 1), 0);
+	list = list_readable(some);
+	assert_string_equal(capture.text, "");
 	assert_true(lists(list, folder_file(&folder, "data")));
+	assert_true(lists(list, folder_file(&folder, "home")));
 	assert_true(lists(list, "/usr"));
 	assert_false(lists(list, "/no/such"));
+	folders_free(list);
+}
+
+/* An agent of an earlier loop can have put them there, and lead them to whatever it may not read. */
+static void test_links_lead_to_nothing_readable(void **state)
+{
+	char word[256], home[256], expected[512];
+	const char *const words[] = { "--read=/usr", word, NULL };
+	char **list;
+
+	(void)state;
+	folder_mkdir(&folder, "truth");
+	folder_mkdir(&folder, "truth/home");
+	assert_int_equal(symlink("/", folder_file(&folder, "agent")), 0);
+	assert_int_equal(symlink("/", folder_file(&folder, "tmp")), 0);
+	assert_int_equal(setenv("TMPDIR", folder.file, 1), 0);
+	/* Above it, too. */
+	assert_int_equal(symlink("truth", folder_file(&folder, "above")), 0);
+	strcpy(home, folder_file(&folder, "above/home"));
+	assert_int_equal(setenv("HOME", home, 1), 0);
+	(void)snprintf(word, sizeof(word), "--write=%s", home);
+	list = list_readable(words);
+	assert_false(lists(list, "/"));
+	assert_false(lists(list, folder_file(&folder, "truth/home")));
+	assert_true(lists(list, "/usr"));
+	(void)snprintf(expected, sizeof(expected),
+		       "sandbox: a symbolic link leads to %s: nothing in it can be sent; name the "
+		       "folder that it is in truth\n",
+		       home);
+	assert_non_null(strstr(capture.text, expected));
+	folders_free(list);
+}
+
+/* The workspace itself is the host's. */
+static void test_a_workspace_by_a_link(void **state)
+{
+	static const char *const none[] = { "--read=none", NULL };
+	char truth[256], link[256], **list;
+
+	(void)state;
+	folder_mkdir(&folder, "truth");
+	folder_mkdir(&folder, "truth/agent");
+	strcpy(truth, folder.file);
+	strcpy(link, folder_file(&folder, "workspace"));
+	assert_int_equal(symlink("truth", link), 0);
+	assert_int_equal(folders_list_readable(link, none, &list), 1);
+	assert_true(lists(list, truth));
 	folders_free(list);
 }
 
@@ -247,9 +335,12 @@ int main(void)
 		CASE(test_a_folder_that_cannot_be_made),
 		CASE(test_working_folder),
 		CASE(test_without_one_it_is_the_workspace),
+		CASE(test_whose_workspace_it_is),
 		CASE(test_extra_folders),
 		CASE(test_too_many_extra_folders),
 		CASE(test_readable_folders),
+		CASE(test_links_lead_to_nothing_readable),
+		CASE(test_a_workspace_by_a_link),
 		CASE(test_free_accepts_null),
 	};
 

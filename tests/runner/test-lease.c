@@ -13,9 +13,11 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/mend.h"
 #include "schema/outbound.h"
 #include "tests/capture.h"
 #include "tests/folder.h"
+#include "tests/forked.h"
 #include "tests/sqlite.h"
 #include "tests/test.h"
 
@@ -31,6 +33,7 @@ struct world {
 	int lock_error; /* what the kernel says to a lock; 0: what it thinks */
 	long magic;	/* the file system it claims to be; 0: what it is */
 	int locks;	/* how often it was asked for */
+	bool closes;	/* the folder is closed when it is locked */
 	const char *
 		replaced; /* appears under outbound.db's name when it is locked for the first time */
 };
@@ -49,6 +52,8 @@ int __wrap_fcntl64(int fd, int cmd, void *argument)
 	if (cmd != F_OFD_SETLK)
 		return __real_fcntl64(fd, cmd, argument);
 	world.locks++;
+	if (world.closes)
+		(void)chmod(world.folder.path, 0);
 	if (world.replaced)
 		(void)rename(steal_ptr(world.replaced), world.path);
 	if (world.lock_error == 0)
@@ -235,6 +240,74 @@ static void test_a_file_replaced_meanwhile(void **state)
 	assert_busy();
 }
 
+/* One whom a mode keeps out, and who owns the folder. */
+static int become_user(void)
+{
+	if (geteuid() != 0)
+		return 0;
+	return chown(world.path, 65534, 65534) == 0 && chown(world.folder.path, 65534, 65534) == 0
+		       ? setreuid(65534, 65534)
+		       : -1;
+}
+
+static int take_as_user(struct lease **ret_lease)
+{
+	struct mend mend = { .seen = { 0 } };
+	const struct lease_options options = {
+		.workspace = world.folder.path,
+		.outbound_path = world.path,
+		.heartbeat_path = world.heartbeat,
+		.mend = &mend,
+		.lock_ms = 50,
+		.fresh_ms = 1000,
+		.watch_ms = 50,
+	};
+
+	return lease_take(&options, ret_lease, NULL);
+}
+
+/* What an agent did to it that is not gone yet. */
+static int take_what_is_closed(void)
+{
+	struct lease *lease;
+
+	CHECK(become_user() == 0);
+	CHECK(chmod(world.path, 0) == 0 && chmod(world.folder.path, 0) == 0);
+	CHECK(take_as_user(&lease) == 0);
+	CHECK(lease_error(lease) == 0 && lease_is_certain(lease));
+	lease_free(lease);
+	return 0;
+}
+
+static int take_what_is_closing(void)
+{
+	struct lease *lease;
+
+	CHECK(become_user() == 0);
+	CHECK(take_as_user(&lease) == 0);
+	CHECK(world.locks == 1 && lease_error(lease) == 0 && !lease_is_certain(lease));
+	lease_free(lease);
+	return 0;
+}
+
+static void test_a_closed_file(void **state)
+{
+	(void)state;
+	make_outbound(DONE);
+	world.magic = EXT4_TYPE;
+	assert_int_equal(forked(take_what_is_closed), 0);
+}
+
+/* It is there, and under its name there may be another: locked, and yet not certain. */
+static void test_a_file_that_is_closed_meanwhile(void **state)
+{
+	(void)state;
+	make_outbound(DONE);
+	world.magic = EXT4_TYPE;
+	world.closes = true;
+	assert_int_equal(forked(take_what_is_closing), 0);
+}
+
 static void test_what_cannot_be_opened_is_for_others_to_say(void **state)
 {
 	(void)state;
@@ -372,6 +445,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_the_kernel_drops_it_with_the_process, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_a_file_replaced_meanwhile, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_closed_file, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_file_that_is_closed_meanwhile, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_what_cannot_be_opened_is_for_others_to_say,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_an_interrupted_call, setup, teardown),

@@ -177,7 +177,14 @@ static void test_confinement(void **state)
 	confine_result = 0;
 	setenv("AGENT_SANDBOX", "{\"connect\": []}", 1);
 	assert_int_equal(run("{\"prompt\":\"hi\"}"), 0);
-	snprintf(expected, sizeof(expected), "--connect=none|--workspace=%s|", folder.path);
+	snprintf(expected, sizeof(expected), "--connect=none|--workspace=%s|%s--complete|",
+		 folder.path, geteuid() == 0 ? "--allow-root|" : "");
+	assert_string_equal(confine_words, expected);
+	folder_mkdir(&folder, "ipc");
+	assert_int_equal(run("{\"prompt\":\"hi\"}"), 0);
+	snprintf(expected, sizeof(expected),
+		 "--connect=none|--workspace=%s|--session|%s--complete|", folder.path,
+		 geteuid() == 0 ? "--allow-root|" : "");
 	assert_string_equal(confine_words, expected);
 	confine_result = 77;
 	assert_run("{\"prompt\":\"hi\"}", 77,
@@ -408,6 +415,16 @@ static void test_what_the_agent_is_given(void **state)
 	assert_non_null(strstr(written("second"), "\"content\":\"hi\""));
 }
 
+/* A project of a person's is the agent's as it is: docker run -v $PWD:/workspace. */
+static void test_a_person_s_folder(void **state)
+{
+	(void)state;
+	make_cli();
+	assert_int_equal(run("{\"prompt\":\"fix it\"}"), 0);
+	assert_string_equal(written("pwd"), folder.path);
+	assert_int_equal(access(folder_file(&folder, "group"), F_OK), -1);
+}
+
 /* Where the folder cannot be made, the agent works in the workspace. */
 static void test_no_folder_can_be_made(void **state)
 {
@@ -475,8 +492,8 @@ static void test_secrets_stay_secret(void **state)
 			     "\"hunter2\"},\"script\":\"echo \\\"[$TOKEN]\\\" >&2; env >seen; echo "
 			     "'{\\\"wakeAgent\\\": 1}'\"}"),
 			 0);
-	assert_non_null(strstr(written("group/seen"), "PATH="));
-	assert_null(strstr(written("group/seen"), "hunter2"));
+	assert_non_null(strstr(written("seen"), "PATH="));
+	assert_null(strstr(written("seen"), "hunter2"));
 	assert_null(strstr(out.text, "hunter2"));
 	assert_null(strstr(said.text, "hunter2"));
 	assert_null(strstr(written("input.json"), "hunter2"));
@@ -522,6 +539,7 @@ int main(void)
 		CASE(test_a_script_gates_the_schedule_only),
 		CASE(test_sigterm),
 		CASE(test_what_the_agent_is_given),
+		CASE(test_a_person_s_folder),
 		CASE(test_the_main_group_is_told_nothing),
 		CASE(test_global_words_that_cannot_be_read),
 		CASE(test_secrets_of_the_container),

@@ -229,6 +229,39 @@ static void test_compact_instructions_of_the_loop(void **state)
 			    "destinations' names: broken\n");
 }
 
+static int take_words(void *userdata, const char *const *words, struct err *err)
+{
+	const char **first = userdata;
+	static char word[32];
+
+	snprintf(word, sizeof(word), "%s", words[0] ? words[0] : "");
+	*first = word;
+	return err_set(err, EXIT_CODE_NO_PERMISSION, "no rights of less");
+}
+
+static void test_confine(void **state)
+{
+	const char *first = NULL;
+	const struct runner_options options = {
+		.workspace = folder.path,
+		.confine = take_words,
+		.userdata = &first,
+	};
+	struct err err;
+
+	(void)state;
+	setenv("AGENT_SANDBOX", "{\"connect\": [443]}", 1);
+	assert_int_equal(runner_confine(&options, &err), EXIT_CODE_NO_PERMISSION);
+	assert_string_equal(err.text, "no rights of less");
+	assert_string_equal(first, "--connect=443");
+	setenv("AGENT_SANDBOX", "[]", 1);
+	assert_int_equal(runner_confine(&options, &err), EXIT_CODE_CONFIG);
+	assert_string_equal(err.text, "AGENT_SANDBOX: must be a JSON object, found an array");
+	unsetenv("AGENT_SANDBOX");
+	assert_int_equal(runner_confine(&options, &err), EXIT_CODE_NO_PERMISSION);
+	assert_string_equal(first, "");
+}
+
 static void test_checks(void **state)
 {
 	size_t count = 0, expected = 0;
@@ -252,6 +285,7 @@ int main(void)
 		CASE(test_ncl),
 		CASE(test_compact_instructions_without_a_loop),
 		CASE(test_compact_instructions_of_the_loop),
+		CASE(test_confine),
 		CASE(test_checks),
 	};
 

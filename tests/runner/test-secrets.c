@@ -15,8 +15,11 @@ static int setup(void **state)
 
 	(void)state;
 	for (size_t i = 0; (type = registry_at(i)); i++)
-		for (const char *const *name = type->secrets; name && *name; name++)
-			assert_int_equal(unsetenv(*name), 0);
+		for (const struct provider_secret *s = type->secrets; s && s->name; s++) {
+			assert_int_equal(unsetenv(s->name), 0);
+			for (const char *const *on = s->switches; on && *on; on++)
+				assert_int_equal(unsetenv(*on), 0);
+		}
 	return 0;
 }
 
@@ -82,6 +85,61 @@ static void test_they_leave_the_environment(void **state)
 	secrets_free(secrets);
 }
 
+/* A script's own aws goes on working, unless the agent's CLI lives by the same keys. */
+static void test_a_cloud_s_keys(void **state)
+{
+	static const char *const keys[] = {
+		"AWS_ACCESS_KEY_ID",	 "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+		"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+		"AZURE_CLIENT_SECRET",	 "AZURE_PASSWORD"
+	};
+	static const struct {
+		const char *name, *value, *taken;
+	} rows[] = {
+		{ "ANOTHER", "1", "" },
+		{ "CLAUDE_CODE_USE_BEDROCK", "", "" },
+		{ "CLAUDE_CODE_USE_BEDROCK", "0", "" },
+		{ "CLAUDE_CODE_USE_BEDROCK", "False", "" },
+		/* Google's are in files. */
+		{ "CLAUDE_CODE_USE_VERTEX", "1", "" },
+		{ "CLAUDE_CODE_USE_BEDROCK", "1",
+		  "AWS_ACCESS_KEY_ID=k|AWS_CONTAINER_AUTHORIZATION_TOKEN=k|"
+		  "AWS_SECRET_ACCESS_KEY=k|AWS_SESSION_TOKEN=k" },
+		{ "CLAUDE_CODE_USE_ANTHROPIC_AWS", "true",
+		  "AWS_ACCESS_KEY_ID=k|AWS_CONTAINER_AUTHORIZATION_TOKEN=k|"
+		  "AWS_SECRET_ACCESS_KEY=k|AWS_SESSION_TOKEN=k" },
+		{ "CLAUDE_CODE_USE_FOUNDRY", "1", "AZURE_CLIENT_SECRET=k|AZURE_PASSWORD=k" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct secrets *secrets = NULL;
+
+		setup(state);
+		for (size_t n = 0; n < sizeof(keys) / sizeof(keys[0]); n++)
+			assert_int_equal(setenv(keys[n], "k", 1), 0);
+		assert_int_equal(setenv(rows[i].name, rows[i].value, 1), 0);
+		assert_int_equal(secrets_take(&secrets), 0);
+		assert_joined(secrets, NULL, rows[i].taken);
+		for (size_t n = 0; n < sizeof(keys) / sizeof(keys[0]); n++)
+			assert_int_equal(getenv(keys[n]) == NULL,
+					 strstr(rows[i].taken, keys[n]) != NULL);
+		secrets_free(secrets);
+	}
+}
+
+/* It is for nothing but the CLI. */
+static void test_bedrock_s_token(void **state)
+{
+	struct secrets *secrets = NULL;
+
+	(void)state;
+	assert_int_equal(setenv("AWS_BEARER_TOKEN_BEDROCK", "t", 1), 0);
+	assert_int_equal(secrets_take(&secrets), 0);
+	assert_joined(secrets, NULL, "AWS_BEARER_TOKEN_BEDROCK=t");
+	assert_null(getenv("AWS_BEARER_TOKEN_BEDROCK"));
+	secrets_free(secrets);
+}
+
 static void test_env_has_the_last_word(void **state)
 {
 	static const char *const env[] = { "AGENT_SOCKET=/x", "ANTHROPIC_API_KEY=theirs",
@@ -142,7 +200,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_nothing_to_take),	  CASE(test_they_leave_the_environment),
-		CASE(test_env_has_the_last_word), CASE(test_their_bytes_are_wiped),
+		CASE(test_env_has_the_last_word), CASE(test_a_cloud_s_keys),
+		CASE(test_bedrock_s_token),	  CASE(test_their_bytes_are_wiped),
 		CASE(test_no_environment_at_all),
 	};
 

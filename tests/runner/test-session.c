@@ -304,7 +304,9 @@ static void test_the_loop_is_confined_by_the_same_words(void **state)
 	start(w);
 	assert_true(wait_for(w, "database: "));
 	snprintf(expected, sizeof(expected),
-		 "word --write=/srv\nword --workspace=%s\ndatabase: 0\n", w->folder.path);
+		 "word --write=/srv\nword --workspace=%s\nword --session\n%sword "
+		 "--complete\ndatabase: 0\n",
+		 w->folder.path, geteuid() == 0 ? "word --allow-root\n" : "");
 	assert_true(wait_for(w, "agent mock started"));
 	assert_int_equal(kill(w->pid, SIGTERM), 0);
 	assert_int_equal(finish(w), 0);

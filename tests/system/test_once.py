@@ -8,12 +8,14 @@ import time
 
 import pytest
 
+import landlock
 import session as sessions
 
 START = "---NANOCLAW_OUTPUT_START---\n"
 END = "\n---NANOCLAW_OUTPUT_END---\n"
 
 REQUEST = {"prompt": "What is 2+2?", "groupFolder": "test", "chatJid": "test@g.us", "isMain": False}
+SCRIPTED = {**REQUEST, "isScheduledTask": True}
 MOCK = {"AGENT_PROVIDER": "mock"}
 
 
@@ -124,8 +126,38 @@ def test_a_big_prompt(once):
 
 def test_no_database_is_needed_or_made(once):
     assert once(REQUEST).returncode == 0
-    # The agent's working folder, which has to be there before it starts, and nothing else.
-    assert {p.name for p in once.workspace.iterdir()} <= {"agent", "group"}
+    assert {p.name for p in once.workspace.iterdir()} <= {"agent"}
+
+
+LOOK = 'pwd > here; touch ../above; echo \'{"wakeAgent": false}\''
+
+
+def test_a_person_s_folder_is_the_agent_s(once):
+    """docker run -v $PWD:/workspace: it works there, on what is there, and nothing is added to it."""
+    folder = once.workspace
+    (folder / "src").mkdir()
+    (folder / "main.c").write_text("old")
+    for path in folder, folder / "src", folder / "main.c":
+        os.chown(path, sessions.UID, sessions.GID)
+    script = 'pwd > src/here; echo new > main.c; echo \'{"wakeAgent": false}\''
+    result = once({**SCRIPTED, "script": script})
+    assert result.returncode == 0, result.stderr
+    assert (folder / "src/here").read_text() == f"{folder}\n"
+    assert (folder / "main.c").read_text() == "new\n"
+    assert {p.name for p in folder.iterdir()} <= {"agent", "src", "main.c"}
+
+
+@pytest.mark.parametrize("name", ["ipc", "global", "extra", "group"])
+def test_a_v1_host_s_workspace_is_not(once, name):
+    """Its groups' agents work in a folder of their own there, and write nowhere else in it."""
+    landlock.need(1)
+    (once.workspace / name).mkdir()
+    os.chown(once.workspace / name, sessions.UID, sessions.GID)
+    result = once({**SCRIPTED, "script": LOOK})
+    assert result.returncode == 0, result.stderr
+    group = once.workspace / "group"
+    assert (group / "here").read_text() == f"{group}\n"
+    assert not (once.workspace / "above").exists()
 
 
 def test_an_empty_result(once):
@@ -141,7 +173,6 @@ def test_it_ends_at_once(once):
     assert time.monotonic() - before < 3
 
 
-SCRIPTED = {**REQUEST, "isScheduledTask": True}
 WAKE = 'echo \'{"wakeAgent": true, "data": {"n": 1}}\''
 
 

@@ -14,6 +14,7 @@ import session as sessions
 from private_root import PrivateRoot
 
 LEFT_OUT = 'lies where the agent can write it: its "sandbox" is left out; mount it read-only'
+LINK = 'or its folder is a symbolic link: its "sandbox" is left out; mount the file itself'
 # Wrong on purpose: a warning shows that it was read.
 SANDBOX = {"userns": "perhaps"}
 READ = '"userns" must be allow or deny, found "perhaps": using deny'
@@ -42,6 +43,62 @@ def test_a_variable_that_is_no_object(make_session, value, words):
     assert session.start().wait_exit() == 78
     line, = session.lines("error: ")
     assert "AGENT_SANDBOX" in line and words in line
+
+
+def test_protections_and_modes_are_the_policy_s(make_session):
+    """The loop knows them by heart, for it reads the file before it knows the policy."""
+    session = make_session()
+    session.args = []
+    policy = json.loads(session.run("--print-policy", "--json").stdout)
+    rows = [row for role in policy["roles"] for row in role["protections"]]
+    names = {row["name"].lower() for row in rows}
+    assert len(names) > 4
+
+    def said(protections):
+        session.env["AGENT_SANDBOX"] = json.dumps({"protections": protections})
+        done = session.run(stdin='{"prompt": "hi"}')
+        assert done.returncode == 0, done.stderr
+        return [line for line in done.stderr.splitlines() if "AGENT_SANDBOX" in line]
+    line, = said({"none": "require"})
+    assert set(line.split("there are ")[1].split(", ")) == names
+    line, = said({"seccomp": "nonsense"})
+    modes = line.split("must be ")[1].split(", found")[0].replace(" or ", ", ").split(", ")
+    assert {row["mode"] for row in rows} <= set(modes)
+    # All of confine's words, or it would refuse them.
+    assert not said({name: "require" for name in names if name != "landlock"} | {"landlock": "off"})
+
+
+@pytest.mark.parametrize("limit", [{"read": ["/opt"]}, {"connect": []}, {"bind": 8080}])
+@pytest.mark.parametrize("mode", ["session", "once"])
+def test_a_limit_without_landlock_is_refused(make_session, mode, limit):
+    """Nothing else could keep it."""
+    sandbox = json.dumps({**limit, "protections": {"landlock": "off"}})
+    session = make_session(env={"AGENT_SANDBOX": sandbox})
+    if mode == "session":
+        assert session.start().wait_exit() == 78
+        log = session.stderr()
+    else:
+        done = session.run(stdin='{"prompt": "hi"}')
+        assert done.returncode == 78 and '"status":"error"' in done.stdout
+        log = done.stderr
+    line, = [line for line in log.splitlines() if "error: " in line]
+    assert "LANDLOCK" in line and "off" in line
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+def test_who_is_root_by_the_host_s_leave_has_a_root_agent(make_session):
+    """confine on its own would go by the workspace's owner."""
+    session = make_session()
+    session.own()
+    assert os.stat(session.workspace).st_uid == sessions.UID
+    # Root's capabilities are dropped, and what belongs to others is theirs.
+    for path in session.workspace, *session.workspace.rglob("*"):
+        path.chmod(0o777 if path.is_dir() else 0o666)
+    session.args.append("--allow-root")
+    session.start(user=(0, 0))
+    session.wait_ack(session.add_task("look", script="id -u > who; echo '{\"wakeAgent\": false}'"))
+    assert (session.workspace / "agent/who").read_text() == "0\n"
+    assert session.stop() == 0
 
 
 @pytest.mark.parametrize("is_allowed", [True, False])
@@ -88,8 +145,8 @@ LINKED = (f"mkdir srv/global workspace/agent; echo '{FILE}' > srv/global/contain
 
 @pytest.mark.parametrize("setup, said, not_said", [
     (HOSTS, READ, LEFT_OUT),
-    (LINKED + "ln -s /srv/global/container.json workspace/agent", LEFT_OUT, READ),
-    (LINKED + "rmdir workspace/agent; ln -s /srv/global workspace/agent", LEFT_OUT, READ),
+    (LINKED + "ln -s /srv/global/container.json workspace/agent", LINK, READ),
+    (LINKED + "rmdir workspace/agent; ln -s /srv/global workspace/agent", LINK, READ),
 ], ids=["the host's", "a link to a file", "a link to a folder"])
 def test_a_read_only_mount(root, setup, said, not_said):
     root.setup = setup

@@ -122,6 +122,18 @@ def test_the_key_reaches_the_agent_alone(agent, key):
     assert files_that_hold(key, [agent.base, "/tmp"], since) == set()
 
 
+@pytest.mark.parametrize("is_on", [True, False])
+def test_a_cloud_s_keys_are_all_there_or_none(agent, key, is_on):
+    """A script's own `aws` works unless the CLI lives by these keys; half of a pair it never gets."""
+    agent.env |= {"AWS_ACCESS_KEY_ID": "id-of-" + key, "AWS_SECRET_ACCESS_KEY": key,
+                  "CLAUDE_CODE_USE_BEDROCK": "1" if is_on else "0"}
+    agent.start()
+    agent.wait_ack(agent.add_task("look", script="env > env; echo '{\"wakeAgent\": false}'"))
+    seen = (agent.workspace / "agent/env").read_text(encoding="utf-8")
+    assert seen.count("AWS_") == (0 if is_on else 2)
+    assert (key in environment(agent.loop_pid()).decode()) == (not is_on)
+
+
 def test_a_script_does_not_read_it_from_another_process(agent, key):
     """Neither from the agent that has it, nor from PID 1: Landlock keeps it from all of them."""
     landlock.need(1)

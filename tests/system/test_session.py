@@ -52,11 +52,11 @@ def test_texts_and_prompts_stay_out_of_the_log(session):
 # What an agent can do with chmod, which has the same uid
 
 
-LOCKED = ["inbound.db", "outbound.db", "agent", "."]
+LOCKED = ["inbound.db", "outbound.db", "."]
 
 
-def lock_out(session):
-    for name in LOCKED:
+def lock_out(session, *more):
+    for name in [*more, *LOCKED]:
         (session.workspace / name).chmod(0)
 
 
@@ -71,17 +71,36 @@ def test_a_session_goes_on_after_it_was_locked_out(session):
     sessions.wait_until(lambda: open_again(session), "the owner's rights")
     session.wait_ack(session.add_chat("after"))
     assert session.texts() == ["echo: before", "echo: after"]
-    assert len(session.lines("which locks out who works with it")) == len(LOCKED)
+    assert len(session.lines("which locks its owner out")) == len(LOCKED)
 
 
 def test_a_session_starts_after_it_was_locked_out(session):
     message = session.add_chat("hello")
     session.start().wait_ack(message)
     session.stop()
-    lock_out(session)
+    lock_out(session, "agent")
     session.start()
     session.wait_ack(session.add_chat("again"))
     assert open_again(session)
+    assert (session.workspace / "agent").stat().st_mode & 0o700 == 0o700
+
+
+def test_what_an_operator_narrows_stays(session):
+    """Nobody is locked out by it, and so it is nobody's affair; at the start neither."""
+    wanted = {".": 0o700, "outbound.db": 0o600, "inbound.db": 0o640, "agent": 0o555}
+    for name in wanted:
+        (session.workspace / name).chmod(0o777)
+    session.wait_ack(session.start().add_chat("before"))
+    for _ in range(2):
+        for name, mode in wanted.items():
+            (session.workspace / name).chmod(mode)
+        time.sleep(1.2)
+        session.wait_ack(session.add_chat("after"))
+        assert {name: (session.workspace / name).stat().st_mode & 0o777
+                for name in wanted} == wanted
+        session.stop()
+        session.start()
+    assert not session.lines("had mode")
 
 
 # The provider

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -333,6 +334,38 @@ static int leave_dead(void)
 	return 0;
 }
 
+/* A child may put its parent on one processor, and into the background. */
+static void test_child_that_changes_how_we_are_scheduled(void **state)
+{
+	const struct sched_param param = { .sched_priority = 0 };
+	struct world *w = *state;
+	cpu_set_t before, one, now;
+	size_t cpu = 0;
+
+	assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+	while (!CPU_ISSET(cpu, &before))
+		cpu++;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	start(w, "read line");
+	/* As it would by our process ID. */
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+	assert_int_equal(sched_setscheduler(0, SCHED_BATCH, &param), 0);
+	child_close_stdin(w->child);
+	assert_int_equal(loop_run(w->loop, NULL), 0);
+	/* The end of the loop's round, in which all that died is seen to. */
+	assert_int_equal(sched_getaffinity(0, sizeof(now), &now), 0);
+	assert_true(CPU_EQUAL(&now, &before));
+	assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
+	/* The next one inherits nothing of it either. */
+	assert_int_equal(sched_setscheduler(0, SCHED_BATCH, &param), 0);
+	child_free(steal_ptr(w->child));
+	start(w, "cut -d' ' -f41 /proc/self/stat; read line");
+	child_close_stdin(w->child);
+	assert_int_equal(loop_run(w->loop, NULL), 0);
+	assert_string_equal(w->lines.data, "0|");
+}
+
 static void test_many_dead_are_reaped(void **state)
 {
 	const char *const argv[] = { "/proc/self/exe", "leave-dead", NULL };
@@ -438,6 +471,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_stderr_flood_keeps_the_tail, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_signal_reaches_the_group, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_child_that_makes_us_its_tracer, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_child_that_changes_how_we_are_scheduled, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_many_dead_are_reaped, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_nothing_outruns_the_kill, setup, teardown),

@@ -7,7 +7,8 @@
 #include "tests/folder.h"
 
 /* The variables that rows begin with, as the test found them. */
-static const char *const variables[] = { "HOME", "CLAUDE_CONFIG_DIR", "AWS_CONFIG_FILE" };
+static const char *const variables[] = { "HOME", "CLAUDE_CONFIG_DIR", "AWS_CONFIG_FILE",
+					 "KUBECONFIG" };
 
 static struct folder home;
 
@@ -110,15 +111,37 @@ static void test_by_variable(void **state)
 	assert_found(home.file, NULL);
 }
 
+/* kubectl reads all that are named, and goes by those that are there. */
+static void test_a_list_of_files(void **state)
+{
+	char list[512], last[128];
+
+	(void)state;
+	folder_write(&home, "last.yaml", "");
+	strcpy(last, home.file);
+	folder_write(&home, "first.yaml", "");
+	(void)snprintf(list, sizeof(list), "%s:/nowhere::relative:%s", home.file, last);
+	assert_found(home.file, NULL);
+	setenv("KUBECONFIG", list, 1);
+	assert_found(home.file, "$KUBECONFIG");
+	assert_found(last, "$KUBECONFIG");
+	folder_write(&home, "first.yaml-2", "");
+	assert_found(home.file, NULL);
+	setenv("KUBECONFIG", last, 1);
+	assert_found(last, "$KUBECONFIG");
+	/* Other variables name one file, whatever its name is. */
+	folder_write(&home, "a:b.ini", "");
+	setenv("AWS_CONFIG_FILE", home.file, 1);
+	assert_found(home.file, "$AWS_CONFIG_FILE");
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_by_place),
-		CASE(test_by_link),
-		CASE(test_by_inode),
-		CASE(test_by_variable),
+		CASE(test_by_place),	CASE(test_by_link),	    CASE(test_by_inode),
+		CASE(test_by_variable), CASE(test_a_list_of_files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -217,6 +217,29 @@ static void test_readable(void **state)
 		       "is outside of the folders that you may read: it is not sent.");
 }
 
+/* What an agent puts in the place of a folder of its own gives it no more to send. */
+static void test_readable_folder_that_became_a_link(void **state)
+{
+	char sub[256];
+	const char *const readable[] = { sub, NULL };
+
+	(void)state;
+	folder_write(&workspace, "b", "others'");
+	folder_mkdir(&workspace, "agent/sub");
+	strcpy(sub, workspace.file);
+	folder_write(&workspace, "agent/sub/a", "mine");
+	source.readable = readable;
+	assert_opens("sub/a", "mine");
+	assert_int_equal(rename(sub, folder_file(&workspace, "agent/away")), 0);
+	assert_int_equal(symlink("/", sub), 0);
+	assert_refused("../b", -EACCES,
+		       "is outside of the folders that you may read: it is not sent.");
+	assert_int_equal(unlink(sub), 0);
+	assert_int_equal(symlink("..", sub), 0);
+	assert_refused("sub/b", -EACCES,
+		       "is outside of the folders that you may read: it is not sent.");
+}
+
 static void test_credentials(void **state)
 {
 	(void)state;
@@ -266,6 +289,7 @@ int main(void)
 		CASE(test_kernel),
 		CASE(test_runtime_directory),
 		CASE(test_readable),
+		CASE(test_readable_folder_that_became_a_link),
 		CASE(test_credentials),
 		CASE(test_too_large),
 		CASE(test_in_doubt),

@@ -53,8 +53,10 @@ static void test_rows_are_complete(void **state)
 
 	(void)state;
 	for (size_t i = 0; (type = registry_at(i)); i++) {
-		for (const char *const *name = type->secrets; name && *name; name++)
-			assert_true(**name && !strchr(*name, '='));
+		for (const struct provider_secret *s = type->secrets; s && s->name; s++) {
+			assert_true(*s->name && !strchr(s->name, '='));
+			assert_true(!s->switches || s->switches[0]);
+		}
 		assert_non_null(type->name);
 		assert_non_null(type->start);
 		assert_non_null(type->push);

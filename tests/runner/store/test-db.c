@@ -2,15 +2,21 @@
 #include "runner/store/db.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/fd.h"
 #include "common/strbuf.h"
 #include "common/table.h"
 #include "tests/folder.h"
+#include "tests/forked.h"
 #include "tests/sqlite.h"
 #include "tests/test.h"
 
@@ -332,6 +338,94 @@ static void test_other_failures(void **state)
 	db_close(db);
 }
 
+/* Closes the folder and opens it again, for ever. */
+static _Noreturn void flip(void)
+{
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;) {
+		(void)chmod(folder.path, 0);
+		(void)chmod(folder.path, 0700);
+	}
+}
+
+/* As a user whom a mode keeps out. */
+static int look_while_it_is_closed(void)
+{
+	struct db *db, *late = NULL;
+	char path[256];
+	pid_t pid;
+
+	(void)snprintf(path, sizeof(path), "%s", folder_file(&folder, "a.db"));
+	if (geteuid() == 0)
+		CHECK(chown(path, 65534, 65534) == 0 && chown(folder.path, 65534, 65534) == 0 &&
+		      setreuid(65534, 65534) == 0);
+	CHECK(db_open(path, &options[DB_WRITE], &db, NULL) == 0);
+	CHECK(chmod(folder.path, 0) == 0);
+	CHECK(!db_has_moved(db));
+	CHECK(chmod(folder.path, 0700) == 0);
+	CHECK(!db_has_moved(db));
+	pid = fork();
+	if (pid == 0)
+		flip();
+	/* Opened in the midst of it, too. */
+	for (int i = 0; i < 20000; i++) {
+		CHECK(!db_has_moved(db));
+		if (!late && db_open(path, &options[DB_WRITE], &late, NULL) < 0)
+			late = NULL;
+		CHECK(!late || !db_has_moved(late));
+	}
+	CHECK(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
+	CHECK(chmod(folder.path, 0700) == 0);
+	CHECK(late && !db_has_moved(late));
+	CHECK(rename(path, folder_file(&folder, "b.db")) == 0);
+	CHECK(db_has_moved(db) && db_has_moved(late));
+	CHECK(close(open(folder_file(&folder, "a.db"), O_CREAT | O_WRONLY | O_CLOEXEC, 0600)) == 0);
+	CHECK(db_has_moved(db) && db_has_moved(late));
+	db_close(db);
+	db_close(late);
+	return 0;
+}
+
+/* A commit that cannot remove its journal has failed, and is not taken for done while that is closed. */
+static int commit_while_it_is_closed(void)
+{
+	struct err err = { "" };
+	char path[256];
+	struct db *db;
+	sqlite3_stmt *s;
+
+	(void)snprintf(path, sizeof(path), "%s", folder_file(&folder, "a.db"));
+	if (geteuid() == 0)
+		CHECK(chown(path, 65534, 65534) == 0 && chown(folder.path, 65534, 65534) == 0 &&
+		      setreuid(65534, 65534) == 0);
+	CHECK(db_open(path, &options[DB_WRITE], &db, NULL) == 0);
+	CHECK(db_exec(db, "BEGIN IMMEDIATE; INSERT INTO t VALUES (1, 'x')", &err) == 0);
+	CHECK(chmod(folder.path, 0) == 0);
+	CHECK(db_exec(db, "COMMIT", &err) == -EAGAIN);
+	(void)db_exec(db, "ROLLBACK", NULL);
+	CHECK(db_statement(db, QUERY_SELECT, &s, &err) == 0);
+	db_bind_int(s, ":from", 0);
+	CHECK(db_step(db, s, &err) == -EAGAIN);
+	CHECK(chmod(folder.path, 0700) == 0);
+	CHECK(db_step(db, s, &err) == 0);
+	CHECK(db_exec(db, "INSERT INTO t VALUES (1, 'x')", &err) == 0);
+	CHECK(access(folder_file(&folder, "a.db-journal"), F_OK) < 0);
+	db_close(db);
+	return 0;
+}
+
+static void test_a_commit_in_a_closed_folder(void **state)
+{
+	(void)state;
+	assert_int_equal(forked(commit_while_it_is_closed), 0);
+}
+
+static void test_a_closed_file_has_not_moved(void **state)
+{
+	(void)state;
+	assert_int_equal(forked(look_while_it_is_closed), 0);
+}
+
 static int deny(void *userdata, int action, const char *a, const char *b, const char *c,
 		const char *d)
 {
@@ -454,6 +548,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_locked, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hot_journal, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_failures, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_closed_file_has_not_moved, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_commit_in_a_closed_folder, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_denied, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_columns, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_moved, setup, teardown),

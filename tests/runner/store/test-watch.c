@@ -11,6 +11,7 @@
 #include "common/cleanup.h"
 #include "tests/capture.h"
 #include "tests/folder.h"
+#include "tests/forked.h"
 #include "tests/sqlite.h"
 #include "tests/test.h"
 
@@ -38,6 +39,24 @@ static int teardown(void **state)
 }
 
 /* The header */
+
+/* As a user whom a mode keeps out. */
+static int look_at_a_closed_file(void)
+{
+	if (geteuid() == 0)
+		CHECK(chown(path, 65534, 65534) == 0 && chmod(folder.path, 0755) == 0 &&
+		      setreuid(65534, 65534) == 0);
+	CHECK(watch_header(path) == WATCH_DATABASE);
+	CHECK(chmod(path, 0) == 0);
+	CHECK(watch_header(path) == WATCH_CLOSED && errno == EACCES);
+	return 0;
+}
+
+static void test_a_closed_file(void **state)
+{
+	(void)state;
+	assert_int_equal(forked(look_at_a_closed_file), 0);
+}
 
 static void test_header(void **state)
 {
@@ -312,6 +331,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_header, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_a_closed_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_changed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_counter, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_replaced, setup, teardown),
