@@ -20,6 +20,7 @@
 #include "entrypoint/dropin.h"
 #include "entrypoint/environment.h"
 #include "entrypoint/healthcheck.h"
+#include "entrypoint/hidden.h"
 #include "entrypoint/init.h"
 #include "entrypoint/policy-print.h"
 #include "entrypoint/policy.h"
@@ -167,12 +168,17 @@ static int main_confine_command(void *userdata, const char *const *words, struct
 /* PID 1 has found a HOME for its children, and said so; whoever enters later has none of it. */
 static int main_prepare_environment(const struct main_context *context, struct err *err)
 {
+	const struct environment_spec spec = {
+		.user = context->has_user ? &context->user : NULL,
+		.workspace = context->cli.workspace,
+		.is_session = context->cli.sandbox.is_session ||
+			      hidden_has_session(context->cli.workspace),
+	};
 	int r;
 
 	if (context->cli.log_level == LOG_LEVEL_INFO)
 		log_set_level(LOG_LEVEL_WARNING);
-	r = environment_prepare(context->has_user ? &context->user : NULL, context->cli.workspace,
-				err);
+	r = environment_prepare(&spec, err);
 	log_set_level(context->cli.log_level);
 	return r < 0 ? EXIT_CODE_INTERNAL : 0;
 }
