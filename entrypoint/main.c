@@ -20,6 +20,7 @@
 #include "entrypoint/dropin.h"
 #include "entrypoint/environment.h"
 #include "entrypoint/healthcheck.h"
+#include "entrypoint/hidden.h"
 #include "entrypoint/init.h"
 #include "entrypoint/policy-print.h"
 #include "entrypoint/policy.h"
@@ -170,6 +171,8 @@ static int main_prepare_environment(const struct main_context *context, struct e
 	const struct environment_spec spec = {
 		.user = context->has_user ? &context->user : NULL,
 		.workspace = context->cli.workspace,
+		.is_session = context->cli.sandbox.is_session ||
+			      hidden_has_session(context->cli.workspace),
 	};
 	int r;
 
