@@ -276,6 +276,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_all_goes),
 		TEST(test_what_was_there_before_stays),
+		TEST(test_a_folder_that_is_emptied),
 		TEST(test_links_lead_nowhere),
 		TEST(test_one_folder_is_kept),
 		TEST(test_a_folder_that_is_locked),
