@@ -20,7 +20,6 @@
 #include "entrypoint/dropin.h"
 #include "entrypoint/environment.h"
 #include "entrypoint/healthcheck.h"
-#include "entrypoint/hidden.h"
 #include "entrypoint/init.h"
 #include "entrypoint/policy-print.h"
 #include "entrypoint/policy.h"
@@ -43,7 +42,13 @@ struct main_context {
 	int notify_fd;		    /* 0: none */
 	char self[PATH_MAX];	    /* this program, for children started through it */
 	struct cli_process of_init; /* of confine: what PID 1 was told */
+	bool is_beside_loop;	    /* of confine: PID 1 serves this workspace */
 };
+
+static bool main_drives_agent(enum cli_mode mode)
+{
+	return mode == CLI_SESSION || mode == CLI_ONCE;
+}
 
 static struct runner_options main_runner_options(const struct main_context *context)
 {
@@ -126,7 +131,7 @@ static int main_check_workspace(const struct main_context *context, bool is_sess
 		.is_session = is_session,
 		.check_mount = !context->cli.no_mount_check,
 		/* A command may be anything; what serves messages has to be able to. */
-		.mends = context->cli.mode == CLI_SESSION || context->cli.mode == CLI_ONCE,
+		.mends = main_drives_agent(context->cli.mode),
 		.user = context->has_user ? &context->user : NULL,
 	};
 
@@ -168,17 +173,16 @@ static int main_confine_command(void *userdata, const char *const *words, struct
 /* PID 1 has found a HOME for its children, and said so; whoever enters later has none of it. */
 static int main_prepare_environment(const struct main_context *context, struct err *err)
 {
-	const struct environment_spec spec = {
+	const struct environment_spec environment = {
 		.user = context->has_user ? &context->user : NULL,
 		.workspace = context->cli.workspace,
-		.is_session = context->cli.sandbox.is_session ||
-			      hidden_has_session(context->cli.workspace),
+		.is_session = context->is_beside_loop || context->cli.sandbox.is_session,
 	};
 	int r;
 
 	if (context->cli.log_level == LOG_LEVEL_INFO)
 		log_set_level(LOG_LEVEL_WARNING);
-	r = environment_prepare(&spec, err);
+	r = environment_prepare(&environment, err);
 	log_set_level(context->cli.log_level);
 	return r < 0 ? EXIT_CODE_INTERNAL : 0;
 }
@@ -367,7 +371,7 @@ static int main_prepare(struct main_context *context, struct err *err)
 {
 	struct environment_spec environment = {
 		.workspace = context->cli.workspace,
-		.is_session = context->cli.mode == CLI_SESSION || context->cli.mode == CLI_ONCE,
+		.is_session = main_drives_agent(context->cli.mode),
 	};
 	struct err warning;
 	int r;
@@ -466,6 +470,8 @@ static int main_find_place(struct main_context *context, struct err *err)
 		/* As for PID 1, the environment comes last: "docker exec" has the same one. */
 		if (!cli->names_workspace && init->cli.names_workspace)
 			cli->workspace = init->cli.workspace;
+		context->is_beside_loop = main_drives_agent(init->cli.mode) &&
+					  strcmp(cli->workspace, init->cli.workspace) == 0;
 		/* The agent's user, so that one may write what the other has written. */
 		if (!cli->user && !cli->allow_root) {
 			cli->user = geteuid() == 0 ? init->cli.user : NULL;

@@ -234,6 +234,15 @@ def test_landlock_required_in_vain(root, words, is_said):
     assert LANDLOCK not in root.run(*words, env={"AGENT_PROTECTION_LANDLOCK": "try"}).stderr
 
 
+def test_the_home_of_the_agent(root):
+    """Beside a session it is the one that PID 1 has found for the agent."""
+    root.setup = "chown 1000:1000 workspace; echo node:x:1000:1000::/workspace:/bin/sh > etc/passwd"
+    init = root.start("--user=1000", env={"AGENT_PROVIDER": "mock"})
+    sessions.wait_until(lambda: os.path.isdir(f"/proc/{init}/root/workspace/.home"), "HOME")
+    done = root.enter(init, *EXEC, *CONFINE, "--", "sh", "-c", "echo $HOME; : > $HOME/file")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "/workspace/.home\n", "")
+
+
 # Real work
 
 COMMIT = """set -e
