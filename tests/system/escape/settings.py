@@ -71,7 +71,7 @@ UNDUMPABLE = """
 # Our filter alone: podman's lets it pass.
 FILTER = """
     init-limit-nproc loop-limit-nofile loop-limit-fsize loop-limit-cpu user-priority loop-idle
-    loop-sched-attr loop-ioprio
+    loop-priority loop-sched-attr loop-ioprio
     keyctl i386-keyctl i386-unshare modify-ldt memfd-secret name-to-handle
     unshare-user clone-user clone-user-net clone3-user mount-in-userns chroot-in-userns
     tiocsti tiocsti-high-bits tioclinux af-vsock
@@ -119,8 +119,7 @@ OPEN = {
     "chmod-outbound": f"{NO_RIGHT}; the runner takes its rights back",
     "chmod-workspace": f"{NO_RIGHT}; the runner takes its rights back",
     "xattr-inbound": f"{NO_RIGHT}; nobody goes by them",
-    "loop-priority": f"{THREADS}; the loop is slower where the processor is short",
-    "loop-affinity": f"{THREADS}; the loop is slower where the processor is short",
+    "loop-affinity": f"{THREADS}; the loop takes them back when an agent ends",
     "loop-scheduler": f"{THREADS}; the usual one is the one that it has",
     "loop-sched-param": f"{THREADS}; the usual scheduler has none",
     "listen-anywhere": "Landlock does not look at listen without bind; the kernel chooses the port",
