@@ -2,6 +2,7 @@
 #include "common/scratch.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <stdbool.h>
@@ -138,28 +139,32 @@ static void scratch_walk(struct scratch *s, int folder, int depth)
 		}
 }
 
-static struct scratch_id scratch_identify(const char *path)
+/* False: it is there, or may be, and cannot be looked at. */
+static bool scratch_identify(const char *path, struct scratch_id *ret_id)
 {
-	struct scratch_id id = { .inode = 0 };
 	struct stat st;
 
-	if (path && lstat(path, &st) == 0)
-		id = (struct scratch_id){ st.st_dev, st.st_ino };
-	return id;
+	*ret_id = (struct scratch_id){ .inode = 0 };
+	/* Also one that is named through a link: what counts is where it leads. */
+	if (path && stat(path, &st) == 0)
+		*ret_id = (struct scratch_id){ st.st_dev, st.st_ino };
+	else if (path && errno != ENOENT && errno != ENOTDIR)
+		return false;
+	return true;
 }
 
-static struct scratch scratch_begin(const struct scratch_spec *spec)
+/* False: what shall stay cannot be told from the rest. */
+static bool scratch_begin(const struct scratch_spec *spec, struct scratch *ret_scratch)
 {
-	struct scratch s = {
+	*ret_scratch = (struct scratch){
 		.since_ms = spec->since_ms,
 		.end_ms = clock_monotonic_ms() + SCRATCH_BUSY_MS,
 		.owner = geteuid(),
 	};
-
-	for (size_t i = 0; i < ARRAY_LEN(s.keep); i++)
-		s.keep[i] = scratch_identify(spec->keep[i]);
-	s.emptied = scratch_identify(spec->emptied);
-	return s;
+	for (size_t i = 0; i < ARRAY_LEN(ret_scratch->keep); i++)
+		if (!scratch_identify(spec->keep[i], &ret_scratch->keep[i]))
+			return false;
+	return scratch_identify(spec->emptied, &ret_scratch->emptied);
 }
 
 static void scratch_tell(const struct scratch *s, size_t files, uint64_t bytes, const char *what,
@@ -190,8 +195,10 @@ static void scratch_empty(struct scratch *s, const char *path)
 
 size_t scratch_clear_folder(const char *path, const struct scratch_spec *spec)
 {
-	struct scratch s = scratch_begin(spec);
+	struct scratch s;
 
+	if (!scratch_begin(spec, &s))
+		return 0;
 	scratch_empty(&s, path);
 	return s.files;
 }
@@ -228,10 +235,11 @@ static bool scratch_is_containers(const char *namespace, ino_t machines)
 
 size_t scratch_clear(const struct scratch_spec *spec)
 {
-	struct scratch s = scratch_begin(spec);
 	bool has_ipc = scratch_is_containers("/proc/self/ns/ipc", SCRATCH_MACHINES_IPC);
+	struct scratch s;
 
-	if (!scratch_is_containers("/proc/self/ns/pid", SCRATCH_MACHINES_PID))
+	if (!scratch_is_containers("/proc/self/ns/pid", SCRATCH_MACHINES_PID) ||
+	    !scratch_begin(spec, &s))
 		return 0;
 	for (size_t i = 0; i < ARRAY_LEN(scratch_folders); i++)
 		if (has_ipc || !scratch_folders[i].is_ipc)

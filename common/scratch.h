@@ -16,7 +16,7 @@
 #define SCRATCH_BUSY_MS 500
 /* Folders in folders, so deep; what is deeper stays. */
 #define SCRATCH_DEPTH_MAX 32
-#define SCRATCH_KEEP_MAX  2
+#define SCRATCH_KEEP_MAX  3
 
 struct scratch_spec {
 	int64_t since_ms; /* clock_realtime_ms(); what was changed last before it stays */

@@ -48,6 +48,13 @@ static const struct {
 	{ "HOME", NULL },
 };
 
+static bool grant_review_is_link(const char *path)
+{
+	cleanup_close int file = grant_open(-1, path);
+
+	return file == -ELOOP;
+}
+
 static void grant_review_place(size_t i, const struct hidden *hidden, const char *workspace,
 			       grant_review_fn *say)
 {
@@ -57,7 +64,16 @@ static void grant_review_place(size_t i, const struct hidden *hidden, const char
 
 	if (!folder || folder[0] != '/')
 		folder = grant_review_places[i].otherwise;
-	if (!folder || stat(folder, &st) < 0 || !hidden_is_above(hidden, &st))
+	if (!folder)
+		return;
+	if (grant_review_is_link(folder)) {
+		err_set(&text, 0,
+			"%s is %s, which is reached through a link and gives the agent no right: "
+			"name the place itself",
+			grant_review_places[i].variable, folder);
+		say(LOG_LEVEL_WARNING, text.text);
+	}
+	if (stat(folder, &st) < 0 || !hidden_is_above(hidden, &st))
 		return;
 	err_set(&text, 0,
 		"the workspace %s lies in %s, so the agent can make nothing new there; move it, or "

@@ -61,7 +61,7 @@ static int grant_allow(const struct grant *grant, int file, const struct stat *s
 static int grant_tree(const struct grant *grant, int file, uint64_t rights);
 
 /* What cannot be opened cannot be granted, and not be reached either. */
-static int grant_entry(const struct grant *grant, int folder, const char *name, bool in_workspace,
+static int grant_entry(const struct grant *grant, int folder, const char *name, bool has_names,
 		       uint64_t rights)
 {
 	/* A link has no rights: what it leads to has those of its own place. */
@@ -69,7 +69,7 @@ static int grant_entry(const struct grant *grant, int folder, const char *name, 
 	struct stat st;
 
 	if (file < 0 || fstat(file, &st) < 0 || S_ISLNK(st.st_mode) ||
-	    hidden_is_withheld(&grant->hidden, &st, name, in_workspace))
+	    hidden_is_withheld(&grant->hidden, &st, name, has_names))
 		return 0;
 	/* Who gives a folder in which the workspace lies does not mean what is in there. */
 	if (hidden_is_workspace(&grant->hidden, &st))
@@ -78,8 +78,8 @@ static int grant_entry(const struct grant *grant, int folder, const char *name, 
 }
 
 /* Gives the rights to what is in the folder and begins so, but not to what is hidden in it. */
-static int grant_entries(const struct grant *grant, int folder, const char *prefix,
-			 bool is_workspace, uint64_t rights)
+static int grant_entries(const struct grant *grant, int folder, const char *prefix, bool has_names,
+			 uint64_t rights)
 {
 	cleanup_closedir DIR *dir = NULL;
 	const struct dirent *entry;
@@ -95,7 +95,7 @@ static int grant_entries(const struct grant *grant, int folder, const char *pref
 	while (r == 0 && (entry = readdir(dir)) != NULL)
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
 		    strncmp(entry->d_name, prefix, strlen(prefix)) == 0)
-			r = grant_entry(grant, folder, entry->d_name, is_workspace, rights);
+			r = grant_entry(grant, folder, entry->d_name, has_names, rights);
 	return r;
 }
 
@@ -112,7 +112,7 @@ static int grant_tree(const struct grant *grant, int file, uint64_t rights)
 	/* To see names, alone, is harmless below it, too. */
 	if (!hidden_is_above(&grant->hidden, &st) || (rights & ~LANDLOCK_READ_DIR) == 0)
 		return grant_allow(grant, file, &st, rights);
-	return grant_entries(grant, file, "", hidden_is_workspace(&grant->hidden, &st), rights);
+	return grant_entries(grant, file, "", hidden_has_names(&grant->hidden, &st), rights);
 }
 
 int grant_open(int folder, const char *path)

@@ -13,6 +13,7 @@
 
 #define HIDDEN_ABOVE_MAX    1024
 #define HIDDEN_WITHHELD_MAX 32
+#define HIDDEN_FOLDERS_MAX  32
 
 struct hidden_id {
 	dev_t dev;
@@ -26,6 +27,9 @@ struct hidden {
 	size_t n_above;
 	struct hidden_id withheld[HIDDEN_WITHHELD_MAX];
 	size_t n_withheld;
+	/* Folders in which the session's names are hidden: the workspace, and others with its files. */
+	struct hidden_id folders[HIDDEN_FOLDERS_MAX];
+	size_t n_folders;
 	struct hidden_id workspace;
 	bool has_session; /* the workspace holds files of a session */
 };
@@ -49,6 +53,9 @@ bool hidden_is_above(const struct hidden *hidden, const struct stat *st);
 /* Is it the workspace, and a session's? */
 bool hidden_is_workspace(const struct hidden *hidden, const struct stat *st);
 
-/* Is this entry of a folder itself hidden? in_workspace: the folder is the workspace. */
+/* Are the session's names hidden in this folder? */
+bool hidden_has_names(const struct hidden *hidden, const struct stat *st);
+
+/* Is this entry of a folder itself hidden? has_names: hidden_has_names() of the folder. */
 bool hidden_is_withheld(const struct hidden *hidden, const struct stat *st, const char *name,
-			bool in_workspace);
+			bool has_names);

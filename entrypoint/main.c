@@ -270,7 +270,7 @@ static void main_clear_scratch(const void *data)
 	const struct scratch_spec spec = {
 		.since_ms = context->start_ms,
 		/* A read-only container's lies in /tmp, and the agent's conversations in it. */
-		.keep = { getenv("HOME") },
+		.keep = { getenv("HOME"), context->cli.workspace },
 		.emptied = getenv("TMPDIR"),
 	};
 

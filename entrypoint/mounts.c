@@ -63,7 +63,7 @@ int mounts_each(int (*fn)(void *userdata, const struct mounts_entry *entry), voi
 	int r = 0;
 
 	if (!file)
-		return -errno;
+		return -ENOSYS;
 	while (r == 0 && getline(&line, &size, file) > 0) {
 		struct mounts_entry entry;
 

@@ -17,7 +17,7 @@ struct mounts_entry {
 
 /*
  * Each mount, in the kernel's order; the strings are borrowed for the call. What fn returns, unless
- * it is 0, ends it and is returned. -ENOENT: there is no /proc.
+ * it is 0, ends it and is returned. -ENOSYS: there is no /proc.
  */
 int mounts_each(int (*fn)(void *userdata, const struct mounts_entry *entry), void *userdata);
 

@@ -174,11 +174,16 @@ static int workspace_check_databases(const struct workspace_spec *spec, struct e
 		struct stat st;
 
 		(void)snprintf(path, sizeof(path), "%s/%s", spec->path, files[i].name);
-		if (stat(path, &st) < 0) {
+		if (lstat(path, &st) < 0) {
 			if (errno == ENOENT)
 				continue;
 			return workspace_denied(path, files[i].wanted, errno, err);
 		}
+		/* An agent may have put it there, to a place that it may write. */
+		if (S_ISLNK(st.st_mode))
+			return err_set(err, EXIT_CODE_NO_WORKSPACE,
+				       "%s is a link (seen as uid %u): put the file itself there",
+				       path, geteuid());
 		if (!S_ISREG(st.st_mode))
 			return err_set(err, EXIT_CODE_NO_WORKSPACE,
 				       "%s is not a regular file (seen as uid %u): remove it, or "

@@ -265,7 +265,8 @@ static void conversation_clear_scratch(const struct conversation *c)
 	const struct scratch_spec spec = {
 		.since_ms = c->made_ms,
 		/* Clients hold on to the socket, and the agent's conversations lie in HOME. */
-		.keep = { toolbox_folder(c->options.toolbox), getenv("HOME") },
+		.keep = { toolbox_folder(c->options.toolbox), getenv("HOME"),
+			  c->options.workspace },
 		.emptied = getenv("TMPDIR"),
 	};
 

@@ -184,6 +184,25 @@ static void test_a_folder_that_is_locked(void **state)
 	assert_false(is_there("locked"));
 }
 
+/* A workspace may be named through a link, and one that cannot be looked at could be anything. */
+static void test_what_stays_is_told_by_where_it_is(void **state)
+{
+	char link[600], path[300];
+
+	(void)state;
+	folder_mkdir(&folder, "workspace");
+	folder_write(&folder, "workspace/outbound.db", "x");
+	(void)snprintf(path, sizeof(path), "%s", folder_file(&folder, "workspace"));
+	(void)snprintf(link, sizeof(link), "%s", folder_file(&folder, "link"));
+	assert_int_equal(symlink(path, link), 0);
+	spec.keep[2] = link;
+	(void)clear();
+	assert_true(is_there("workspace/outbound.db"));
+	(void)snprintf(link, sizeof(link), "%s/%0*d", folder.path, 256, 0);
+	assert_int_equal(clear(), 0);
+	assert_true(is_there("workspace/outbound.db"));
+}
+
 static void test_another_name_keeps_the_memory(void **state)
 {
 	struct folder aside = folder;
@@ -280,6 +299,7 @@ int main(void)
 		TEST(test_links_lead_nowhere),
 		TEST(test_one_folder_is_kept),
 		TEST(test_a_folder_that_is_locked),
+		TEST(test_what_stays_is_told_by_where_it_is),
 		TEST(test_another_name_keeps_the_memory),
 		TEST(test_depth),
 		TEST(test_only_of_a_tmpfs),

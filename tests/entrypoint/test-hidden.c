@@ -116,6 +116,29 @@ static void test_a_closed_folder(void **state)
 	assert_int_equal(chmod(folder.path, 0755), 0);
 }
 
+/* Who may replace the link decides which workspace it is the next time. */
+static void test_a_workspace_behind_links(void **state)
+{
+	struct stat st;
+	char path[256];
+
+	(void)state;
+	folder_mkdir(&folder, "home");
+	folder_mkdir(&folder, "other");
+	assert_int_equal(symlink("../other/second", folder_file(&folder, "home/first")), 0);
+	assert_int_equal(symlink(workspace(), folder_file(&folder, "other/second")), 0);
+	(void)snprintf(path, sizeof(path), "%s/home/first", folder.path);
+	assert_int_equal(hidden_find(&hidden, POLICY_ROLE_AGENT, path, true), 0);
+	st = look(workspace());
+	assert_true(hidden_is_workspace(&hidden, &st));
+	assert_true(hidden_has_names(&hidden, &st));
+	st = look(folder_file(&folder, "home"));
+	assert_true(hidden_is_above(&hidden, &st));
+	assert_false(hidden_has_names(&hidden, &st));
+	st = look(folder_file(&folder, "other"));
+	assert_true(hidden_is_above(&hidden, &st));
+}
+
 static void test_no_workspace(void **state)
 {
 	(void)state;
@@ -128,8 +151,12 @@ static void test_no_workspace(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_a_session),	    CASE(test_names),	     CASE(test_devices),
-		CASE(test_a_closed_folder), CASE(test_no_workspace),
+		CASE(test_a_session),
+		CASE(test_names),
+		CASE(test_devices),
+		CASE(test_a_closed_folder),
+		CASE(test_a_workspace_behind_links),
+		CASE(test_no_workspace),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

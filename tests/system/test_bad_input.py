@@ -309,6 +309,16 @@ def test_outbound_that_is_damaged(session):
     assert "outbound.db" in line
 
 
+@pytest.mark.parametrize("name", ["inbound.db", "outbound.db"])
+def test_a_database_that_is_a_link(session, name):
+    """An agent of a container without a session could have put it there."""
+    place = session.home / name
+    (session.workspace / name).rename(place)
+    (session.workspace / name).symlink_to(place)
+    line = line_of_a_failed_start(session, 66)
+    assert f"{session.workspace}/{name} is a link" in line
+
+
 def test_outbound_that_is_a_folder(session):
     session.outbound.unlink()
     session.outbound.mkdir()
