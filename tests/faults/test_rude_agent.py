@@ -268,7 +268,7 @@ def test_nothing_outruns_the_end_of_the_container(make_rude):
 
 # What it may do by its uid
 
-VANDALS = {
+TAKEN_AWAY = {
     "the runtime directory is gone": "move-runtime",
     "it is a link": "move-runtime:link",
     "it is a FIFO": "move-runtime:fifo",
@@ -277,9 +277,9 @@ VANDALS = {
 }
 
 
-@pytest.mark.parametrize("vandal", VANDALS)
+@pytest.mark.parametrize("vandal", TAKEN_AWAY)
 def test_the_next_one_has_its_tools(make_rude, vandal):
-    session = make_rude({"turns": [[*SAID, "result", VANDALS[vandal], "exit:0"]]},
+    session = make_rude({"turns": [[*SAID, "result", TAKEN_AWAY[vandal], "exit:0"]]},
                         {"start": ["check-tools"]})
     see(session, "said")
     assert faults.rude_log(session, "tools") == [

@@ -19,7 +19,7 @@ import session as sessions  # noqa: E402
 from containers import IMAGE, QUIET, Container, podman, podman_path  # noqa: E402
 from tool_container import RUNNER, SETTINGS, ToolContainer  # noqa: E402
 
-CONFINE = ["confine", "--role=agent", "--workspace=/workspace", "--"]
+CONFINE = ["confine", "--role=agent", "--workspace=/workspace", "--session", "--"]
 # Stressors of stress-ng that try what the filter denies, or what needs a capability.
 STRESSORS = """af-alg bind-mount chroot clone fanotify handle io-uring kcmp key klog mknod netlink-proc
  netlink-task personality pidfd ptrace quota rawsock rawudp set sysinfo tun unshare userfaultfd

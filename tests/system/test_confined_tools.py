@@ -18,7 +18,7 @@ from tool_container import RUNNER, SETTINGS, ToolContainer, npm_mounts
 
 PROGRAMS = ("chromium", "gdb", "gcc", "git", "jq", "make", "node", "npm", "python3", "rg", "script",
             "ssh-keygen", "strace")
-CONFINE = [RUNNER, "confine", "--role=agent", "--workspace=/workspace", "--"]
+CONFINE = [RUNNER, "confine", "--role=agent", "--workspace=/workspace", "--session", "--"]
 # Of times: a machine may be busy, a confinement that costs as much would be a mistake of ours.
 TIMES_MAX, SLACK = 5, 5.0
 

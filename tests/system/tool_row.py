@@ -61,7 +61,8 @@ def main():
         raise OSError("prctl(PR_SET_CHILD_SUBREAPER)")
     runner, name = sys.argv[1:]
     row = tool_rows.find(name)
-    confine = [runner, "confine", "--role=agent", "--workspace=/workspace", *row.options, "--"]
+    confine = [runner, "confine", "--role=agent", "--workspace=/workspace", "--session",
+               *row.options, "--"]
     place = AGENT / f"row-{os.getpid()}"
     result = {"alone": run([], row.script, place / "alone"),
               "confined": run(confine, row.script, place / "confined")}
