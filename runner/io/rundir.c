@@ -256,9 +256,14 @@ void rundir_remove(const char *rundir)
 	if (!folder)
 		return;
 	(void)steal_fd(&fd);
-	while ((entry = readdir(folder)))
+	while ((entry = readdir(folder))) {
 		if (entry->d_name[0] != '.')
 			(void)unlinkat(dirfd(folder), entry->d_name, 0);
+		/* Put aside: of what cannot be removed even now, an empty folder is left. */
+		else if (strncmp(entry->d_name, ".left-", strlen(".left-")) == 0 &&
+			 unlinkat(dirfd(folder), entry->d_name, 0) < 0)
+			(void)unlinkat(dirfd(folder), entry->d_name, AT_REMOVEDIR);
+	}
 	(void)rmdir(rundir);
 }
 
