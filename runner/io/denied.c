@@ -137,7 +137,7 @@ static void denied_on_pause_over(void *userdata)
 	(void)loop_source_set_events(source->watch, EPOLLIN);
 }
 
-/* One more was answered: is it enough for now? */
+/* One more was answered: after many at once comes a pause, so that a flood cannot hold up the loop. */
 static void denied_slow_down(struct denied_source *source)
 {
 	const int64_t now = clock_monotonic_ms();
