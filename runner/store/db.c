@@ -23,8 +23,6 @@
 #define DB_STEPS_PER_BYTE 32
 /* So many at once are counted. */
 #define DB_STEPS_COUNTED 100000
-/* So often a file has to look moved whose inode could not be learnt when it was opened. */
-#define DB_MOVED_LOOKS 20
 
 struct db {
 	sqlite3 *handle;
@@ -34,8 +32,7 @@ struct db {
 	const char *const *sql;
 	size_t sql_count;
 	sqlite3_stmt **statements;
-	bool knows_file; /* the next one is known */
-	ino_t file;	 /* the inode that is open */
+	ino_t file; /* the inode that is open, of a connection that writes */
 };
 
 /* Extended codes first: the primary code of a row further down would swallow them. */
@@ -149,17 +146,23 @@ static bool db_seems_moved(struct db *db)
 	       moved;
 }
 
-/* Which file it is cannot be asked: it is the one under this name while SQLite finds its own there. */
-static void db_learn_file(struct db *db)
+/*
+ * Which file it is cannot be asked: it is the one under this name while SQLite finds its own there.
+ * Who cannot look then, since somebody closes a folder above it or puts another file there, has to
+ * open it again: it could not be told later on whether the file has moved.
+ */
+static int db_learn_file(struct db *db, struct err *err)
 {
 	const char *path = sqlite3_db_filename(db->handle, "main");
 	struct stat before, after;
 
-	if (db->knows_file || !path || !path[0] || stat(path, &before) < 0 || db_seems_moved(db) ||
-	    stat(path, &after) < 0 || before.st_ino != after.st_ino)
-		return;
+	if (!path || !path[0])
+		return 0;
+	if (stat(path, &before) < 0 || db_seems_moved(db) || stat(path, &after) < 0 ||
+	    before.st_ino != after.st_ino)
+		return err_set(err, -EAGAIN, "it was closed or replaced while it was opened");
 	db->file = after.st_ino;
-	db->knows_file = true;
+	return 0;
 }
 
 /*
@@ -221,12 +224,12 @@ int db_open(const char *path, const struct db_options *options, struct db **ret_
 		r = err_sys(err, -ENOMEM, "cannot open");
 	else
 		r = r == SQLITE_OK ? db_set_up(db, options, err) : db_fail(db, err);
+	if (r == 0 && options->mode == DB_WRITE)
+		r = db_learn_file(db, err);
 	if (r < 0) {
 		db_close(db);
 		return err_prefix(err, r, "%s", path);
 	}
-	if (options->mode == DB_WRITE)
-		db_learn_file(db);
 	*ret_db = db;
 	return 0;
 }
@@ -377,20 +380,12 @@ bool db_has_moved(struct db *db)
 	const char *path = sqlite3_db_filename(db->handle, "main");
 	struct stat st;
 
-	if (!db_seems_moved(db)) {
-		db_learn_file(db);
+	if (!db_seems_moved(db))
 		return false;
-	}
 	/* Who may not look knows nothing: whoever owns a folder above it can close that at any time. */
-	if (path && stat(path, &st) < 0)
-		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP;
-	for (int i = 0; !db->knows_file && i < DB_MOVED_LOOKS; i++) {
-		if (!db_seems_moved(db))
-			return false;
-		if (path && stat(path, &st) < 0)
-			return false;
-	}
-	return !db->knows_file || st.st_ino != db->file;
+	if (!path || stat(path, &st) < 0)
+		return path && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP);
+	return st.st_ino != db->file;
 }
 
 static bool db_is_wal(struct db *db)
