@@ -210,6 +210,7 @@ static int agent_start(struct agent *agent, struct err *err)
 	cleanup_free const char **env = secrets_join(agent->options.secrets, agent->options.env);
 	char **extra = env ? folders_list_extra(agent->options.workspace) : NULL;
 	struct provider_query query = {
+		.type = agent->type,
 		.loop = agent->options.loop,
 		.children = agent->options.children,
 		.cwd = agent->cwd,
@@ -223,6 +224,7 @@ static int agent_start(struct agent *agent, struct err *err)
 		.config_dir = agent->options.config_dir,
 		.mcp_servers = agent->options.mcp_servers,
 		.own_server = agent->options.own_server,
+		.command = (const char *const *)config->agent_command,
 	};
 	int r;
 

@@ -13,6 +13,7 @@
 #include "common/table.h"
 #include "runner/config-sandbox.h"
 #include "runner/config-server.h"
+#include "runner/config-words.h"
 #include "runner/io/json.h"
 #include "runner/mcp/tools.h"
 
@@ -203,35 +204,23 @@ static int config_apply_servers(struct config *config, const char *path, const j
 	return 0;
 }
 
-static bool config_is_strings(const json_t *array)
-{
-	const json_t *value;
-	size_t i;
-
-	json_array_foreach(array, i, value) if (!json_is_string(value)) return false;
-	return json_is_array(array);
-}
-
 static int config_apply_tools(struct config *config, const char *path, const json_t *root)
 {
 	const json_t *tools = json_member(root, "mcpTools"), *tool;
 	size_t i;
 
-	if (tools && !config_is_strings(tools)) {
+	if (tools && !config_words_are(tools)) {
 		config_warn(config, "%s: \"mcpTools\" must be an array of strings: using all tools",
 			    path);
 		return 0;
 	}
 	if (!tools)
 		return 0;
-	config->mcp_tools = calloc(json_array_size(tools) + 1, sizeof(char *));
+	config->mcp_tools = config_words_copy(tools);
 	if (!config->mcp_tools)
 		return -ENOMEM;
 	json_array_foreach(tools, i, tool)
 	{
-		config->mcp_tools[i] = strdup(json_string_value(tool));
-		if (!config->mcp_tools[i])
-			return -ENOMEM;
 		if (!tools_find(config->mcp_tools[i]))
 			config_warn(config, "%s: \"mcpTools\": there is no tool \"%.64s\"", path,
 				    config->mcp_tools[i]);
@@ -287,6 +276,23 @@ static int config_apply_provider(struct config *config)
 	free(config->provider);
 	config->provider = copy;
 	return 0;
+}
+
+/* The command line of an ACP agent: AGENT_ACP_COMMAND overrides the file. 0 or -ENOMEM. */
+static int config_apply_command(struct config *config, const char *path, const json_t *root)
+{
+	const char *text = config_variable("AGENT_ACP_COMMAND");
+	const json_t *value = json_member(root, "agentCommand");
+
+	if (!text && value && !config_words_are(value)) {
+		config_warn(config, "%s: \"agentCommand\" must be an array of strings: left out",
+			    path);
+		return 0;
+	}
+	if (!text && json_array_size(value) == 0)
+		return 0;
+	config->agent_command = text ? config_words_split(text) : config_words_copy(value);
+	return config->agent_command ? 0 : -ENOMEM;
 }
 
 static int config_parse(int fd, const char *path, json_t **ret_root, struct err *err)
@@ -369,6 +375,8 @@ int config_read(const char *path, struct config **ret_config, struct err *err)
 		r = config_apply_tools(config, path, root);
 	if (r == 0)
 		r = config_apply_provider(config);
+	if (r == 0)
+		r = config_apply_command(config, path, root);
 	if (r < 0)
 		return err_sys(err, r, "%s", path);
 	config_apply_variables(config);
@@ -435,9 +443,8 @@ void config_free(struct config *config)
 		if (config_keys[i].type != CONFIG_INTEGER)
 			free(*(char **)config_at(config, config_keys[i].offset));
 	json_decref(config->mcp_servers);
-	for (char **tool = config->mcp_tools; tool && *tool; tool++)
-		free(*tool);
-	free(config->mcp_tools);
+	config_words_free(config->mcp_tools);
+	config_words_free(config->agent_command);
 	config_sandbox_deinit(&config->sandbox);
 	strbuf_deinit(&config->warnings);
 	free(config);

@@ -40,6 +40,7 @@ struct config {
 	json_t *mcp_servers;   /* further servers for the agent: an object by name, checked */
 	char *mcp_server_name; /* of ours */
 	char *mcp_tool_prefix; /* before the names of its tools, "" for none */
+	char **agent_command;  /* of an ACP agent, NULL-terminated; NULL: as usual */
 	char **mcp_tools;      /* those that are offered, NULL-terminated; NULL: all */
 
 	/* From either; what confines the children, without the workspace. */

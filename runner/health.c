@@ -122,19 +122,20 @@ static enum runner_health health_config(const struct runner_options *options, st
 static enum runner_health health_agent(const struct runner_options *options, struct err *text)
 {
 	cleanup_config struct config *config = NULL;
-	const struct provider_type *type;
+	struct provider_query query = { .loop = NULL };
 	char names[256];
 
 	if (health_read_config(options, &config, text) < 0)
 		return RUNNER_HEALTH_FAIL;
-	type = registry_find(config->provider);
-	if (!type) {
+	query.type = registry_find(config->provider);
+	query.command = (const char *const *)config->agent_command;
+	if (!query.type) {
 		registry_names(names, sizeof(names));
 		err_set(text, 0, "there is no provider \"%s\": there are %s", config->provider,
 			names);
 		return RUNNER_HEALTH_FAIL;
 	}
-	return type->probe(text) < 0 ? RUNNER_HEALTH_FAIL : RUNNER_HEALTH_OK;
+	return query.type->probe(&query, text) < 0 ? RUNNER_HEALTH_FAIL : RUNNER_HEALTH_OK;
 }
 
 /* Seconds since then; a clock that differs from ours does not make it negative. */

@@ -294,6 +294,7 @@ static int once_start_agent(struct once *once, const char *continuation, struct 
 		secrets_join(once->secrets, (const char *const *)request->env);
 	char **extra = folders_list_extra(once->options->workspace);
 	struct provider_query query = {
+		.type = once->type,
 		.loop = once->loop,
 		.children = once->children,
 		.cwd = cwd,
@@ -306,6 +307,7 @@ static int once_start_agent(struct once *once, const char *continuation, struct 
 					  : once_or_null(once->config->assistant_name),
 		.directories = (const char *const *)extra,
 		.env = env,
+		.command = (const char *const *)once->config->agent_command,
 	};
 	int r = 0;
 
@@ -389,7 +391,9 @@ static int once_find_provider(struct once *once, struct err *err)
 		return r;
 	once->type = registry_find(once->config->provider);
 	if (once->type)
-		return 0;
+		return secrets_take_shared(once->secrets, once->type) < 0
+			       ? err_sys(err, -ENOMEM, "cannot read the configuration")
+			       : 0;
 	registry_names(names, sizeof(names));
 	return err_set(err, -ENOENT, "there is no provider \"%s\": there are %s",
 		       once->config->provider, names);

@@ -88,6 +88,21 @@ static bool secrets_is_the_agents(const struct provider_secret *secret)
 	return false;
 }
 
+static int secrets_take_all(struct secrets *secrets, const struct provider_secret *list)
+{
+	int r = 0;
+
+	for (; r == 0 && list && list->name; list++)
+		if (secrets_is_the_agents(list))
+			r = secrets_take_one(secrets, list->name);
+	return r;
+}
+
+int secrets_take_shared(struct secrets *secrets, const struct provider_type *type)
+{
+	return type && type->shares_secrets ? secrets_take_all(secrets, type->secrets) : 0;
+}
+
 int secrets_take(struct secrets **ret_secrets)
 {
 	cleanup_secrets struct secrets *secrets = calloc(1, sizeof(*secrets));
@@ -95,13 +110,12 @@ int secrets_take(struct secrets **ret_secrets)
 
 	if (!secrets)
 		return -ENOMEM;
-	for (size_t i = 0; (type = registry_at(i)); i++)
-		for (const struct provider_secret *s = type->secrets; s && s->name; s++) {
-			int r = secrets_is_the_agents(s) ? secrets_take_one(secrets, s->name) : 0;
+	for (size_t i = 0; (type = registry_at(i)); i++) {
+		int r = type->shares_secrets ? 0 : secrets_take_all(secrets, type->secrets);
 
-			if (r < 0)
-				return r;
-		}
+		if (r < 0)
+			return r;
+	}
 	*ret_secrets = steal_ptr(secrets);
 	return 0;
 }

@@ -22,6 +22,7 @@
 #include "runner/lease.h"
 #include "runner/lookout.h"
 #include "runner/outbox.h"
+#include "runner/provider/registry.h"
 #include "runner/pulse.h"
 #include "runner/secrets.h"
 #include "runner/toolbox.h"
@@ -503,6 +504,8 @@ static int session_setup(struct session *s, struct err *err)
 	if (r < 0)
 		return err_sys(err, r, "cannot start the session");
 	r = config_load(s->paths[SESSION_CONFIG], &s->config, err);
+	if (r == 0 && secrets_take_shared(s->secrets, registry_find(s->config->provider)) < 0)
+		r = err_sys(err, -ENOMEM, "cannot start the session");
 	/* Before anything is opened: what is open stays open to whoever takes this process over. */
 	if (r == 0)
 		r = session_confine(s, err);

@@ -2,18 +2,20 @@
 #include "runner/provider/claude-launch.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/log.h"
 #include "common/strbuf.h"
 #include "common/table.h"
+#include "runner/provider/claude-error.h"
 #include "runner/provider/claude-mcp.h"
+#include "runner/provider/cli-find.h"
 
+#define CLAUDE_LAUNCH_TITLE	 "Claude Code"
 #define CLAUDE_LAUNCH_IMAGE_PATH "/pnpm/claude"
 
 /*
@@ -117,43 +119,11 @@ const struct provider_secret claude_launch_secrets[] = {
 	{ NULL, NULL },
 };
 
-/* 0; -ENOENT; -EACCES: something is there that cannot be executed. */
-static int claude_launch_check(const char *path)
-{
-	struct stat st;
-
-	if (stat(path, &st) < 0)
-		return errno == EACCES ? -EACCES : -ENOENT;
-	if (!S_ISREG(st.st_mode) || access(path, X_OK) < 0)
-		return -EACCES;
-	return 0;
-}
-
-/* Looks for `claude` in the folders of PATH. 0 with *ret_path, -ENOENT or -ENOMEM. */
-static int claude_launch_search(const char *folders, char **ret_path)
-{
-	while (folders && *folders) {
-		size_t len = strcspn(folders, ":");
-		char *path;
-
-		if (asprintf(&path, "%.*s/claude", len > 0 ? (int)len : 1,
-			     len > 0 ? folders : ".") < 0)
-			return -ENOMEM;
-		if (claude_launch_check(path) == 0) {
-			*ret_path = path;
-			return 0;
-		}
-		free(path);
-		folders += len + (folders[len] == ':');
-	}
-	return -ENOENT;
-}
-
 int claude_launch_find(char **ret_path, struct err *err)
 {
 	const char *set = getenv("AGENT_CLAUDE_PATH"), *folders = getenv("PATH");
 	const char *path = set && *set ? set : CLAUDE_LAUNCH_IMAGE_PATH;
-	int r = claude_launch_check(path);
+	int r = cli_find_check(path);
 
 	if (r == 0) {
 		*ret_path = strdup(path);
@@ -162,7 +132,7 @@ int claude_launch_find(char **ret_path, struct err *err)
 	if (set && *set)
 		return err_set(err, r, "Claude Code is not at AGENT_CLAUDE_PATH=%s: %s", set,
 			       r == -EACCES ? "it cannot be executed" : "there is no such file");
-	r = claude_launch_search(folders, ret_path);
+	r = cli_find_in_path("claude", ret_path);
 	if (r == -ENOMEM)
 		return err_sys(err, r, "cannot look for Claude Code");
 	return r == 0 ? 0
@@ -172,47 +142,8 @@ int claude_launch_find(char **ret_path, struct err *err)
 				CLAUDE_LAUNCH_IMAGE_PATH, folders ? folders : "");
 }
 
-/* A list of heap strings under construction. */
-struct claude_list {
-	char **items;
-	size_t count;
-	int error;
-};
-
-/* text: a heap string that becomes the list's; NULL: memory ran out. */
-static void claude_list_take(struct claude_list *list, char *text)
-{
-	char **items = text && !list->error
-			       ? realloc(list->items, (list->count + 2) * sizeof(*items))
-			       : NULL;
-
-	if (!items) {
-		free(text);
-		list->error = -ENOMEM;
-		return;
-	}
-	items[list->count++] = text;
-	items[list->count] = NULL;
-	list->items = items;
-}
-
-static void claude_list_add(struct claude_list *list, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static void claude_list_add(struct claude_list *list, const char *format, ...)
-{
-	char *text = NULL;
-	va_list args;
-
-	va_start(args, format);
-	if (vasprintf(&text, format, args) < 0)
-		text = NULL;
-	va_end(args);
-	claude_list_take(list, text);
-}
-
 /* The tools, and those of every MCP server. */
-static void claude_launch_add_allowed(struct claude_list *argv, const char *mcp_file,
+static void claude_launch_add_allowed(struct cli_words *argv, const char *mcp_file,
 				      const struct provider_query *query)
 {
 	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
@@ -223,40 +154,29 @@ static void claude_launch_add_allowed(struct claude_list *argv, const char *mcp_
 	if (text.error)
 		argv->error = text.error;
 	else
-		claude_list_add(argv, "%s", text.data);
+		cli_words_add(argv, "%s", text.data);
 }
 
-static void claude_launch_add_arguments(struct claude_list *argv, const char *path,
+static void claude_launch_add_arguments(struct cli_words *argv, const char *path,
 					const char *mcp_file, const struct provider_query *query)
 {
-	claude_list_add(argv, "%s", path);
+	cli_words_add(argv, "%s", path);
 	claude_launch_add_allowed(argv, mcp_file, query);
 	if (mcp_file)
-		claude_list_add(argv, "--mcp-config=%s", mcp_file);
+		cli_words_add(argv, "--mcp-config=%s", mcp_file);
 	for (size_t i = 0; i < ARRAY_LEN(claude_launch_arguments); i++)
-		claude_list_add(argv, "%s", claude_launch_arguments[i]);
+		cli_words_add(argv, "%s", claude_launch_arguments[i]);
 	if (query->model)
-		claude_list_add(argv, "--model=%s", query->model);
+		cli_words_add(argv, "--model=%s", query->model);
 	if (query->effort)
-		claude_list_add(argv, "--effort=%s", query->effort);
+		cli_words_add(argv, "--effort=%s", query->effort);
 	for (const char *const *d = query->directories; d && *d; d++)
-		claude_list_add(argv, "--add-dir=%s", *d);
+		cli_words_add(argv, "--add-dir=%s", *d);
 	if (query->continuation)
-		claude_list_add(argv, "--resume=%s", query->continuation);
+		cli_words_add(argv, "--resume=%s", query->continuation);
 }
 
-/* Did the operator, or the request, set this variable? */
-static bool claude_launch_is_set(const char *name, const struct provider_query *query)
-{
-	size_t len = strlen(name);
-
-	for (const char *const *e = query->env; e && *e; e++)
-		if (strncmp(*e, name, len) == 0 && (*e)[len] == '=')
-			return true;
-	return getenv(name) != NULL;
-}
-
-static void claude_launch_add_variables(struct claude_list *env, const struct provider_query *query)
+static void claude_launch_add_variables(struct cli_words *env, const struct provider_query *query)
 {
 	for (size_t i = 0; i < ARRAY_LEN(claude_launch_variables); i++) {
 		const char *name = claude_launch_variables[i].name;
@@ -268,47 +188,73 @@ static void claude_launch_add_variables(struct claude_list *env, const struct pr
 				continue;
 			break;
 		case CLAUDE_LAUNCH_UNLESS_SET:
-			if (claude_launch_is_set(name, query))
+			if (cli_words_name(query->env, name) || getenv(name))
 				continue;
 			break;
 		case CLAUDE_LAUNCH_ALWAYS:
 			break;
 		}
 		if (value)
-			claude_list_add(env, "%s=%s", name, value);
+			cli_words_add(env, "%s=%s", name, value);
 		else
-			claude_list_add(env, "%s", name);
+			cli_words_add(env, "%s", name);
 	}
-	/* Not by printf, whose buffers would keep a copy of what is secret. */
-	for (const char *const *e = query->env; e && *e; e++)
-		claude_list_take(env, strdup(*e));
+	cli_words_copy(env, query->env);
 }
 
 int claude_launch_init(struct claude_launch *launch, const char *path, const char *mcp_file,
 		       const struct provider_query *query)
 {
-	struct claude_list argv = { .items = NULL }, env = { .items = NULL };
-
-	claude_launch_add_arguments(&argv, path, mcp_file, query);
-	claude_launch_add_variables(&env, query);
-	launch->argv = argv.items;
-	launch->env = env.items;
-	return argv.error ? argv.error : env.error;
-}
-
-/* Overwrites them first: there are keys in the environment. */
-static void claude_launch_free_list(char **list)
-{
-	for (char **item = list; item && *item; item++) {
-		explicit_bzero(*item, strlen(*item));
-		free(*item);
-	}
-	free(list);
+	*launch = (struct claude_launch){ .argv = CLI_WORDS_EMPTY };
+	claude_launch_add_arguments(&launch->argv, path, mcp_file, query);
+	claude_launch_add_variables(&launch->env, query);
+	return launch->argv.error ? launch->argv.error : launch->env.error;
 }
 
 void claude_launch_deinit(struct claude_launch *launch)
 {
-	claude_launch_free_list(launch->argv);
-	claude_launch_free_list(launch->env);
-	launch->argv = launch->env = NULL;
+	cli_words_deinit(&launch->argv);
+	cli_words_deinit(&launch->env);
+}
+
+static int claude_launch_spawn(const char *path, const struct provider_query *query,
+			       const struct cli_process_events *events, void *userdata,
+			       struct cli_process **ret_process, struct err *err)
+{
+	cleanup_free char *mcp_file = NULL;
+	struct claude_launch launch;
+	struct err warning;
+	struct cli_spec spec = {
+		.title = CLAUDE_LAUNCH_TITLE,
+		.is_unknown_session = claude_error_is_unknown_session,
+	};
+	int r;
+
+	/* An agent without these tools is better than none. */
+	if (claude_mcp_write(query, &mcp_file, &warning) < 0)
+		log_error("%s: the agent is given no MCP servers", warning.text);
+	r = claude_launch_init(&launch, path, mcp_file, query);
+	spec.argv = cli_words_list(&launch.argv);
+	spec.env = cli_words_list(&launch.env);
+	if (r == 0)
+		r = cli_process_start(query, &spec, events, userdata, ret_process, err);
+	else
+		err_sys(err, r, "cannot start " CLAUDE_LAUNCH_TITLE);
+	claude_launch_deinit(&launch);
+	return r;
+}
+
+int claude_launch_start(const struct provider_query *query, const struct cli_process_events *events,
+			void *userdata, struct cli_process **ret_process, struct err *err)
+{
+	cleanup_free char *path = NULL;
+	struct err missing;
+	const struct cli_spec none = { .title = CLAUDE_LAUNCH_TITLE, .missing = missing.text };
+	int r = claude_launch_find(&path, &missing);
+
+	if (r == -ENOENT || r == -EACCES)
+		return cli_process_start(query, &none, events, userdata, ret_process, err);
+	if (r < 0)
+		return err_set(err, r, "%s", missing.text);
+	return claude_launch_spawn(path, query, events, userdata, ret_process, err);
 }

@@ -2,6 +2,8 @@
 /* SPDX-License-Identifier: MIT */
 /* How Claude Code is started: which file, with which arguments and environment. */
 #include "common/err.h"
+#include "runner/provider/cli-process.h"
+#include "runner/provider/cli-words.h"
 #include "runner/provider/provider.h"
 
 /*
@@ -13,10 +15,10 @@ int claude_launch_find(char **ret_path, struct err *err);
 /* The variables that hold its keys. */
 extern const struct provider_secret claude_launch_secrets[];
 
-/* Both NULL-terminated, as struct child_spec wants them. */
+/* Both as struct cli_spec wants them. */
 struct claude_launch {
-	char **argv;
-	char **env;
+	struct cli_words argv;
+	struct cli_words env;
 };
 
 /*
@@ -25,3 +27,7 @@ struct claude_launch {
 int claude_launch_init(struct claude_launch *launch, const char *path, const char *mcp_file,
 		       const struct provider_query *query);
 void claude_launch_deinit(struct claude_launch *launch);
+
+/* Finds it, tells it of MCP servers, and starts it. As cli_process_start(). */
+int claude_launch_start(const struct provider_query *query, const struct cli_process_events *events,
+			void *userdata, struct cli_process **ret_process, struct err *err);

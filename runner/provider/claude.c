@@ -13,9 +13,9 @@
 #include "runner/provider/claude-archive.h"
 #include "runner/provider/claude-launch.h"
 #include "runner/provider/claude-line.h"
-#include "runner/provider/claude-process.h"
-#include "runner/provider/claude-queue.h"
 #include "runner/provider/claude-wire.h"
+#include "runner/provider/cli-process.h"
+#include "runner/provider/push-queue.h"
 
 /* From the start to the answer to `initialize`; it takes half a second. */
 #define CLAUDE_START_MS (60 * 1000)
@@ -32,10 +32,10 @@ struct claude {
 	struct provider base;
 	struct provider_events events;
 	void *userdata;
-	struct claude_process *process;
+	struct cli_process *process;
 	struct claude_wire *wire;
 	struct claude_archive *archive;
-	struct claude_queue queue;
+	struct push_queue queue;
 	struct loop_timer *settle;
 	int64_t settle_ms;
 	char *conversation; /* its id, as last told */
@@ -59,35 +59,35 @@ static void claude_send_interrupt(struct claude *claude)
 	cleanup_strbuf struct strbuf line = STRBUF_EMPTY;
 
 	claude_line_interrupt(&line, CLAUDE_INTERRUPT);
-	(void)claude_process_write(claude->process, &line);
+	(void)cli_process_write(claude->process, &line);
 }
 
 static void claude_send_cancel(struct claude *claude, const char *uuid)
 {
 	cleanup_strbuf struct strbuf line = STRBUF_EMPTY;
-	char id[sizeof(CLAUDE_CANCEL) + CLAUDE_UUID_SIZE];
+	char id[sizeof(CLAUDE_CANCEL) + PUSH_UUID_SIZE];
 
 	(void)snprintf(id, sizeof(id), CLAUDE_CANCEL "%s", uuid);
 	claude_line_cancel(&line, id, uuid);
-	(void)claude_process_write(claude->process, &line);
+	(void)cli_process_write(claude->process, &line);
 }
 
-static int claude_send_push(struct claude *claude, const struct claude_push *push)
+static int claude_send_push(struct claude *claude, const struct push *push)
 {
 	cleanup_strbuf struct strbuf line = STRBUF_EMPTY;
 
 	claude_line_user(&line, push->uuid, push->text, push->len);
-	return claude_process_write(claude->process, &line);
+	return cli_process_write(claude->process, &line);
 }
 
 /* Sends what may be sent. */
 static void claude_pump(struct claude *claude)
 {
-	struct claude_push *push;
+	struct push *push;
 
-	while (claude->is_ready && claude_process_is_wanted(claude->process) &&
-	       (push = claude_queue_next(&claude->queue)) && claude_send_push(claude, push) == 0)
-		claude_queue_sent(push);
+	while (claude->is_ready && cli_process_is_wanted(claude->process) &&
+	       (push = push_queue_next(&claude->queue)) && claude_send_push(claude, push) == 0)
+		push_queue_sent(push);
 }
 
 /* Results */
@@ -97,7 +97,7 @@ static void claude_raise(struct claude *claude, const struct provider_result *re
 {
 	loop_timer_disarm(claude->settle);
 	claude->postponed = PROVIDER_OK;
-	claude_queue_answered(&claude->queue, result->answered);
+	push_queue_answered(&claude->queue, result->answered);
 	claude_pump(claude);
 	claude->events.result(claude->userdata, result);
 }
@@ -108,8 +108,8 @@ static uint64_t claude_answered(const struct claude *claude,
 	if (result->is_background)
 		return 0;
 	if (json_array_size(result->answers) > 0 || claude->is_interrupting)
-		return claude_queue_named(&claude->queue, result->answers);
-	return claude_queue_guess(&claude->queue);
+		return push_queue_named(&claude->queue, result->answers);
+	return push_queue_guess(&claude->queue);
 }
 
 /*
@@ -119,7 +119,7 @@ static uint64_t claude_answered(const struct claude *claude,
 static bool claude_postpones(struct claude *claude, const struct provider_result *result)
 {
 	if (result->error == PROVIDER_OK || result->answered == 0 ||
-	    claude_queue_in_flight(&claude->queue) <= result->answered)
+	    push_queue_in_flight(&claude->queue) <= result->answered)
 		return false;
 	log_info("a turn failed (%s), the next one has begun: %s",
 		 provider_error_name(result->error), result->text);
@@ -140,11 +140,11 @@ static void claude_on_result(void *userdata, const struct claude_wire_result *fo
 
 	if (!claude->is_ready) {
 		/* The reason for which it is about to exit, not the answer to anything. */
-		claude_process_note(claude->process, found->text);
+		cli_process_note(claude->process, found->text);
 		return;
 	}
 	/* It would be said twice, or answer a message that the agent has not begun. */
-	if (found->is_repetition && !claude_queue_has_begun(&claude->queue)) {
+	if (found->is_repetition && !push_queue_has_begun(&claude->queue)) {
 		log_warning("Claude Code repeats a result: ignored");
 		return;
 	}
@@ -171,7 +171,7 @@ static void claude_finish_interrupt(struct claude *claude)
 		.answered = claude->interrupted,
 		.interrupted = true,
 	};
-	const struct claude_push *first = claude->queue.first;
+	const struct push *first = claude->queue.first;
 
 	if (!claude->is_interrupting ||
 	    (first && first->is_sent && first->id <= claude->interrupted))
@@ -190,7 +190,7 @@ static void claude_on_settle_timer(void *userdata)
 	const struct provider_result result = {
 		.error = claude->postponed,
 		.text = "",
-		.answered = claude_queue_in_flight(&claude->queue),
+		.answered = push_queue_in_flight(&claude->queue),
 		.missing = true,
 	};
 
@@ -209,11 +209,11 @@ static void claude_become_ready(struct claude *claude)
 
 	claude->is_ready = true;
 	claude->is_idle = true;
-	claude_process_is_ready(claude->process);
+	cli_process_is_ready(claude->process);
 	/* A server that is missing is known by now: the agent is told with its first messages. */
 	if (claude->has_servers) {
 		claude_line_mcp_status(&line, CLAUDE_MCP_STATUS);
-		(void)claude_process_write(claude->process, &line);
+		(void)cli_process_write(claude->process, &line);
 	}
 	claude_pump(claude);
 	claude->events.ready(claude->userdata);
@@ -226,13 +226,13 @@ static void claude_on_answer(void *userdata, const char *id, const json_t *respo
 	size_t prefix = strlen(CLAUDE_CANCEL);
 
 	if (strcmp(id, CLAUDE_INITIALIZE) == 0 && error) {
-		claude_process_note(claude->process, error);
-		claude_process_give_up(claude->process, PROVIDER_UNAVAILABLE);
+		cli_process_note(claude->process, error);
+		cli_process_give_up(claude->process, PROVIDER_UNAVAILABLE);
 	} else if (strcmp(id, CLAUDE_INITIALIZE) == 0 && !claude->is_ready) {
 		claude_become_ready(claude);
 	} else if (strncmp(id, CLAUDE_CANCEL, prefix) == 0) {
 		if (json_member_bool(response, "cancelled", false))
-			claude_queue_cancelled(&claude->queue, id + prefix);
+			push_queue_cancelled(&claude->queue, id + prefix);
 	} else if (strcmp(id, CLAUDE_MCP_STATUS) == 0) {
 		claude_wire_servers(claude->wire, json_member(response, "mcpServers"));
 	} else if (strcmp(id, CLAUDE_INTERRUPT) == 0) {
@@ -248,7 +248,7 @@ static void claude_on_request(void *userdata, const char *id, const char *subtyp
 
 	log_debug("Claude Code asks for %s: refused", subtype);
 	claude_line_refuse(&line, id);
-	(void)claude_process_write(claude->process, &line);
+	(void)cli_process_write(claude->process, &line);
 }
 
 static void claude_on_init(void *userdata, const char *conversation)
@@ -302,7 +302,7 @@ static void claude_on_replayed(void *userdata, const char *uuid)
 {
 	struct claude *claude = userdata;
 
-	claude_queue_replayed(&claude->queue, uuid);
+	push_queue_replayed(&claude->queue, uuid);
 }
 
 static void claude_on_compacted(void *userdata)
@@ -319,7 +319,7 @@ static void claude_on_idle(void *userdata, bool is_idle)
 	struct claude *claude = userdata;
 
 	claude->is_idle = is_idle;
-	if (is_idle && claude_queue_in_flight(&claude->queue) > 0)
+	if (is_idle && push_queue_in_flight(&claude->queue) > 0)
 		loop_timer_arm(claude->settle, claude->settle_ms);
 	else
 		loop_timer_disarm(claude->settle);
@@ -366,10 +366,10 @@ static void claude_free(struct provider *provider)
 
 	if (!claude)
 		return;
-	claude_process_free(claude->process);
+	cli_process_free(claude->process);
 	claude_wire_free(claude->wire);
 	claude_archive_free(claude->archive);
-	claude_queue_deinit(&claude->queue);
+	push_queue_deinit(&claude->queue);
 	loop_timer_free(claude->settle);
 	free(claude->conversation);
 	free(claude);
@@ -388,7 +388,7 @@ static int claude_make_parts(struct claude *claude, const struct provider_query 
 static int claude_start(const struct provider_query *query, const struct provider_events *events,
 			void *userdata, struct provider **ret_provider, struct err *err)
 {
-	static const struct claude_process_events process_events = {
+	static const struct cli_process_events process_events = {
 		.line = claude_on_line,
 		.exited = claude_on_exited,
 	};
@@ -407,14 +407,14 @@ static int claude_start(const struct provider_query *query, const struct provide
 	if (r < 0)
 		err_sys(err, r, "cannot start Claude Code");
 	else
-		r = claude_process_start(query, &process_events, claude, &claude->process, err);
+		r = claude_launch_start(query, &process_events, claude, &claude->process, err);
 	if (r < 0) {
 		claude_free(&claude->base);
 		return r;
 	}
-	claude_process_expect_ready(claude->process, CLAUDE_START_MS);
+	cli_process_expect_ready(claude->process, CLAUDE_START_MS);
 	claude_line_initialize(&line, CLAUDE_INITIALIZE, query->instructions);
-	(void)claude_process_write(claude->process, &line);
+	(void)cli_process_write(claude->process, &line);
 	*ret_provider = &claude->base;
 	return 0;
 }
@@ -423,7 +423,7 @@ static int claude_push(struct provider *provider, uint64_t id, const char *text,
 		       bool is_command)
 {
 	struct claude *claude = claude_of(provider);
-	int r = claude_queue_add(&claude->queue, id, text, len, is_command);
+	int r = push_queue_add(&claude->queue, id, text, len, is_command);
 
 	if (r == 0)
 		claude_pump(claude);
@@ -442,8 +442,8 @@ static void claude_interrupt(struct provider *provider)
 		return;
 	claude->is_interrupting = true;
 	claude->interrupted = claude->queue.newest;
-	claude_queue_drop_unsent(&claude->queue);
-	for (const struct claude_push *p = claude->queue.first; p; p = p->next)
+	push_queue_drop_unsent(&claude->queue);
+	for (const struct push *p = claude->queue.first; p; p = p->next)
 		if (!p->is_replayed)
 			claude_send_cancel(claude, p->uuid);
 	claude_send_interrupt(claude);
@@ -455,10 +455,10 @@ static void claude_stop(struct provider *provider, int64_t kill_after_ms)
 
 	loop_timer_disarm(claude->settle);
 	/* With its input closed it finishes the turn first, and a wait for the API never. */
-	if (claude->is_ready && claude_process_is_wanted(claude->process) &&
-	    (!claude->is_idle || claude_queue_in_flight(&claude->queue) > 0))
+	if (claude->is_ready && cli_process_is_wanted(claude->process) &&
+	    (!claude->is_idle || push_queue_in_flight(&claude->queue) > 0))
 		claude_send_interrupt(claude);
-	claude_process_stop(claude->process, kill_after_ms);
+	cli_process_stop(claude->process, kill_after_ms);
 }
 
 void claude_set_settle_ms(struct provider *provider, int64_t settle_ms)
@@ -476,11 +476,12 @@ static bool claude_is_busy(const struct provider *provider)
 	return claude_wire_has_tasks(((const struct claude *)provider)->wire);
 }
 
-static int claude_probe(struct err *err)
+static int claude_probe(const struct provider_query *query, struct err *err)
 {
 	cleanup_free char *path = NULL;
 	int r = claude_launch_find(&path, err);
 
+	(void)query;
 	return r < 0 ? r : err_set(err, 0, "Claude Code is %s", path);
 }
 

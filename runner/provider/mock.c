@@ -385,8 +385,9 @@ static bool mock_is_busy(const struct provider *provider)
 	return false;
 }
 
-static int mock_probe(struct err *err)
+static int mock_probe(const struct provider_query *query, struct err *err)
 {
+	(void)query;
 	return err_set(err, 0, "mock: nothing is needed");
 }
 

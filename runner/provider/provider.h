@@ -76,8 +76,11 @@ struct provider_events {
 	void (*exited)(void *userdata, enum provider_error error, const char *detail);
 };
 
+struct provider_type;
+
 /* Everything a start needs; borrowed for the duration of start(). NULL strings mean "not set". */
 struct provider_query {
+	const struct provider_type *type; /* whose start() it is: one may serve several */
 	struct loop *loop;
 	struct children *children;
 	const char *cwd;
@@ -94,6 +97,8 @@ struct provider_query {
 	/* MCP servers: an object of {command, args, env} by name; NULL: none. */
 	const json_t *mcp_servers;
 	const char *own_server; /* the one that the agent must never be without; NULL: none */
+	/* How the configuration wants an ACP agent to be started, NULL-terminated; NULL: as usual. */
+	const char *const *command;
 };
 
 struct provider; /* each implementation embeds it as its first member */
@@ -111,6 +116,8 @@ struct provider_secret {
 struct provider_type {
 	const char *name; /* as in container.json and session_state, lower case */
 	const struct provider_secret *secrets; /* no other child inherits them. NULL: none */
+	/* They are taken from other programs only where this provider is the configured one. */
+	bool shares_secrets;
 	/*
 	 * Starts the agent at once, before there is a message (pre-warm). 0, or -errno where not even
 	 * the attempt was possible.
@@ -137,10 +144,11 @@ struct provider_type {
 	/* Kills what still runs and frees. Accepts NULL. No event is raised any more. */
 	void (*free)(struct provider *provider);
 	/*
-	 * Can the agent be started at all? For the health check: waits for nothing, starts nothing.
-	 * 0, or -errno with what is missing; on success err->text names the CLI found.
+	 * Can the agent be started at all? For the health check: waits for nothing, starts nothing, and
+	 * needs no more of the query than type and command. 0, or -errno with what is missing; on
+	 * success err->text names the CLI found.
 	 */
-	int (*probe)(struct err *err);
+	int (*probe)(const struct provider_query *query, struct err *err);
 };
 
 struct provider {

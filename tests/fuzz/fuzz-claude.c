@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What Claude Code writes, as one stream: io/ndjson, provider/claude-wire, claude-queue, claude-line,
+ * What Claude Code writes, as one stream: io/ndjson, provider/claude-wire, push-queue, claude-line,
  * claude-error. The first byte says how many bytes are read at once, the second how long a line may
  * be. A line "+text" pushes a text, "/word" a command, "!" forgets what was not sent; pushes have
  * the UUIDs push-1, push-2, ….
@@ -10,8 +10,8 @@
 #include "runner/io/json.h"
 #include "runner/io/ndjson.h"
 #include "runner/provider/claude-line.h"
-#include "runner/provider/claude-queue.h"
 #include "runner/provider/claude-wire.h"
+#include "runner/provider/push-queue.h"
 #include "tests/fuzz/fuzz.h"
 
 /* There are only as many as we make: an input's are not to fill the time. */
@@ -19,7 +19,7 @@
 
 struct agent {
 	struct claude_wire *wire;
-	struct claude_queue queue;
+	struct push_queue queue;
 	bool is_ready;
 	struct strbuf said; /* every event: they are the same however the stream is cut */
 };
@@ -36,7 +36,7 @@ static json_t *check_line(const struct strbuf *line)
 	return value;
 }
 
-static void send_push(const struct claude_push *push)
+static void send_push(const struct push *push)
 {
 	cleanup_strbuf struct strbuf line = STRBUF_EMPTY, valid = STRBUF_EMPTY;
 	cleanup_json json_t *value = NULL;
@@ -52,24 +52,24 @@ static void send_push(const struct claude_push *push)
 
 static void pump(struct agent *agent)
 {
-	struct claude_push *push;
+	struct push *push;
 
-	while (agent->is_ready && (push = claude_queue_next(&agent->queue))) {
+	while (agent->is_ready && (push = push_queue_next(&agent->queue))) {
 		/* A command is alone. */
 		fuzz_must(!push->is_sent && (!push->is_command || push == agent->queue.first));
 		send_push(push);
-		claude_queue_sent(push);
+		push_queue_sent(push);
 	}
 }
 
 static void add_push(struct agent *agent, const char *text, size_t len, bool is_command)
 {
 	uint64_t id = agent->queue.newest + 1;
-	struct claude_push *push;
+	struct push *push;
 
 	if (id > PUSHES_MAX)
 		return;
-	fuzz_must(claude_queue_add(&agent->queue, id, text, len, is_command) == 0);
+	fuzz_must(push_queue_add(&agent->queue, id, text, len, is_command) == 0);
 	push = agent->queue.first;
 	while (push->next)
 		push = push->next;
@@ -86,7 +86,7 @@ static void on_answer(void *userdata, const char *id, const json_t *response, co
 
 	strbuf_printf(&agent->said, "answer %s %s\n", id, error ? error : "-");
 	if (strncmp(id, "cancel-", 7) == 0)
-		claude_queue_cancelled(&agent->queue, id + 7);
+		push_queue_cancelled(&agent->queue, id + 7);
 	claude_wire_servers(agent->wire, json_member(response, "mcpServers"));
 	agent->is_ready = true;
 	pump(agent);
@@ -144,7 +144,7 @@ static void on_replayed(void *userdata, const char *uuid)
 {
 	struct agent *agent = userdata;
 
-	claude_queue_replayed(&agent->queue, uuid);
+	push_queue_replayed(&agent->queue, uuid);
 }
 
 static void on_result(void *userdata, const struct claude_wire_result *result)
@@ -153,14 +153,14 @@ static void on_result(void *userdata, const struct claude_wire_result *result)
 	uint64_t answered = 0;
 
 	if (json_array_size(result->answers) > 0)
-		answered = claude_queue_named(&agent->queue, result->answers);
+		answered = push_queue_named(&agent->queue, result->answers);
 	else if (!result->is_background)
-		answered = claude_queue_guess(&agent->queue);
+		answered = push_queue_guess(&agent->queue);
 	fuzz_must(result->text && utf8_is_valid(result->text, result->text_len));
 	fuzz_must((unsigned int)result->error < PROVIDER_ERROR_COUNT);
 	/* What was not sent is not answered. */
-	fuzz_must(answered <= claude_queue_in_flight(&agent->queue));
-	claude_queue_answered(&agent->queue, answered);
+	fuzz_must(answered <= push_queue_in_flight(&agent->queue));
+	push_queue_answered(&agent->queue, answered);
 	fuzz_must(!agent->queue.first || agent->queue.first->id > answered);
 	strbuf_printf(&agent->said, "result %d %d %s\n", (int)result->error, (int)answered,
 		      result->text);
@@ -200,7 +200,7 @@ static void take_line(struct agent *agent, const char *line, size_t len)
 	if (len > 0 && (line[0] == '+' || line[0] == '/'))
 		add_push(agent, line, len, line[0] == '/');
 	else if (len > 0 && line[0] == '!')
-		claude_queue_drop_unsent(&agent->queue);
+		push_queue_drop_unsent(&agent->queue);
 	else
 		claude_wire_line(agent->wire, line, len);
 	strbuf_printf(&agent->said, "%d %d\n", claude_wire_has_command(agent->wire, "/compact"),
@@ -234,7 +234,7 @@ static char *run(const char *stream, size_t len, size_t step, size_t line_max)
 		}
 	}
 	ndjson_deinit(&reader);
-	claude_queue_deinit(&agent.queue);
+	push_queue_deinit(&agent.queue);
 	claude_wire_free(agent.wire);
 	return strbuf_steal(&agent.said);
 }

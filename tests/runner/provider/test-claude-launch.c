@@ -156,21 +156,21 @@ static void test_bare_query(void **state)
 
 	(void)state;
 	assert_int_equal(claude_launch_init(&launch, "/x/claude", NULL, &query), 0);
-	assert_string_equal(launch.argv[0], "/x/claude");
-	assert_true(holds(launch.argv, "--output-format=stream-json"));
-	assert_true(holds(launch.argv, "--input-format=stream-json"));
-	assert_true(holds(launch.argv, "--verbose"));
-	assert_true(holds(launch.argv, "--permission-mode=bypassPermissions"));
-	assert_true(holds(launch.argv, "--allow-dangerously-skip-permissions"));
-	assert_true(holds(launch.argv, "--replay-user-messages"));
-	assert_true(holds(launch.argv, "--include-partial-messages"));
-	assert_true(has_prefix(launch.argv, "--allowedTools=Bash,"));
-	assert_false(has_prefix(launch.argv, "--mcp-config"));
-	assert_true(has_prefix(launch.argv, "--disallowedTools=Cron"));
-	assert_false(has_prefix(launch.argv, "--model"));
-	assert_false(has_prefix(launch.argv, "--effort"));
-	assert_false(has_prefix(launch.argv, "--add-dir"));
-	assert_false(has_prefix(launch.argv, "--resume"));
+	assert_string_equal(launch.argv.items[0], "/x/claude");
+	assert_true(holds(launch.argv.items, "--output-format=stream-json"));
+	assert_true(holds(launch.argv.items, "--input-format=stream-json"));
+	assert_true(holds(launch.argv.items, "--verbose"));
+	assert_true(holds(launch.argv.items, "--permission-mode=bypassPermissions"));
+	assert_true(holds(launch.argv.items, "--allow-dangerously-skip-permissions"));
+	assert_true(holds(launch.argv.items, "--replay-user-messages"));
+	assert_true(holds(launch.argv.items, "--include-partial-messages"));
+	assert_true(has_prefix(launch.argv.items, "--allowedTools=Bash,"));
+	assert_false(has_prefix(launch.argv.items, "--mcp-config"));
+	assert_true(has_prefix(launch.argv.items, "--disallowedTools=Cron"));
+	assert_false(has_prefix(launch.argv.items, "--model"));
+	assert_false(has_prefix(launch.argv.items, "--effort"));
+	assert_false(has_prefix(launch.argv.items, "--add-dir"));
+	assert_false(has_prefix(launch.argv.items, "--resume"));
 	claude_launch_deinit(&launch);
 }
 
@@ -191,13 +191,13 @@ static void test_full_query(void **state)
 
 	(void)state;
 	assert_int_equal(claude_launch_init(&launch, "claude", NULL, &query), 0);
-	assert_true(holds(launch.argv, "--model=claude-sonnet-4-6"));
-	assert_true(holds(launch.argv, "--effort=high"));
-	assert_true(holds(launch.argv, "--add-dir=/workspace/extra/a b"));
-	assert_true(holds(launch.argv, "--add-dir=/workspace/extra/-c"));
+	assert_true(holds(launch.argv.items, "--model=claude-sonnet-4-6"));
+	assert_true(holds(launch.argv.items, "--effort=high"));
+	assert_true(holds(launch.argv.items, "--add-dir=/workspace/extra/a b"));
+	assert_true(holds(launch.argv.items, "--add-dir=/workspace/extra/-c"));
 	/* In one word: what stands there is never an option of its own. */
-	assert_true(holds(launch.argv, "--resume=--evil"));
-	assert_true(holds(launch.env, "ANTHROPIC_API_KEY=k"));
+	assert_true(holds(launch.argv.items, "--resume=--evil"));
+	assert_true(holds(launch.env.items, "ANTHROPIC_API_KEY=k"));
 	claude_launch_deinit(&launch);
 }
 
@@ -211,15 +211,15 @@ static void test_servers(void **state)
 
 	(void)state;
 	assert_int_equal(claude_launch_init(&launch, "claude", "/run/x/servers", &query), 0);
-	assert_true(holds(launch.argv, "--mcp-config=/run/x/servers"));
-	allowed = find(launch.argv, "--allowedTools=Bash,");
+	assert_true(holds(launch.argv.items, "--mcp-config=/run/x/servers"));
+	allowed = find(launch.argv.items, "--allowedTools=Bash,");
 	assert_non_null(allowed);
 	assert_string_equal(strstr(allowed, "Skill"), "Skill,mcp__nanoclaw__*,mcp__my_files__2__*");
 	claude_launch_deinit(&launch);
 	/* The file could not be written: there are none. */
 	assert_int_equal(claude_launch_init(&launch, "claude", NULL, &query), 0);
-	assert_false(has_prefix(launch.argv, "--mcp-config"));
-	allowed = find(launch.argv, "--allowedTools=Bash,");
+	assert_false(has_prefix(launch.argv.items, "--mcp-config"));
+	allowed = find(launch.argv.items, "--allowedTools=Bash,");
 	assert_string_equal(strstr(allowed, "Skill"), "Skill");
 	claude_launch_deinit(&launch);
 	json_decref(servers);
@@ -233,21 +233,21 @@ static void test_environment(void **state)
 
 	(void)state;
 	assert_int_equal(claude_launch_init(&launch, "claude", NULL, &query), 0);
-	assert_true(holds(launch.env, "CLAUDE_CODE_ENTRYPOINT=sdk-ts"));
-	assert_true(holds(launch.env, "CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS=1"));
-	assert_true(holds(launch.env, "CLAUDE_CODE_MAX_RETRIES=3"));
-	assert_true(holds(launch.env, "CLAUDE_CODE_MCP_STARTUP_WAIT_MS=2000"));
-	assert_true(holds(launch.env, "CLAUDE_CODE_AUTO_COMPACT_WINDOW=1"));
-	assert_false(holds(launch.env, "CLAUDE_CODE_AUTO_COMPACT_WINDOW=165000"));
-	assert_true(holds(launch.env, "CLAUDECODE"));
-	assert_true(holds(launch.env, "NODE_OPTIONS"));
-	assert_true(holds(launch.env, "DEBUG"));
-	assert_int_equal(holds(launch.env, "IS_SANDBOX=1"), geteuid() == 0);
+	assert_true(holds(launch.env.items, "CLAUDE_CODE_ENTRYPOINT=sdk-ts"));
+	assert_true(holds(launch.env.items, "CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS=1"));
+	assert_true(holds(launch.env.items, "CLAUDE_CODE_MAX_RETRIES=3"));
+	assert_true(holds(launch.env.items, "CLAUDE_CODE_MCP_STARTUP_WAIT_MS=2000"));
+	assert_true(holds(launch.env.items, "CLAUDE_CODE_AUTO_COMPACT_WINDOW=1"));
+	assert_false(holds(launch.env.items, "CLAUDE_CODE_AUTO_COMPACT_WINDOW=165000"));
+	assert_true(holds(launch.env.items, "CLAUDECODE"));
+	assert_true(holds(launch.env.items, "NODE_OPTIONS"));
+	assert_true(holds(launch.env.items, "DEBUG"));
+	assert_int_equal(holds(launch.env.items, "IS_SANDBOX=1"), geteuid() == 0);
 	claude_launch_deinit(&launch);
 
 	setenv("CLAUDE_CODE_MAX_RETRIES", "9", 1);
 	assert_int_equal(claude_launch_init(&launch, "claude", NULL, &query), 0);
-	assert_false(has_prefix(launch.env, "CLAUDE_CODE_MAX_RETRIES"));
+	assert_false(has_prefix(launch.env.items, "CLAUDE_CODE_MAX_RETRIES"));
 	claude_launch_deinit(&launch);
 }
 

@@ -690,10 +690,10 @@ static void test_missing(void **state)
 	struct err err;
 
 	fake_cli_make(&w->cli, "exit 0");
-	assert_int_equal(claude_provider.probe(&err), 0);
+	assert_int_equal(claude_provider.probe(NULL, &err), 0);
 	assert_true(strncmp(err.text, "Claude Code is /tmp/", 20) == 0);
 	setenv("AGENT_CLAUDE_PATH", "/nonexistent", 1);
-	assert_int_equal(claude_provider.probe(&err), -ENOENT);
+	assert_int_equal(claude_provider.probe(NULL, &err), -ENOENT);
 	start_query(w, &query);
 	push(w, 1, "one");
 	wait_for(w, "exited ");

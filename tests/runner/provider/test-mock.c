@@ -272,7 +272,7 @@ static void test_rest_of_the_vtable(void **state)
 	assert_true(mock_provider.has_command(w->provider, "/mock"));
 	assert_false(mock_provider.has_command(w->provider, "/cost"));
 	assert_false(mock_provider.is_busy(w->provider));
-	assert_int_equal(mock_provider.probe(&err), 0);
+	assert_int_equal(mock_provider.probe(NULL, &err), 0);
 	assert_string_equal(err.text, "mock: nothing is needed");
 }
 

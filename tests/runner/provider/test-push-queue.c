@@ -1,73 +1,73 @@
 /* SPDX-License-Identifier: MIT */
-#include "runner/provider/claude-queue.h"
+#include "runner/provider/push-queue.h"
 
 #include <string.h>
 
 #include "runner/io/json.h"
 #include "tests/test.h"
 
-static struct claude_queue queue;
+static struct push_queue queue;
 
 static int setup(void **state)
 {
 	(void)state;
-	queue = (struct claude_queue){ .first = NULL };
+	queue = (struct push_queue){ .first = NULL };
 	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	claude_queue_deinit(&queue);
+	push_queue_deinit(&queue);
 	assert_null(queue.first);
 	return 0;
 }
 
 static void add(uint64_t id, const char *text, bool is_command)
 {
-	assert_int_equal(claude_queue_add(&queue, id, text, strlen(text), is_command), 0);
+	assert_int_equal(push_queue_add(&queue, id, text, strlen(text), is_command), 0);
 }
 
 /* Sends all that may be sent; the UUID of the last. */
 static const char *send_all(void)
 {
 	const char *uuid = "";
-	struct claude_push *push;
+	struct push *push;
 
-	while ((push = claude_queue_next(&queue))) {
+	while ((push = push_queue_next(&queue))) {
 		uuid = push->uuid;
-		claude_queue_sent(push);
+		push_queue_sent(push);
 	}
 	return uuid;
 }
 
 static void test_pushes_are_sent_in_order(void **state)
 {
-	struct claude_push *push;
+	struct push *push;
 
 	(void)state;
-	assert_null(claude_queue_next(&queue));
+	assert_null(push_queue_next(&queue));
 	add(1, "one", false);
 	add(2, "two", false);
 	assert_int_equal(queue.newest, 2);
-	assert_int_equal(claude_queue_in_flight(&queue), 0);
-	push = claude_queue_next(&queue);
+	assert_int_equal(push_queue_in_flight(&queue), 0);
+	push = push_queue_next(&queue);
 	assert_int_equal(push->id, 1);
 	assert_string_equal(push->text, "one");
-	claude_queue_sent(push);
+	push_queue_sent(push);
 	assert_null(push->text);
-	assert_int_equal(claude_queue_in_flight(&queue), 1);
-	push = claude_queue_next(&queue);
+	assert_int_equal(push_queue_in_flight(&queue), 1);
+	push = push_queue_next(&queue);
 	assert_int_equal(push->id, 2);
-	claude_queue_sent(push);
-	assert_int_equal(claude_queue_in_flight(&queue), 2);
-	assert_null(claude_queue_next(&queue));
+	push_queue_sent(push);
+	assert_int_equal(push_queue_in_flight(&queue), 2);
+	assert_null(push_queue_next(&queue));
 }
 
 static void test_text_may_hold_anything(void **state)
 {
 	(void)state;
-	assert_int_equal(claude_queue_add(&queue, 1, "a\0b", 3, false), 0);
+	assert_int_equal(push_queue_add(&queue, 1, "a\0b", 3, false), 0);
 	assert_int_equal(queue.first->len, 3);
 	assert_memory_equal(queue.first->text, "a\0b", 4);
 }
@@ -93,11 +93,11 @@ static void test_command_is_alone(void **state)
 	send_all();
 	assert_true(queue.first->is_sent);
 	assert_non_null(queue.first->next->text);
-	claude_queue_answered(&queue, 1);
+	push_queue_answered(&queue, 1);
 	send_all();
 	assert_true(queue.first->is_sent);
 	assert_false(queue.first->next->is_sent);
-	claude_queue_answered(&queue, 2);
+	push_queue_answered(&queue, 2);
 	send_all();
 	assert_true(queue.first->is_sent);
 	assert_int_equal(queue.first->id, 3);
@@ -108,24 +108,24 @@ static void test_result_answers_what_was_replayed(void **state)
 	const char *uuid;
 
 	(void)state;
-	assert_int_equal(claude_queue_guess(&queue), 0);
+	assert_int_equal(push_queue_guess(&queue), 0);
 	add(1, "one", false);
-	assert_int_equal(claude_queue_guess(&queue), 0);
+	assert_int_equal(push_queue_guess(&queue), 0);
 	(void)send_all();
 	add(2, "two", false);
 	uuid = send_all();
 	add(3, "three", false);
 	(void)send_all();
-	assert_int_equal(claude_queue_guess(&queue), 1);
-	claude_queue_replayed(&queue, "some other");
-	assert_false(claude_queue_has_begun(&queue));
-	assert_int_equal(claude_queue_guess(&queue), 1);
-	claude_queue_replayed(&queue, uuid);
-	assert_true(claude_queue_has_begun(&queue));
-	assert_int_equal(claude_queue_guess(&queue), 2);
-	claude_queue_answered(&queue, 2);
+	assert_int_equal(push_queue_guess(&queue), 1);
+	push_queue_replayed(&queue, "some other");
+	assert_false(push_queue_has_begun(&queue));
+	assert_int_equal(push_queue_guess(&queue), 1);
+	push_queue_replayed(&queue, uuid);
+	assert_true(push_queue_has_begun(&queue));
+	assert_int_equal(push_queue_guess(&queue), 2);
+	push_queue_answered(&queue, 2);
 	assert_int_equal(queue.first->id, 3);
-	assert_int_equal(claude_queue_guess(&queue), 3);
+	assert_int_equal(push_queue_guess(&queue), 3);
 	assert_int_equal(queue.newest, 3);
 }
 
@@ -138,14 +138,14 @@ static void test_named(void **state)
 	add(8, "two", false);
 	add(9, "three", false);
 	json_array_append_new(uuids, json_string(queue.first->next->uuid));
-	assert_int_equal(claude_queue_named(&queue, uuids), 0);
+	assert_int_equal(push_queue_named(&queue, uuids), 0);
 	(void)send_all();
-	assert_int_equal(claude_queue_named(&queue, uuids), 8);
+	assert_int_equal(push_queue_named(&queue, uuids), 8);
 	json_array_append_new(uuids, json_string(queue.first->uuid));
 	json_array_append_new(uuids, json_string("some other"));
 	json_array_append_new(uuids, json_integer(9));
-	assert_int_equal(claude_queue_named(&queue, uuids), 8);
-	assert_int_equal(claude_queue_named(&queue, NULL), 0);
+	assert_int_equal(push_queue_named(&queue, uuids), 8);
+	assert_int_equal(push_queue_named(&queue, NULL), 0);
 }
 
 static void test_cancelled_and_dropped(void **state)
@@ -160,10 +160,10 @@ static void test_cancelled_and_dropped(void **state)
 	add(3, "/cost", true);
 	add(4, "four", false);
 	(void)send_all();
-	claude_queue_drop_unsent(&queue);
-	claude_queue_cancelled(&queue, "some other");
+	push_queue_drop_unsent(&queue);
+	push_queue_cancelled(&queue, "some other");
 	assert_non_null(queue.first->next);
-	claude_queue_cancelled(&queue, uuid);
+	push_queue_cancelled(&queue, uuid);
 	assert_int_equal(queue.first->id, 1);
 	assert_null(queue.first->next);
 	assert_int_equal(queue.newest, 4);

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-#include "runner/provider/claude-process.h"
+#include "runner/provider/cli-process.h"
 
 #include <errno.h>
 
 #include "common/clock.h"
-#include "tests/capture.h"
 #include "tests/runner/provider/fake-cli.h"
 
 struct world {
 	struct loop *loop;
 	struct children *children;
 	struct loop_timer *timer;
-	struct claude_process *process;
+	struct cli_process *process;
 	struct fake_cli cli;
 	struct strbuf lines; /* joined with | */
 	enum provider_error error;
@@ -61,7 +60,7 @@ static int teardown(void **state)
 {
 	struct world *w = *state;
 
-	claude_process_free(w->process);
+	cli_process_free(w->process);
 	children_free(w->children);
 	loop_timer_free(w->timer);
 	loop_free(w->loop);
@@ -70,27 +69,39 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void start_named(struct world *w, const char *continuation)
+static bool is_unknown_session(const char *text)
 {
-	static const struct claude_process_events events = {
+	return strstr(text, "No conversation found with session ID") != NULL;
+}
+
+static void start_named(struct world *w, const char *continuation, const char *missing)
+{
+	static const struct cli_process_events events = {
 		.line = on_line,
 		.exited = on_exited,
 	};
+	const char *const argv[] = { w->cli.path, NULL };
 	const struct provider_query query = {
 		.loop = w->loop,
 		.children = w->children,
 		.cwd = w->cli.folder,
 		.continuation = continuation,
 	};
+	const struct cli_spec spec = {
+		.title = "Agent",
+		.argv = argv,
+		.missing = missing,
+		.is_unknown_session = is_unknown_session,
+	};
 	struct err err;
 
-	assert_int_equal(claude_process_start(&query, &events, w, &w->process, &err), 0);
+	assert_int_equal(cli_process_start(&query, &spec, &events, w, &w->process, &err), 0);
 }
 
 static void start_resuming(struct world *w, const char *script, const char *continuation)
 {
 	fake_cli_make(&w->cli, script);
-	start_named(w, continuation);
+	start_named(w, continuation, NULL);
 }
 
 static void start(struct world *w, const char *script)
@@ -101,7 +112,7 @@ static void start(struct world *w, const char *script)
 static void wait_ready(struct world *w)
 {
 	assert_int_equal(loop_run(w->loop, NULL), 1);
-	claude_process_is_ready(w->process);
+	cli_process_is_ready(w->process);
 }
 
 static void expect_end(struct world *w, enum provider_error error, const char *detail)
@@ -116,7 +127,7 @@ static void write_text(struct world *w, const char *text, int expected)
 	cleanup_strbuf struct strbuf line = STRBUF_EMPTY;
 
 	strbuf_puts(&line, text);
-	assert_int_equal(claude_process_write(w->process, &line), expected);
+	assert_int_equal(cli_process_write(w->process, &line), expected);
 }
 
 static void test_lines_both_ways(void **state)
@@ -127,38 +138,9 @@ static void test_lines_both_ways(void **state)
 	write_text(w, "one\n", 0);
 	wait_ready(w);
 	assert_string_equal(w->lines.data, "hello|got one|ready|");
-	claude_process_stop(w->process, 5000);
-	assert_false(claude_process_is_wanted(w->process));
+	cli_process_stop(w->process, 5000);
+	assert_false(cli_process_is_wanted(w->process));
 	expect_end(w, PROVIDER_OK, "ended as asked");
-}
-
-/* An agent without them is better than none. */
-static void test_servers_that_cannot_be_told(void **state)
-{
-	static const struct claude_process_events events = {
-		.line = on_line,
-		.exited = on_exited,
-	};
-	static struct capture capture;
-	struct world *w = *state;
-	json_t *servers = json_pack("{s:{s:s}}", "files", "command", "x");
-	const struct provider_query query = {
-		.loop = w->loop,
-		.children = w->children,
-		.cwd = w->cli.folder,
-		.mcp_servers = servers,
-	};
-
-	fake_cli_make(&w->cli, "case \"$*\" in *mcp*) echo some;; *) echo none;; esac; echo ready");
-	capture_start(&capture, STDERR_FILENO);
-	assert_int_equal(claude_process_start(&query, &events, w, &w->process, NULL), 0);
-	assert_string_equal(
-		capture_stop(&capture),
-		"agent-runner: error: there is no private folder for the list of MCP servers: "
-		"the agent is given no MCP servers\n");
-	wait_ready(w);
-	assert_string_equal(w->lines.data, "none|ready|");
-	json_decref(servers);
 }
 
 static void test_exit_before_it_is_ready(void **state)
@@ -166,7 +148,7 @@ static void test_exit_before_it_is_ready(void **state)
 	struct world *w = *state;
 
 	start(w, "echo first >&2; echo 'no libfoo' >&2; exit 3");
-	expect_end(w, PROVIDER_UNAVAILABLE, "Claude Code ended with exit code 3: no libfoo");
+	expect_end(w, PROVIDER_UNAVAILABLE, "Agent ended with exit code 3: no libfoo");
 }
 
 static void test_exit_without_a_word(void **state)
@@ -174,7 +156,7 @@ static void test_exit_without_a_word(void **state)
 	struct world *w = *state;
 
 	start(w, "exit 0");
-	expect_end(w, PROVIDER_UNAVAILABLE, "Claude Code ended with exit code 0");
+	expect_end(w, PROVIDER_UNAVAILABLE, "Agent ended with exit code 0");
 }
 
 static void test_death_before_it_is_ready_may_pass(void **state)
@@ -182,7 +164,7 @@ static void test_death_before_it_is_ready_may_pass(void **state)
 	struct world *w = *state;
 
 	start(w, "kill -9 $$");
-	expect_end(w, PROVIDER_CRASHED, "Claude Code was killed by signal 9");
+	expect_end(w, PROVIDER_CRASHED, "Agent was killed by signal 9");
 }
 
 static void test_exit_of_a_ready_one_is_a_crash(void **state)
@@ -192,7 +174,7 @@ static void test_exit_of_a_ready_one_is_a_crash(void **state)
 	start(w, "echo ready; read line; echo boom >&2; exit 7");
 	wait_ready(w);
 	write_text(w, "x\n", 0);
-	expect_end(w, PROVIDER_CRASHED, "Claude Code ended with exit code 7: boom");
+	expect_end(w, PROVIDER_CRASHED, "Agent ended with exit code 7: boom");
 }
 
 static void test_unknown_conversation(void **state)
@@ -201,7 +183,7 @@ static void test_unknown_conversation(void **state)
 
 	start_resuming(w, "echo 'No conversation found with session ID: 1' >&2; exit 1", "1");
 	expect_end(w, PROVIDER_INVALID_SESSION,
-		   "Claude Code ended with exit code 1: No conversation found with session ID: 1");
+		   "Agent ended with exit code 1: No conversation found with session ID: 1");
 }
 
 /* Without one to resume the same words mean nothing. */
@@ -219,9 +201,9 @@ static void test_noted_words_explain_the_end(void **state)
 	struct world *w = *state;
 
 	start_resuming(w, "echo unimportant >&2; exit 1", "1");
-	claude_process_note(w->process, "No conversation found with session ID: 1");
+	cli_process_note(w->process, "No conversation found with session ID: 1");
 	expect_end(w, PROVIDER_INVALID_SESSION,
-		   "Claude Code ended with exit code 1: No conversation found with session ID: 1");
+		   "Agent ended with exit code 1: No conversation found with session ID: 1");
 }
 
 static void test_missing(void **state)
@@ -229,13 +211,10 @@ static void test_missing(void **state)
 	struct world *w = *state;
 
 	fake_cli_make(&w->cli, "exit 0");
-	setenv("AGENT_CLAUDE_PATH", "/nonexistent/claude", 1);
-	start_named(w, NULL);
-	claude_process_expect_ready(w->process, 60000);
+	start_named(w, NULL, "it is nowhere");
+	cli_process_expect_ready(w->process, 60000);
 	write_text(w, "x\n", -EPIPE);
-	expect_end(w, PROVIDER_UNAVAILABLE,
-		   "Claude Code is not at AGENT_CLAUDE_PATH=/nonexistent/claude: there is no such "
-		   "file");
+	expect_end(w, PROVIDER_UNAVAILABLE, "it is nowhere");
 }
 
 static void test_not_ready_in_time(void **state)
@@ -243,9 +222,9 @@ static void test_not_ready_in_time(void **state)
 	struct world *w = *state;
 
 	start(w, "exec sleep 100");
-	claude_process_expect_ready(w->process, 1);
+	cli_process_expect_ready(w->process, 1);
 	expect_end(w, PROVIDER_CRASHED,
-		   "Claude Code was killed by signal 15: it did not become ready in time");
+		   "Agent was killed by signal 15: it did not become ready in time");
 }
 
 static void test_ready_in_time(void **state)
@@ -253,11 +232,11 @@ static void test_ready_in_time(void **state)
 	struct world *w = *state;
 
 	start(w, "echo ready; read line; exit 1");
-	claude_process_expect_ready(w->process, 200);
+	cli_process_expect_ready(w->process, 200);
 	wait_ready(w);
 	loop_timer_arm(w->timer, 300);
 	assert_int_equal(loop_run(w->loop, NULL), -ETIMEDOUT);
-	assert_true(claude_process_is_wanted(w->process));
+	assert_true(cli_process_is_wanted(w->process));
 }
 
 static void test_closed_input_is_a_crash(void **state)
@@ -272,7 +251,7 @@ static void test_closed_input_is_a_crash(void **state)
 	write_text(w, "x\n", -EPIPE);
 	loop_timer_arm(w->timer, 10000);
 	expect_end(w, PROVIDER_CRASHED,
-		   "Claude Code was killed by signal 15: cannot write to it: Broken pipe");
+		   "Agent was killed by signal 15: cannot write to it: Broken pipe");
 }
 
 static void test_closed_output_is_a_crash(void **state)
@@ -282,7 +261,7 @@ static void test_closed_output_is_a_crash(void **state)
 	start(w, "echo ready; exec >&-; exec sleep 100");
 	wait_ready(w);
 	expect_end(w, PROVIDER_CRASHED,
-		   "Claude Code was killed by signal 15: it closed its input or output");
+		   "Agent was killed by signal 15: it closed its input or output");
 }
 
 /* What it says with its exit is worth more. */
@@ -291,7 +270,7 @@ static void test_closed_output_before_the_exit_is_none(void **state)
 	struct world *w = *state;
 
 	start(w, "exec >&-; sleep 0.1; echo 'no libfoo' >&2; exit 3");
-	expect_end(w, PROVIDER_UNAVAILABLE, "Claude Code ended with exit code 3: no libfoo");
+	expect_end(w, PROVIDER_UNAVAILABLE, "Agent ended with exit code 3: no libfoo");
 }
 
 static void test_given_up(void **state)
@@ -300,11 +279,11 @@ static void test_given_up(void **state)
 
 	start(w, "echo ready; exec sleep 100");
 	wait_ready(w);
-	claude_process_note(w->process, "no");
-	claude_process_give_up(w->process, PROVIDER_UNAVAILABLE);
-	claude_process_give_up(w->process, PROVIDER_CRASHED);
-	assert_false(claude_process_is_wanted(w->process));
-	expect_end(w, PROVIDER_UNAVAILABLE, "Claude Code was killed by signal 15: no");
+	cli_process_note(w->process, "no");
+	cli_process_give_up(w->process, PROVIDER_UNAVAILABLE);
+	cli_process_give_up(w->process, PROVIDER_CRASHED);
+	assert_false(cli_process_is_wanted(w->process));
+	expect_end(w, PROVIDER_UNAVAILABLE, "Agent was killed by signal 15: no");
 }
 
 /* Stopping: the end of its input, SIGTERM, SIGKILL */
@@ -316,8 +295,8 @@ static void test_stop_by_the_end_of_input(void **state)
 
 	start(w, "trap 'echo term > ended' TERM; echo ready; read line || echo eof > ended");
 	wait_ready(w);
-	claude_process_stop(w->process, 8000);
-	claude_process_stop(w->process, 1);
+	cli_process_stop(w->process, 8000);
+	cli_process_stop(w->process, 1);
 	expect_end(w, PROVIDER_OK, "ended as asked");
 	text = fake_cli_read(&w->cli, "ended");
 	assert_string_equal(text, "eof\n");
@@ -332,7 +311,7 @@ static void test_stop_by_sigterm(void **state)
 	start(w, "trap 'echo term > ended; exit 0' TERM; echo ready; "
 		 "while :; do sleep 0.01; done");
 	wait_ready(w);
-	claude_process_stop(w->process, 400);
+	cli_process_stop(w->process, 400);
 	expect_end(w, PROVIDER_OK, "ended as asked");
 	text = fake_cli_read(&w->cli, "ended");
 	assert_string_equal(text, "term\n");
@@ -347,7 +326,7 @@ static void test_stop_by_sigkill(void **state)
 	start(w, "trap '' TERM; echo ready; while :; do sleep 0.01; done");
 	wait_ready(w);
 	before = clock_monotonic_ms();
-	claude_process_stop(w->process, 100);
+	cli_process_stop(w->process, 100);
 	expect_end(w, PROVIDER_OK, "ended as asked");
 	assert_true(clock_monotonic_ms() - before >= 100);
 }
@@ -367,7 +346,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_lines_both_ways),
-		TEST(test_servers_that_cannot_be_told),
 		TEST(test_exit_before_it_is_ready),
 		TEST(test_exit_without_a_word),
 		TEST(test_death_before_it_is_ready_may_pass),

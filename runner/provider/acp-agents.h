@@ -1,0 +1,36 @@
+#pragma once
+/* SPDX-License-Identifier: MIT */
+/*
+ * The agents that speak ACP (https://agentclientprotocol.com), and how they differ: data only. What is
+ * said of a row was seen with the CLI itself, but for kiro, whose row is from its documentation.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "runner/provider/provider.h"
+
+struct acp_variable {
+	const char *name;  /* NULL: the end of a list */
+	const char *value; /* unless the operator, or the request, set it */
+};
+
+/* A provider of ours: query->type and provider->type point to its first member. */
+struct acp_agent {
+	struct provider_type type;
+	const char *title;	 /* as its maker calls it */
+	const char *const *argv; /* NULL: the configuration has to name it */
+	const char *install;	 /* how one gets it */
+	const struct acp_variable *variables;
+	const char *model_option;   /* before the model's name on the command line; NULL: none */
+	const char *model_variable; /* holds the model's name; NULL: none */
+	const char *mode;	    /* the session mode that asks for no permission; NULL: none */
+	const char *auth_method; /* that takes a key from the environment; NULL: none is needed */
+	const char
+		*error_prefix; /* how a text begins that reports an error; NULL: errors are said */
+	int64_t replay_ms; /* a loaded conversation is repeated until it is silent for so long; 0: before */
+	bool has_meta_prompt; /* takes a system prompt as _meta.systemPrompt.append */
+};
+
+/* The row at this place, from 0 on; NULL behind the last. */
+const struct acp_agent *acp_agents_at(size_t i);
