@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""A model API on loopback: what Claude Code asks of POST /v1/messages, answered from a script.
+"""
+A model API on loopback: what Claude Code asks of POST /v1/messages, answered from a script; the same
+in the words of other APIs, model_*.py.
 
 In a test:
 
@@ -24,6 +26,8 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import model_gemini
 
 ERROR_TYPES = {
     400: "invalid_request_error",
@@ -170,11 +174,14 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         path = self.path.split("?")[0]
         raw = self.rfile.read(int(self.headers.get("content-length", 0)))
-        if not path.startswith("/v1/messages"):
+        self.dialect = model_gemini if model_gemini.is_ours(path) else None
+        if not path.startswith("/v1/messages") and not self.dialect:
             self.do_GET()
             return
         try:
             body = json.loads(raw)
+            if self.dialect:
+                body = self.dialect.read(path, body)
         except ValueError:
             self.answer_json(400, {"type": "error", "error": {"type": "invalid_request_error",
                                                               "message": "not JSON"}})
@@ -201,12 +208,14 @@ class Handler(BaseHTTPRequestHandler):
         if step.cut_after == 0 or (step.cut_after > 0 and not request.body.get("stream")):
             self.hang_up()
         elif step.error:
-            self.answer_json(step.status, {"type": "error", "error": step.error,
-                                           "request_id": "req_scripted"}, step.headers)
+            self.answer_json(step.status, self.dialect.error(step) if self.dialect else
+                             {"type": "error", "error": step.error,
+                              "request_id": "req_scripted"}, step.headers)
         elif request.body.get("stream"):
             self.answer_stream(request, step)
         else:
-            self.answer_json(200, self.message(request, step, step.blocks), step.headers)
+            self.answer_json(200, self.dialect.whole(step) if self.dialect else
+                             self.message(request, step, step.blocks), step.headers)
 
     def hang_up(self):
         self.close_connection = True
@@ -266,7 +275,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         count = 0
         held = False
-        for event in self.events(request, step):
+        for event in self.dialect.events(step) if self.dialect else self.events(request, step):
             if event is None:
                 if step.hold and not held:
                     held = True
@@ -278,7 +287,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.hang_up()
                 return
             count += 1
-            data = f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
+            name = f"event: {event['type']}\n" if "type" in event else ""
+            data = f"{name}data: {json.dumps(event)}\n\n".encode()
             self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
             self.wfile.flush()
         self.wfile.write(b"0\r\n\r\n")

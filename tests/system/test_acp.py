@@ -10,6 +10,7 @@ import shutil
 import pytest
 
 import session as sessions
+from test_healthcheck import probe
 
 FAKE = pathlib.Path(__file__).parent / "fake_acp.py"
 PATIENCE = 30.0
@@ -271,8 +272,9 @@ def test_sigterm_in_a_turn(acp):
 def test_healthcheck_names_it(acp):
     session = acp().start()
     answer(session, "hello", "echo: hello")
-    check = session.run("--healthcheck", env=session.env)
-    assert str(session.base / "fake_acp.py") in check.stdout
+    code, checks = probe(session)
+    assert code == 0, checks
+    assert checks["agent"][1] == f"the ACP agent is {session.base / 'fake_acp.py'}"
 
 
 def test_missing_agent_is_named(make_session):

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: MIT
+"""
+Real agents that speak ACP answer end to end through a model server on loopback, with our tools, over
+restarts and interrupts: host → inbound.db → agent-runner → agent → model and back.
+"""
+import threading
+
+import pytest
+
+import acp_cli
+from claude_session import block, say
+from model_server import error, tool
+
+# Node.js programs of 100 MB, on a machine that builds meanwhile.
+PATIENCE = 90.0
+
+
+@pytest.fixture(params=acp_cli.pinned())
+def agent(request):
+    return acp_cli.AGENTS[request.param]
+
+
+@pytest.fixture
+def acp(make_session, agent, model):
+    """Makes sessions with the real agent on the model server; not started."""
+    try:
+        path = acp_cli.ensure(agent.name)
+    except RuntimeError as reason:
+        pytest.skip(f"no {agent.name}: {reason}")
+
+    def make(config=None, env=None, **options):
+        return make_session(
+            provider=agent.name, config={**({"model": agent.model} if agent.model else {}),
+                                         **(config or {})},
+            env={"AGENT_ACP_COMMAND": " ".join([str(path), *agent.arguments]),
+                 "AGENT_RETRY_MS": "10", **agent.environment(model.url), **(env or {})},
+            **options)
+    return make
+
+
+def answer(session, words, *texts):
+    before = len(session.texts())
+    message = session.add_chat(words)
+    session.wait_ack(message, timeout=PATIENCE)
+    assert session.texts()[before:] == list(texts)
+    return message
+
+
+def test_it_answers_with_our_tools_and_goes_on_after_a_restart(acp, agent, model):
+    session = acp().start()
+    model.script(tool(agent.prefix + "send_message", {"text": "on it"}), say("done"))
+    message = answer(session, "work", "on it", "done")
+    assert {a.in_reply_to for a in session.answers()} == {message}
+    first = model.requests[0]
+    # Our instructions reach the model, wherever the agent puts them.
+    assert '<message to=\\"casa\\">' in first.everything
+    assert agent.prefix + "send_message" in {t["name"] for t in first.body["tools"]}
+    assert not session.lines("permission")
+    assert session.stop() == 0
+    session.start()
+    count = len(model.requests)
+    answer(session, "and now", "echo: and now")
+    # The conversation is the old one.
+    assert "work" in model.requests[count].everything
+    assert len(session.lines("resuming")) == 1
+    assert session.stop() == 0
+
+
+def test_stop_interrupts_it_and_it_goes_on(acp, model):
+    session = acp().start()
+    gate = threading.Event()
+    model.script(say("x" * 500, piece=10, hold=gate))
+    message = session.add_chat("work")
+    model.wait_for_requests(1, timeout=PATIENCE)
+    session.add_chat("/stop")
+    session.wait_ack(message, timeout=PATIENCE)
+    gate.set()
+    answer(session, "hello", "echo: hello")
+    assert len(session.lines("started")) == 1
+    assert session.stop() == 0
+
+
+def test_wrong_key_is_told(acp, model):
+    session = acp()
+    model.otherwise(error(401, "invalid api key"))
+    message = session.start().add_chat("hello")
+    session.wait(lambda: session.acks().get(message) in ("completed", "failed"), "the end",
+                 PATIENCE)
+    assert session.lines("auth")
+    assert session.texts() and not [t for t in session.texts() if t.startswith("echo")]
