@@ -108,6 +108,7 @@ static void acp_go_on(struct acp *acp, enum acp_open_outcome outcome, const stru
 	loop_timer_disarm(acp->timer);
 	switch (outcome) {
 	case ACP_OPEN_ASKS:
+		acp->last_id++;
 		if (cli_process_write(acp->process, line) == 0 && acp_open_is_resuming(acp->open))
 			loop_timer_arm(acp->timer, acp->resume_ms);
 		break;
@@ -130,7 +131,7 @@ static void acp_on_open_answer(struct acp *acp, const json_t *result, const json
 	cleanup_strbuf struct strbuf line = STRBUF_EMPTY;
 	struct acp_open_failure failure;
 
-	acp_go_on(acp, acp_open_answer(acp->open, result, error, ++acp->last_id, &line, &failure),
+	acp_go_on(acp, acp_open_answer(acp->open, result, error, acp->last_id + 1, &line, &failure),
 		  &line, &failure);
 }
 
@@ -141,7 +142,7 @@ static void acp_on_timer(void *userdata)
 
 	if (acp->is_listening) {
 		acp->is_listening = false;
-		acp_go_on(acp, acp_open_settled(acp->open, ++acp->last_id, &line), &line, NULL);
+		acp_go_on(acp, acp_open_settled(acp->open, acp->last_id + 1, &line), &line, NULL);
 		return;
 	}
 	cli_process_note(acp->process, "it does not open the conversation");
@@ -158,7 +159,7 @@ static void acp_raise(struct acp *acp, const struct provider_result *result)
 	acp->events.result(acp->userdata, result);
 }
 
-/* Why a turn ended that nobody interrupted; NULL: it is complete, or its text has to do. */
+/* How a turn ended that nobody interrupted. One with a text is as good as complete. */
 static const struct {
 	const char *reason;
 	enum provider_error error; /* if there is no text; of `cancelled`, in any case */

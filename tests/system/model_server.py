@@ -102,7 +102,9 @@ def cut(after=0):
 def echo(request):
     """The default: a block for each chat message of the prompt, to where it came from."""
     blocks = []
-    for attributes, body in re.findall(r"<message ([^>]*)>(.*?)</message>", request.last_text, re.S):
+    # What we tell the agent may stand in front of it, with examples.
+    prompt = request.last_text.split("</system>")[-1]
+    for attributes, body in re.findall(r"<message ([^>]*)>(.*?)</message>", prompt, re.S):
         name = re.search(r'from="([^"]*)"', attributes)
         body = body.split("</quoted_message>\n")[-1]
         if name:

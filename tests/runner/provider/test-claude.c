@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "common/strbuf.h"
+#include "tests/capture.h"
 #include "tests/runner/provider/fake-cli.h"
 
 /* What the scripts have in common. Each line that they take is kept in the file `seen`. */
@@ -740,6 +741,31 @@ static void test_compaction_archives_the_conversation(void **state)
 	free(list);
 }
 
+/* An agent without them is better than none. */
+static void test_servers_that_cannot_be_told(void **state)
+{
+	static struct capture capture;
+	struct world *w = *state;
+	json_t *servers = json_pack("{s:{s:s}}", "files", "command", "x");
+	struct provider_query query = { .mcp_servers = servers };
+	char *given;
+
+	fake_cli_make(&w->cli,
+		      "case \"$*\" in *mcp-config*) echo some;; *) echo none;; esac > given; "
+		      "exit 1");
+	capture_start(&capture, STDERR_FILENO);
+	start_query(w, &query);
+	assert_string_equal(
+		capture_stop(&capture),
+		"agent-runner: error: there is no private folder for the list of MCP servers: "
+		"the agent is given no MCP servers\n");
+	wait_for(w, "exited ");
+	given = fake_cli_read(&w->cli, "given");
+	assert_string_equal(given, "none\n");
+	free(given);
+	json_decref(servers);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -750,6 +776,7 @@ int main(void)
 		TEST(test_servers),
 		TEST(test_servers_are_not_told),
 		TEST(test_no_servers),
+		TEST(test_servers_that_cannot_be_told),
 		TEST(test_pushes_wait_until_it_is_ready),
 		TEST(test_unknown_conversation),
 		TEST(test_conversation_is_told_when_it_changes),

@@ -18,11 +18,12 @@ static void test_find(void **state)
 
 static void test_names(void **state)
 {
-	char text[64];
+	char text[128];
 
 	(void)state;
 	registry_names(text, sizeof(text));
-	assert_string_equal(text, "claude, mock");
+	assert_string_equal(text, "claude, mock, claude-acp, codex, copilot, gemini, kiro, "
+				  "opencode, acp");
 }
 
 static void test_names_are_cut(void **state)
@@ -42,7 +43,8 @@ static void test_at(void **state)
 	(void)state;
 	assert_ptr_equal(registry_at(0), registry_find("claude"));
 	assert_ptr_equal(registry_at(1), registry_find("mock"));
-	assert_null(registry_at(2));
+	assert_ptr_equal(registry_at(8), registry_find("acp"));
+	assert_null(registry_at(9));
 	assert_null(registry_at((size_t)-1));
 }
 
