@@ -33,6 +33,7 @@ MESON_SKIPPED = {"SKIP"}
 SYSTEM_STEPS = {
     "real agent CLI": "test_claude.py",
     "real agent CLI, its tools": "test_claude_mcp.py",
+    "real agents that speak ACP": "test_acp_cli.py",
     "MCP clients of others": "test_mcp_sdk.py",
     "containers": "test_container.py",
     "containers without memory": "test_memory.py",

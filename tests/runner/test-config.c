@@ -161,6 +161,8 @@ static void test_wrong_types(void **state)
 		  ": \"mcpTools\" must be an array of strings: using all tools\n" },
 		{ "{\"mcpTools\": [\"send_message\", 7]}",
 		  ": \"mcpTools\" must be an array of strings: using all tools\n" },
+		{ "{\"agentCommand\": \"gemini --acp\"}",
+		  ": \"agentCommand\" must be an array of strings: left out\n" },
 		{ "{\"maxMessagesPerPrompt\": \"20\"}",
 		  ": \"maxMessagesPerPrompt\" must be an integer from 1 to 1000, found a string: "
 		  "using 10\n" },
@@ -227,6 +229,25 @@ static void test_tools(void **state)
 	assert_null(some->mcp_tools[3]);
 	assert_non_null(none->mcp_tools);
 	assert_null(none->mcp_tools[0]);
+}
+
+static void test_agent_command(void **state)
+{
+	cleanup_config struct config *file = load("{\"agentCommand\": [\"a b\", \"--acp\"]}", "");
+	cleanup_config struct config *empty = load("{\"agentCommand\": []}", "");
+	cleanup_config struct config *both = NULL;
+
+	(void)state;
+	assert_string_equal(file->agent_command[0], "a b");
+	assert_string_equal(file->agent_command[1], "--acp");
+	assert_null(file->agent_command[2]);
+	assert_null(empty->agent_command);
+	setenv("AGENT_ACP_COMMAND", "x  y", 1);
+	both = load("{\"agentCommand\": [\"a\"]}", "");
+	unsetenv("AGENT_ACP_COMMAND");
+	assert_string_equal(both->agent_command[0], "x");
+	assert_string_equal(both->agent_command[1], "y");
+	assert_null(both->agent_command[2]);
 }
 
 static void test_not_json(void **state)
@@ -371,6 +392,7 @@ int main(void)
 		CASE(test_the_rest_of_the_file_counts),
 		CASE(test_servers),
 		CASE(test_tools),
+		CASE(test_agent_command),
 		CASE(test_not_json),
 		CASE(test_a_folder_in_its_place),
 		CASE(test_provider_of_the_environment),

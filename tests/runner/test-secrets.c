@@ -140,6 +140,26 @@ static void test_bedrock_s_token(void **state)
 	secrets_free(secrets);
 }
 
+/* GH_TOKEN is a script's, too, unless the agent that it is for is the configured one. */
+static void test_keys_of_the_configured_agent(void **state)
+{
+	struct secrets *secrets = NULL;
+
+	(void)state;
+	setenv("GH_TOKEN", "g", 1);
+	setenv("GEMINI_API_KEY", "k", 1);
+	setenv("ANTHROPIC_API_KEY", "a", 1);
+	assert_int_equal(secrets_take(&secrets), 0);
+	assert_int_equal(secrets_take_shared(secrets, registry_find("claude")), 0);
+	assert_int_equal(secrets_take_shared(secrets, NULL), 0);
+	assert_joined(secrets, NULL, "ANTHROPIC_API_KEY=a");
+	assert_int_equal(secrets_take_shared(secrets, registry_find("gemini")), 0);
+	assert_joined(secrets, NULL, "ANTHROPIC_API_KEY=a|GEMINI_API_KEY=k");
+	assert_null(getenv("GEMINI_API_KEY"));
+	assert_string_equal(getenv("GH_TOKEN"), "g");
+	secrets_free(secrets);
+}
+
 static void test_env_has_the_last_word(void **state)
 {
 	static const char *const env[] = { "AGENT_SOCKET=/x", "ANTHROPIC_API_KEY=theirs",
@@ -199,9 +219,14 @@ static void test_no_environment_at_all(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_nothing_to_take),	  CASE(test_they_leave_the_environment),
-		CASE(test_env_has_the_last_word), CASE(test_a_cloud_s_keys),
-		CASE(test_bedrock_s_token),	  CASE(test_their_bytes_are_wiped),
+		CASE(test_nothing_to_take),
+		CASE(test_they_leave_the_environment),
+		CASE(test_keys_of_the_configured_agent),
+		CASE(test_a_cloud_s_keys),
+		CASE(test_env_has_the_last_word),
+		CASE(test_a_cloud_s_keys),
+		CASE(test_bedrock_s_token),
+		CASE(test_their_bytes_are_wiped),
 		CASE(test_no_environment_at_all),
 	};
 
