@@ -22,7 +22,9 @@ class Agent:
     prefix: str
     environment: callable
     model: str = None
-    settings: tuple = ()    # files in HOME: path, and a function of the server's URL
+    # It names a conversation's file by the minute, and one that is loaded in the minute in which it
+    # began is written over before it is read: "No previous sessions found for this project".
+    forgets_young: bool = False
 
 
 def _opencode(url):
@@ -59,7 +61,7 @@ AGENTS = {a.name: a for a in [
     Agent("copilot", "@github/copilot", "copilot", ("--acp", "--allow-all"), "nanoclaw-",
           _copilot),
     Agent("gemini", "@google/gemini-cli", "gemini", ("--acp",), "mcp_nanoclaw_", _gemini,
-          model="gemini-2.5-pro"),
+          model="gemini-2.5-pro", forgets_young=True),
     Agent("opencode", "opencode-ai", "opencode", ("acp",), "nanoclaw_", _opencode),
 ]}
 

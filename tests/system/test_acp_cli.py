@@ -4,6 +4,7 @@ Real agents that speak ACP answer end to end through a model server on loopback,
 restarts and interrupts: host → inbound.db → agent-runner → agent → model and back.
 """
 import threading
+import time
 
 import pytest
 
@@ -51,6 +52,8 @@ def test_it_answers_and_goes_on(acp, agent, model):
     session = acp().start()
     model.script(tool(agent.prefix + "send_message", {"text": "on it"}), say("done"))
     message = answer(session, "work", "on it", "done")
+    # At the latest.
+    session_began = time.time()
     assert {a.in_reply_to for a in session.answers()} == {message}
     first = model.requests[0]
     # Our instructions reach the model, wherever the agent puts them.
@@ -69,6 +72,9 @@ def test_it_answers_and_goes_on(acp, agent, model):
     assert len(session.lines("agent", "started")) == 1
     assert session.stop() == 0
 
+    minute = session_began // 60
+    while agent.forgets_young and time.time() // 60 == minute:
+        time.sleep(0.1)
     session.start()
     count = len(model.requests)
     answer(session, "and now", "echo: and now")
