@@ -20,7 +20,7 @@ static const struct {
 	{ "AGENT_LOG_LEVEL", "as --log-level" },
 	{ "AGENT_PROVIDER", "instead of container.json's: claude, gemini, ..." },
 	{ "AGENT_CLAUDE_PATH", "the CLI; default /pnpm/claude, then PATH" },
-	{ "AGENT_ACP_COMMAND", "the command line of an ACP agent, split at blanks" },
+	{ "AGENT_ACP_COMMAND", "an ACP agent's command line, split at blanks" },
 	{ "AGENT_SOCKET", "the loop's socket, for mcp, ncl and others" },
 	{ "AGENT_REAL_BUN", "the bun to become if called bun by others" },
 	{ "AGENT_WATCH", "poll: do not rely on inotify" },

@@ -21,7 +21,8 @@ struct acp_wire {
 	json_t *tools;	    /* set of the ids of tool calls of this turn; true: it runs */
 	struct strbuf text; /* of the message that is being written */
 	char *message;	    /* its id; NULL: the agent gives none */
-	bool has_noise;	    /* a line that is not JSON was warned of, once is enough */
+	bool knows_commands;
+	bool has_noise; /* a line that is not JSON was warned of, once is enough */
 };
 
 struct acp_wire *acp_wire_new(const struct acp_wire_events *events, void *userdata)
@@ -131,6 +132,7 @@ static void acp_wire_commands(struct acp_wire *wire, const json_t *update)
 	const json_t *command;
 	size_t i;
 
+	wire->knows_commands = true;
 	json_object_clear(wire->commands);
 	json_array_foreach(json_member(update, "availableCommands"), i, command)
 	{
@@ -235,6 +237,11 @@ const char *acp_wire_end(struct acp_wire *wire, bool is_told, size_t *ret_len)
 		acp_wire_raise_text(wire);
 	*ret_len = wire->text.len;
 	return wire->text.len > 0 ? wire->text.data : "";
+}
+
+bool acp_wire_knows_commands(const struct acp_wire *wire)
+{
+	return wire->knows_commands;
 }
 
 bool acp_wire_has_command(const struct acp_wire *wire, const char *word)

@@ -44,5 +44,8 @@ int acp_wire_begin(struct acp_wire *wire, const char *session);
  */
 const char *acp_wire_end(struct acp_wire *wire, bool is_told, size_t *ret_len);
 
+/* Did the agent list its commands? */
+bool acp_wire_knows_commands(const struct acp_wire *wire);
+
 /* Is this word (with its slash) among the commands that the agent listed? */
 bool acp_wire_has_command(const struct acp_wire *wire, const char *word);

@@ -23,6 +23,8 @@
 #define ACP_START_MS (90 * 1000)
 /* To open a known session. One that hangs there is given up, and the conversation with it. */
 #define ACP_RESUME_MS (30 * 1000)
+/* Agents tell their commands just behind the session; one that has none says nothing. */
+#define ACP_COMMANDS_MS 200
 
 struct acp {
 	struct provider base;
@@ -33,11 +35,12 @@ struct acp {
 	struct acp_wire *wire;
 	struct acp_open *open;
 	struct push_queue queue;
-	struct loop_timer *timer; /* a known session does not open; or its repetition is silent */
+	struct loop_timer *timer; /* the end of whatever is waited for */
 	int64_t resume_ms;
 	int64_t last_id;   /* of our requests */
 	int64_t prompt_id; /* of the prompt that is being answered; 0: none is */
 	bool is_listening; /* to a repetition of the conversation */
+	bool is_open;	   /* there is a session; commands are awaited until it is ready */
 	bool is_ready;
 	bool is_interrupting;
 	bool is_init_told;
@@ -96,6 +99,7 @@ static void acp_pump(struct acp *acp)
 
 static void acp_become_ready(struct acp *acp)
 {
+	loop_timer_disarm(acp->timer);
 	acp->is_ready = true;
 	cli_process_is_ready(acp->process);
 	acp_pump(acp);
@@ -117,7 +121,11 @@ static void acp_go_on(struct acp *acp, enum acp_open_outcome outcome, const stru
 		loop_timer_arm(acp->timer, acp->agent->replay_ms);
 		break;
 	case ACP_OPEN_DONE:
-		acp_become_ready(acp);
+		acp->is_open = true;
+		if (acp_wire_knows_commands(acp->wire))
+			acp_become_ready(acp);
+		else
+			loop_timer_arm(acp->timer, ACP_COMMANDS_MS);
 		break;
 	case ACP_OPEN_FAILED:
 		cli_process_note(acp->process, failure->words.text);
@@ -143,6 +151,10 @@ static void acp_on_timer(void *userdata)
 	if (acp->is_listening) {
 		acp->is_listening = false;
 		acp_go_on(acp, acp_open_settled(acp->open, acp->last_id + 1, &line), &line, NULL);
+		return;
+	}
+	if (acp->is_open) {
+		acp_become_ready(acp);
 		return;
 	}
 	cli_process_note(acp->process, "it does not open the conversation");
@@ -249,7 +261,7 @@ static void acp_on_answer(void *userdata, int64_t id, const json_t *result, cons
 
 	if (acp->prompt_id > 0 && id == acp->prompt_id)
 		acp_on_prompt_answer(acp, result, error);
-	else if (!acp->is_ready && !acp->is_listening && id == acp->last_id)
+	else if (!acp->is_open && !acp->is_listening && id == acp->last_id)
 		acp_on_open_answer(acp, result, error);
 }
 
@@ -333,6 +345,9 @@ static void acp_on_line(void *userdata, const char *line, size_t len)
 		acp->events.init(acp->userdata, acp_open_session(acp->open));
 	}
 	acp_wire_line(acp->wire, line, len);
+	if (acp->is_open && !acp->is_ready && acp_wire_knows_commands(acp->wire) &&
+	    cli_process_is_wanted(acp->process))
+		acp_become_ready(acp);
 }
 
 static void acp_on_exited(void *userdata, enum provider_error error, const char *detail)

@@ -208,8 +208,10 @@ static void test_commands(void **state)
 {
 	struct world *w = *state;
 
+	assert_false(acp_wire_knows_commands(w->wire));
 	say(w, UPDATE("\"sessionUpdate\":\"available_commands_update\",\"availableCommands\":["
 		      "{\"name\":\"init\"},{\"name\":\"/help\"},{},7]"));
+	assert_true(acp_wire_knows_commands(w->wire));
 	assert_true(acp_wire_has_command(w->wire, "/init"));
 	assert_true(acp_wire_has_command(w->wire, "/help"));
 	assert_false(acp_wire_has_command(w->wire, "init"));
