@@ -18,7 +18,7 @@ static const struct {
 } cli_notes_variables[] = {
 	{ "AGENT_WORKSPACE", "as --workspace" },
 	{ "AGENT_LOG_LEVEL", "as --log-level" },
-	{ "AGENT_PROVIDER", "instead of container.json's: claude, gemini, ..." },
+	{ "AGENT_PROVIDER", "instead of container.json's provider" },
 	{ "AGENT_CLAUDE_PATH", "the CLI; default /pnpm/claude, then PATH" },
 	{ "AGENT_ACP_COMMAND", "an ACP agent's command line, split at blanks" },
 	{ "AGENT_SOCKET", "the loop's socket, for mcp, ncl and others" },

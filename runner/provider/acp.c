@@ -154,7 +154,8 @@ static void acp_on_timer(void *userdata)
 		return;
 	}
 	if (acp->is_open) {
-		acp_become_ready(acp);
+		if (cli_process_is_wanted(acp->process))
+			acp_become_ready(acp);
 		return;
 	}
 	cli_process_note(acp->process, "it does not open the conversation");
