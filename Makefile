@@ -29,7 +29,7 @@ demo: ## See it work: one session, one message, its answer (PROVIDER=claude: the
 	@$(PYTHON) docs/demo.py --provider $(PROVIDER)
 
 test: ## Run all tests: unit, whole program, real agent CLI, real containers
-	@tools/packages.sh build test faults npm container tools
+	@tools/packages.sh build test faults npm container tools deploy
 	@$(MAKE) --no-print-directory build
 	@$(PYTHON) tests/run.py full
 

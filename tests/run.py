@@ -37,6 +37,7 @@ SYSTEM_STEPS = {
     "containers": "test_container.py",
     "containers without memory": "test_memory.py",
     "escapes from containers": "escape",
+    "compose, Kubernetes, workflows": "test_deploy.py",
     "tools inside the confinement": "test_confined_tools.py",
 }
 
