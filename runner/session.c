@@ -17,6 +17,7 @@
 #include "runner/config.h"
 #include "runner/conversation.h"
 #include "runner/folders.h"
+#include "runner/idle.h"
 #include "runner/inbox.h"
 #include "runner/intake.h"
 #include "runner/lease.h"
@@ -64,6 +65,7 @@ struct session {
 	struct loop_timer *stop; /* the agent ignores the end */
 	struct children *children;
 	struct lookout *lookout;
+	struct idle *idle;
 	struct outbound *outbound;
 	struct outbox *outbox;
 	struct pulse *pulse;
@@ -74,6 +76,7 @@ struct session {
 	int64_t mended_ms; /* when that was looked at last */
 	bool caught_up;	   /* all that was due when the container started has been taken */
 	bool stopping;	   /* the process ends */
+	bool leaving;	   /* it ends, unless a message comes */
 	bool taken;	   /* another loop has taken the folder over */
 	int refused;	   /* the exit code for rights that could not be narrowed; 0: they were */
 };
@@ -196,6 +199,49 @@ static void session_release(struct session *s)
 		log_warning("%s; the next start gives the claims back", err.text);
 }
 
+/* Nothing to do for long: the agent's memory is given back. */
+static int session_on_idle_agent(void *userdata)
+{
+	struct session *s = userdata;
+
+	if (!conversation_has_agent(s->conversation))
+		return 0;
+	if (conversation_rest(s->conversation) < 0)
+		return -EBUSY;
+	log_info("nothing to do for %lld s: the agent ends until the next message",
+		 (long long)s->config->agent_idle_s);
+	return 0;
+}
+
+/* The container likewise: once its agent has ended there is one more look. */
+static int session_on_idle_exit(void *userdata)
+{
+	struct session *s = userdata;
+
+	if (conversation_rest(s->conversation) < 0)
+		return -EBUSY;
+	s->leaving = true;
+	lookout_soon(s->lookout);
+	return 0;
+}
+
+/* After a look. has_work: it found something, or something is under way. */
+static void session_follow_idle(struct session *s, bool has_work)
+{
+	if (has_work) {
+		s->leaving = false;
+		idle_end(s->idle);
+	}
+	if (session_is_busy(s))
+		return;
+	idle_begin(s->idle);
+	if (!s->leaving || conversation_has_agent(s->conversation))
+		return;
+	log_info("nothing to do for %lld s: ending", (long long)s->config->exit_idle_s);
+	s->stopping = true;
+	loop_stop(s->loop, 0);
+}
+
 static void session_look(void *userdata, bool changed)
 {
 	struct session *s = userdata;
@@ -235,6 +281,8 @@ static void session_look(void *userdata, bool changed)
 		/* There may be more: the host's next commit is not waited for. */
 		if (took)
 			lookout_soon(s->lookout);
+		if (r == 0)
+			session_follow_idle(s, took || look.batch.more || session_is_busy(s));
 		inbox_look_deinit(&look);
 	}
 	if (r == 0 || s->stopping || session_is_lost(s))
@@ -425,6 +473,20 @@ static int session_make_toolbox(struct session *s)
 	return toolbox_new(&options, &events, s, &s->toolbox);
 }
 
+static int session_make_idle(struct session *s)
+{
+	const struct idle_options options = {
+		.loop = s->loop,
+		.agent_ms = s->config->agent_idle_s * 1000,
+		.exit_ms = s->config->exit_idle_s * 1000,
+		.agent = session_on_idle_agent,
+		.exit = session_on_idle_exit,
+		.userdata = s,
+	};
+
+	return idle_new(&options, &s->idle);
+}
+
 static int session_make_intake(struct session *s, struct err *err)
 {
 	const struct intake_options options = {
@@ -462,6 +524,8 @@ static int session_make_parts(struct session *s, struct err *err)
 		pulse_set_silence(s->pulse, s->config->silence_s * 1000, session_on_silence);
 	if (r == 0)
 		r = session_make_toolbox(s);
+	if (r == 0)
+		r = session_make_idle(s);
 	if (r == 0)
 		r = lookout_new(s->loop, s->paths[SESSION_INBOUND], s->config, session_look, s,
 				&s->lookout);
@@ -556,9 +620,10 @@ static int session_exit_code(const struct session *s, int r)
 	return EXIT_CODE_INTERNAL;
 }
 
-static void session_teardown(struct session *s)
+/* Ends all that works. What the host writes is still noticed. */
+static void session_close(struct session *s)
 {
-	lookout_free(s->lookout);
+	idle_free(s->idle);
 	intake_free(s->intake);
 	conversation_free(s->conversation);
 	/* The runtime directory last: what the agent was given in it is gone by now. */
@@ -570,6 +635,20 @@ static void session_teardown(struct session *s)
 	outbox_free(s->outbox);
 	outbound_close(s->outbound);
 	lease_free(s->lease);
+}
+
+/* The host may have taken us for alive, and need not start another container for what it wrote. */
+static bool session_has_missed(const struct session *s)
+{
+	if (!s->leaving || !lookout_has_changed(s->lookout))
+		return false;
+	log_info("%s has changed at the last moment: starting anew", s->paths[SESSION_INBOUND]);
+	return true;
+}
+
+static void session_free(struct session *s)
+{
+	lookout_free(s->lookout);
 	loop_timer_free(s->stop);
 	loop_free(s->loop);
 	config_free(s->config);
@@ -608,6 +687,9 @@ int session_run(const struct runner_options *options)
 			log_error("%s", err.text);
 		r = session_exit_code(&s, r);
 	}
-	session_teardown(&s);
+	session_close(&s);
+	if (r == 0 && session_has_missed(&s))
+		r = EXIT_CODE_INTERNAL;
+	session_free(&s);
 	return r;
 }
