@@ -32,7 +32,7 @@ ENV = {**os.environ, "PATH": f"/usr/bin:/bin:{os.environ.get('PATH', '')}", "CC"
 
 AT_ONCE = 2
 # Sanitizers and a busy machine make an input slow, but none takes as long as this.
-TIMEOUT_SECONDS = 10
+TIMEOUT_SECONDS = 25
 MEMORY_MB = 1024
 # Longer inputs say little more; those of the corpus are shorter but for databases.
 INPUT_MAX = {"inbound": 20480, "prompt": 16384, "claude": 8192}
@@ -42,7 +42,7 @@ KEPT_SIZE_MAX = 4096
 KEPT_COUNT_MAX = 100
 KEPT_BYTES_MAX = 300 * 1024
 # An input up to this size is printed, too: where the run's machine is gone, so are its files.
-PRINTED_SIZE_MAX = 4096
+PRINTED_SIZE_MAX = 2048
 
 # What libFuzzer puts before the hash of an input that it stopped at.
 BAD = ("crash-", "leak-", "timeout-", "oom-")
