@@ -24,12 +24,15 @@ TOOLS = ["git", "curl", "bash", "python3", "jq"]
 DOCKERFILE = f"""
 FROM {IMAGE}
 USER root
-RUN apt-get update && apt-get install -y --no-install-recommends {' '.join(TOOLS)} nodejs && \\
+RUN apt-get update && apt-get install -y --no-install-recommends \\
+    -o Dpkg::Options::=--force-unsafe-io {' '.join(TOOLS)} nodejs && \\
     ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm
 COPY npm /usr/local/lib/node_modules/npm
 USER node
 """
 DERIVED = "localhost/agent-runner-tools:test"
+# Podman adds writable folders of its own, which Docker does not.
+STRICT = [*HARDENED, "--read-only-tmpfs=false"]
 UID = 1000 if os.getuid() == 0 else os.getuid()
 
 
@@ -73,7 +76,7 @@ def workspace(base):
 @pytest.fixture
 def options(workspace):
     """As such a host starts it: nothing but the workspace and /tmp can be written."""
-    return [*HARDENED, "-v", f"{workspace}:/workspace"]
+    return [*STRICT, "-v", f"{workspace}:/workspace"]
 
 
 def keep_alive(options, *words):
@@ -123,7 +126,7 @@ def test_health(options):
         code, checks = health(container)
         assert (code, checks["agent"][0]) == (1, "failed"), checks
         assert podman("healthcheck", "run", container.id).returncode == 1
-    with keep_alive([*HARDENED, "-e", "AGENT_PROVIDER=mock"]) as container:
+    with keep_alive([*STRICT, "-e", "AGENT_PROVIDER=mock"]) as container:
         code, checks = health(container)
         assert (code, checks["agent"][0]) == (1, "ok"), checks
         assert checks["workspace"][0] == "failed", checks
@@ -147,15 +150,15 @@ CODES = [
 CONFINED = ["agent-runner", "confine", "--role=agent", "--"]
 
 
-def test_exit_codes(options):
-    for words, code in CODES:
-        done = command(*words, options=options)
-        assert done.returncode == code, (words, done.stderr)
+def test_exit_codes_of_exec(options):
+    """Those of the container itself: test_container.py."""
     with keep_alive(options) as container:
         for words, code in CODES:
-            for before in ([], CONFINED):
-                done = container.exec(*before, *words)
-                assert done.returncode == code, (before, words, done.stderr)
+            done = container.exec(*words)
+            assert done.returncode == code, (words, done.stderr)
+        for words, code in CODES[1:4]:
+            done = container.exec(*CONFINED, *words)
+            assert done.returncode == code, (words, done.stderr)
 
 
 def test_what_exec_leaves_behind_is_reaped(options):
@@ -163,7 +166,6 @@ def test_what_exec_leaves_behind_is_reaped(options):
         script = "for i in $(seq 50); do (sleep 0.5 &); done; exit 3"
         done = container.exec("sh", "-c", script)
         assert done.returncode == 3
-        wait_until(lambda: "sleep" in container.processes().values() or True, "the orphans")
         wait_until(lambda: not container.processes(), "the end of all orphans, zombies too")
 
 
@@ -240,6 +242,7 @@ def make_repository(workspace):
     """Of somebody else, who lets everybody write there."""
     repository = workspace / "repository"
     repository.mkdir()
+    give(repository)
     done = command("git", "init", "-q", "/workspace/repository",
                    options=["-v", f"{workspace}:/workspace"])
     assert done.returncode == 0, done.stderr
@@ -251,7 +254,7 @@ def make_repository(workspace):
 
 COMMIT = ["git", "-C", "/workspace/repository", "commit", "-q", "--allow-empty", "-m", "one"]
 STATUS = ["git", "-C", "/workspace/repository", "status", "--short"]
-AUTHOR = ["git", "-C", "/workspace/repository", "log", "-1", "--format=%an <%ae>"]
+AUTHOR = "git -C /workspace/repository log -1 --format='%an <%ae>'"
 
 
 @as_root
@@ -264,25 +267,23 @@ def test_git_in_a_repository_of_somebody_else(options, workspace):
             assert (done.returncode, done.stdout) == (0, "?? file\n"), done.stderr
             done = container.exec(*before, *COMMIT)
             assert done.returncode == 0, done.stderr
-            assert container.exec(*before, *AUTHOR).stdout == "Agent <agent@localhost>\n"
+            assert container.exec(*before, "sh", "-c", AUTHOR).stdout == "Agent <agent@localhost>\n"
         # Without the image's settings git refuses: the test can fail.
         done = container.exec("env", "GIT_CONFIG_NOSYSTEM=1", *STATUS)
         assert done.returncode == 128 and "dubious ownership" in done.stderr, done.stderr
         # The repository's own identity counts more.
         for key, value in (("name", "Ann"), ("email", "ann@example.org")):
-            (container.exec("git", "-C", "/workspace/repository", "config", f"user.{key}", value))
+            container.exec("git", "-C", "/workspace/repository", "config", f"user.{key}", value)
         assert container.exec(*COMMIT).returncode == 0
-        assert container.exec(*AUTHOR).stdout == "Ann <ann@example.org>\n"
+        assert container.exec("sh", "-c", AUTHOR).stdout == "Ann <ann@example.org>\n"
 
 
 @as_root
-@pytest.mark.parametrize("role", [[], ["--role=agent"]])
-def test_git_by_a_command(options, workspace, role):
+def test_git_by_a_command(options, workspace):
     make_repository(workspace)
-    done = command(*role, *COMMIT, options=options)
-    assert done.returncode == 0, done.stderr
-    done = command(*role, *AUTHOR, options=options)
-    assert done.stdout == "Agent <agent@localhost>\n", done.stderr
+    for role in ([], ["--role=agent"]):
+        done = command(*role, "sh", "-c", f"{' '.join(COMMIT)} && {AUTHOR}", options=options)
+        assert (done.returncode, done.stdout) == (0, "Agent <agent@localhost>\n"), done.stderr
 
 
 # Credentials
@@ -309,16 +310,15 @@ FOUND = "".join(f"secret of {folder}" for folder, _ in CREDENTIALS)
 @pytest.mark.parametrize("as_folder", [False, True], ids=["files", "folders"])
 @pytest.mark.parametrize("hardened", [False, True], ids=["writable", "read-only"])
 def test_credentials(base, workspace, as_folder, hardened):
-    options = [*(HARDENED if hardened else []), "-v", f"{workspace}:/workspace",
+    options = [*(STRICT if hardened else []), "-v", f"{workspace}:/workspace",
                *mount_credentials(base, as_folder)]
-    for role in ([], ["--role=agent"]):
-        done = command(*role, "sh", "-c", TRY, options=options)
-        assert (done.returncode, done.stdout) == (0, FOUND), done.stderr
-        assert "error" not in done.stderr, done.stderr
-    # The agent CLI writes beside its credentials; a folder without its own replacement is the host's.
-    beside = 'touch "$HOME/.claude/history"'
-    done = command("--role=agent", "sh", "-c", beside, options=options)
-    assert done.returncode == (1 if as_folder and not hardened else 0), done.stderr
+    # The agent CLI writes beside its credentials, unless HOME is the host's and the folder, too.
+    beside = '{ touch "$HOME/.claude/history" && echo written; }'
+    done = command("--role=agent", "sh", "-c", f"{TRY} && {beside}", options=options)
+    can_write = hardened or not as_folder
+    assert done.stdout == FOUND + ("written\n" if can_write else ""), done.stderr
+    assert done.returncode == (0 if can_write else 1), done.stderr
+    assert "error" not in done.stderr, done.stderr
     with keep_alive(options) as container:
         for before in ([], CONFINED):
             done = container.exec(*before, "sh", "-c", TRY)
