@@ -250,6 +250,11 @@ static int main_run_manager(void *userdata)
 		return r;
 	if (spawn_bind_to_parent(waiting) == -ESRCH)
 		return EXIT_CODE_INTERNAL;
+	r = runner_forget_keys();
+	if (r < 0) {
+		log_error("the agent's keys: %s", strerror(-r));
+		return EXIT_CODE_INTERNAL;
+	}
 	return dependencies_exec(context->dependencies, context->cli.workspace, context->init);
 }
 

@@ -368,12 +368,16 @@ def test_dependencies_are_installed_if_asked_for(options, workspace):
 
 @as_root
 def test_dependencies_are_not_installed_by_root(options, workspace):
-    make_project(workspace, "id -u >who; cat /proc/self/status >status")
+    make_project(workspace, "id -u >who; env >env")
     done = command("--install-deps", *REQUIRE, options=[
-        "-v", f"{workspace}:/workspace", "--user", "root"])
+        "-v", f"{workspace}:/workspace", "--user", "root",
+        "-e", "ANTHROPIC_API_KEY=key", "-e", "NPM_TOKEN=token"])
     assert (done.returncode, done.stdout) == (0, "hello\n"), done.stderr
     assert (workspace / "who").read_text() == "1000\n"
     assert (workspace / "node_modules").stat().st_uid == 1000
+    # What is the agent's own is not for them.
+    env = (workspace / "env").read_text()
+    assert "ANTHROPIC_API_KEY" not in env and "NPM_TOKEN=token" in env
 
 
 def test_no_lock_file(options, workspace):
