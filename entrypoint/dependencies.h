@@ -11,7 +11,7 @@
 #include "common/err.h"
 #include "entrypoint/privileges.h"
 
-/* The process that waits for the package manager, for whom the health check looks. */
+/* The process that waits for the package manager; the health check looks for it. */
 #define DEPENDENCIES_NAME      "agent-install"
 
 #define DEPENDENCIES_WORDS_MAX 4
