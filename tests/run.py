@@ -36,6 +36,7 @@ SYSTEM_STEPS = {
     "real agent CLI, its tools": "test_claude_mcp.py",
     "MCP clients of others": "test_mcp_sdk.py",
     "containers": "test_container.py",
+    "containers of AgentGate": "test_agentgate.py",
     "containers without memory": "test_memory.py",
     "escapes from containers": "escape",
     "tools inside the confinement": "test_confined_tools.py",
