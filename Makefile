@@ -17,7 +17,7 @@ PROVIDER  ?= mock
 PROVIDERS := mock claude
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast fuzz faults judges build bench image format lint install clean
+.PHONY: help demo test test-fast fuzz faults judges build static bench image format lint install clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,12 @@ fuzz: ## Fuzz each parser of outside bytes for SECONDS=60, two at a time
 build: ## Build build/agent-runner
 	@[ -f build/build.ninja ] || meson setup build
 	@ninja -C build
+
+static: ## Build build-static/agent-runner, which needs no file beside itself
+	@tools/packages.sh build static
+	@[ -f build-static/build.ninja ] || \
+		meson setup --buildtype=release -Dc_link_args=-s -Dtests=disabled -Dstatic=enabled build-static
+	@ninja -C build-static agent-runner
 
 bench: ## Measure, and print README's table of figures (some minutes)
 	@tools/packages.sh build bench

@@ -7,6 +7,7 @@ set -eu
 
 packages_build="gcc/cc libc6-dev meson/meson ninja-build/ninja pkg-config/pkg-config python3
 	libsqlite3-dev libjansson-dev libseccomp-dev libcap-dev"
+packages_static="zlib1g-dev"
 packages_demo="python3"
 packages_test="clang/clang libclang-rt-dev clang-format/clang-format libcmocka-dev python3-pytest
 	mandoc/mandoc strace/strace procps/ps git/git tzdata"
@@ -21,7 +22,7 @@ packages_judges="libcap2-bin/capsh libcap-ng-utils/pscap checksec/checksec secco
 	binutils/readelf stress-ng/stress-ng lynis/lynis"
 packages_bench="gcc/cc tini/tini dumb-init/dumb-init catatonit/catatonit strace/strace"
 
-jobs="build demo test fuzz faults npm container tools judges bench"
+jobs="build static demo test fuzz faults npm container tools judges bench"
 
 fail() {
 	echo "packages.sh: $*" >&2
@@ -41,6 +42,7 @@ missing=
 for job in "$@"; do
 	case "$job" in
 	build) rows=$packages_build ;;
+	static) rows=$packages_static ;;
 	demo) rows=$packages_demo ;;
 	test) rows=$packages_test ;;
 	faults) rows=$packages_faults ;;
