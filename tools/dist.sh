@@ -14,8 +14,13 @@ fail() {
 	exit 1
 }
 
+# A checkout may be another user's.
+git_here() {
+	git -c safe.directory="$top" -C "$top" "$@"
+}
+
 export_tree() { # tar on stdout; times are the commit's
-	git -C "$top" archive --format=tar --prefix="$name-$version/" HEAD
+	git_here archive --format=tar --prefix="$name-$version/" HEAD
 }
 
 write_sums() {
@@ -42,10 +47,10 @@ make_deb() {
 
 [ $# -eq 1 ] || fail "what? tarball | deb"
 [ -n "$version" ] || fail "meson.build names no version"
-git -C "$top" rev-parse -q --verify HEAD >/dev/null || fail "$top is no git checkout"
-[ -z "$(git -C "$top" status --porcelain)" ] ||
+git_here rev-parse -q --verify HEAD >/dev/null || fail "$top is no git checkout"
+[ -z "$(git_here status --porcelain)" ] ||
 	echo "dist.sh: warning: what is not committed is not in it" >&2
-SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$top" log -1 --format=%ct)}
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git_here log -1 --format=%ct)}
 export SOURCE_DATE_EPOCH
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
