@@ -30,8 +30,8 @@ demo: ## See it work: one session, one message, its answer (PROVIDER=claude: the
 	@$(PYTHON) docs/demo.py --provider $(PROVIDER)
 
 test: ## Run all tests: unit, whole program, real agent CLI, real containers
-	@tools/packages.sh build test faults npm container tools
-	@$(MAKE) --no-print-directory build
+	@tools/packages.sh build static arm64 deb test faults npm container tools deploy
+	@$(MAKE) --no-print-directory build static
 	@$(PYTHON) tests/run.py full
 
 test-fast: ## Run the first tier only: lints, and unit tests with gcc and clang

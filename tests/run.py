@@ -4,12 +4,13 @@
 Runs the tests in tiers: run.py fast | full.
 
 fast  the lints, and the unit tests built by gcc and by clang with ASan and UBSan; a minute or two
-full  fast, the fuzzers for a minute each, the whole-program tests: session folders, the real agent
-      CLI, containers, and a sample of the faults of tests/faults, each kind of which counts as a test
+full  fast, the fuzzers for half a minute each, the whole-program tests: session folders, the real
+      agent CLI, containers, and a sample of the faults of tests/faults, each kind of which counts as
+      a test
 
-The last line is "N passed, N failed"; the exit status is 0 if none failed. What is skipped counts
-as failed if MUST_WORK=1 is set, else as nothing. A step that breaks, or that finds nothing to run,
-is a failure too.
+Names what failed after the table of steps. The last line is "N passed, N failed"; the exit status is
+0 if none failed. What is skipped counts as failed if MUST_WORK=1 is set, else as nothing. A step that
+breaks, or that finds nothing to run, is a failure too.
 """
 import json
 import os
@@ -37,8 +38,10 @@ SYSTEM_STEPS = {
     "real agent CLI, its tools": "test_claude_mcp.py",
     "MCP clients of others": "test_mcp_sdk.py",
     "containers": "test_container.py",
+    "containers of AgentGate": "test_agentgate.py",
     "containers without memory": "test_memory.py",
     "escapes from containers": "escape",
+    "compose, Kubernetes, workflows": "test_deploy.py",
     "tools inside the confinement": "test_confined_tools.py",
     "static binary": "test_static.py",
     "packages": "test_release.py",
@@ -52,6 +55,15 @@ FAULT_STEPS = {
 }
 
 
+# How long each fuzzer runs: a sample of `make fuzz`.
+FUZZ_SECONDS = 30
+# Of what failed, so many lines of each are told at the end.
+TOLD_LINES = 12
+
+# What failed so far, a text each: of a long log often only the end is kept.
+failures = []
+
+
 class Broken(Exception):
     """A step could not do its work."""
 
@@ -61,6 +73,12 @@ def call(*command, env=None):
     sys.stdout.flush()
     return subprocess.run([str(c) for c in command], cwd=ROOT, env={**ENV, **(env or {})},
                           check=False).returncode
+
+
+def failed_text(name, text):
+    """Remembers what failed, and the end of what was said about it."""
+    lines = [line for line in text.splitlines() if line.strip()][-TOLD_LINES:]
+    failures.append("\n    ".join([name, *lines]))
 
 
 def must(*command, env=None):
@@ -86,6 +104,8 @@ def release_build():
 
 def lint(path):
     status = call(path)
+    if status not in (0, 77):
+        failures.append(path.name)
     return int(status == 0), int(status not in (0, 77)), int(status == 77)
 
 
@@ -95,7 +115,11 @@ def meson_test(folder, *arguments):
     status = call("meson", "test", "-C", folder, "--print-errorlogs", "--no-rebuild", *arguments)
     if not log.exists():
         raise Broken(f"meson test -C {folder}: exit status {status}, no results")
-    results = [json.loads(line)["result"] for line in log.read_text().splitlines()]
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    results = [row["result"] for row in rows]
+    for row in rows:
+        if row["result"] not in MESON_PASSED | MESON_SKIPPED:
+            failed_text(row["name"], row.get("stderr") or row.get("stdout") or row["result"])
     passed = sum(r in MESON_PASSED for r in results)
     skipped = sum(r in MESON_SKIPPED for r in results)
     return passed, len(results) - passed - skipped, skipped
@@ -137,6 +161,9 @@ def pytest(*arguments, env=None):
         if not report.exists():
             raise Broken(f"pytest: exit status {status}, no results")
         suite = xml.etree.ElementTree.parse(report).getroot().find("testsuite")
+    for case in suite.iter("testcase"):
+        for problem in (*case.iter("failure"), *case.iter("error")):
+            failed_text(f"{case.get('classname')}.{case.get('name')}", problem.text or "")
     total, skipped = int(suite.get("tests")), int(suite.get("skipped"))
     failed = int(suite.get("failures")) + int(suite.get("errors"))
     if failed == 0 and status != 0:
@@ -148,11 +175,14 @@ def fuzz():
     """Each fuzzer is a test: it passes if it ran, and found nothing."""
     with tempfile.TemporaryDirectory() as folder:
         report = pathlib.Path(folder) / "fuzz.json"
-        status = call(ROOT / "tests/fuzz/run.py", "--seconds", "60", "--json", report)
+        status = call(ROOT / "tests/fuzz/run.py", "--seconds", FUZZ_SECONDS, "--json", report)
         if not report.exists():
             raise Broken(f"tests/fuzz/run.py: exit status {status}, no results")
         rows = json.loads(report.read_text())
     passed = sum(row["executions"] > 0 and row["crashes"] == 0 for row in rows)
+    for row in rows:
+        if row["crashes"] or not row["executions"]:
+            failed_text(f"fuzzer {row['target']}", row.get("said", "it ran no input"))
     return passed, len(rows) - passed, 0
 
 
@@ -177,10 +207,12 @@ def faults():
                       "--json", report)
         if not report.exists():
             raise Broken(f"tests/faults/run.py: exit status {status}, no results")
-        rows = json.loads(report.read_text())["rows"].values()
+        named = json.loads(report.read_text())["rows"]
+    rows = named.values()
     if sum(row["points"] for row in rows) < 4 * sum(row["missed"] for row in rows):
         raise Broken("most of the faults did not happen: nothing was tried")
     failed = sum(row["violations"] > 0 for row in rows)
+    failures.extend(f"fault {name}" for name, row in named.items() if row["violations"])
     return len(rows) - failed, failed, 0
 
 
@@ -210,6 +242,7 @@ def run(tier):
                 raise Broken("there is nothing to run")
         except (Broken, OSError, subprocess.SubprocessError, ValueError) as error:
             print(f"{title}: {error}")
+            failures.append(f"{title}: {error}")
             passed, failed, skipped = 0, 1, 0
         if MUST_WORK:
             failed, skipped = failed + skipped, 0
@@ -217,6 +250,10 @@ def run(tier):
     print("\nseconds  passed  failed  skipped  step")
     for title, passed, failed, skipped, seconds in rows:
         print(f"{seconds:7.1f} {passed:7} {failed:7} {skipped:8}  {title}")
+    if failures:
+        print("\nWhat failed:")
+    for text in failures:
+        print(f"* {text}")
     return tuple(sum(row[i] for row in rows) for i in (1, 2))
 
 

@@ -24,11 +24,13 @@ packages_container="podman/podman runc/runc mmdebstrap/mmdebstrap debian-archive
 	uidmap/newuidmap"
 packages_tools="chromium/chromium gcc/gcc libc6-dev make/make gdb/gdb strace/strace git/git jq/jq
 	ripgrep/rg openssh-client/ssh-keygen python3-venv procps/ps"
+packages_deploy="docker-compose/docker-compose kubernetes-client/kubectl catatonit/catatonit
+	yamllint/yamllint python3-yaml"
 packages_judges="libcap2-bin/capsh libcap-ng-utils/pscap checksec/checksec seccomp/scmp_sys_resolver
 	binutils/readelf stress-ng/stress-ng lynis/lynis"
 packages_bench="gcc/cc tini/tini dumb-init/dumb-init catatonit/catatonit strace/strace"
 
-jobs="build static arm64 deb demo test fuzz faults npm container tools judges bench"
+jobs="build static arm64 deb demo test fuzz faults npm container tools deploy judges bench"
 
 fail() {
 	echo "packages.sh: $*" >&2
@@ -58,6 +60,7 @@ for job in "$@"; do
 	npm) rows=$packages_npm ;;
 	container) rows=$packages_container ;;
 	tools) rows=$packages_tools ;;
+	deploy) rows=$packages_deploy ;;
 	judges) rows=$packages_judges ;;
 	bench) rows=$packages_bench ;;
 	*) fail "there is no job \"$job\"; there are: $jobs" ;;
