@@ -10,7 +10,7 @@ import subprocess
 
 BINFMT = pathlib.Path("/proc/sys/fs/binfmt_misc")
 NAME = "agent-runner-arm64"
-# O: argv[0] is kept (ncl); P and F: as Debian registers it; F: it works in other roots, too.
+# As Debian registers it. P: argv[0] is kept (ncl); F: it works in other roots, too.
 HANDLER = (rb":" + NAME.encode() + rb":M::"
            rb"\x7f\x45\x4c\x46\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00:"
            rb"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff:"

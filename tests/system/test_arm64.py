@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is made on one machine for another one: the filter of a cross build. tests/arm64.py has the rest."""
+"""The filter that a cross build makes for the other machine. tests/arm64.py has the rest of arm64."""
 import pathlib
 import shutil
 import subprocess
