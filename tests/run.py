@@ -21,6 +21,8 @@ import tempfile
 import time
 import xml.etree.ElementTree
 
+import arm64
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 MUST_WORK = os.environ.get("MUST_WORK") == "1"
 # Debian's tools, whatever else a developer has in PATH.
@@ -41,6 +43,8 @@ SYSTEM_STEPS = {
     "escapes from containers": "escape",
     "compose, Kubernetes, workflows": "test_deploy.py",
     "tools inside the confinement": "test_confined_tools.py",
+    "static binary": "test_static.py",
+    "packages": "test_release.py",
 }
 
 # Below tests/faults.
@@ -105,11 +109,10 @@ def lint(path):
     return int(status == 0), int(status not in (0, 77)), int(status == 77)
 
 
-def unit_tests(folder, compiler):
-    build(folder, "--native-file", "build-dev.ini", env={"CC": compiler})
+def meson_test(folder, *arguments):
     log = ROOT / folder / "meson-logs/testlog.json"
     log.unlink(missing_ok=True)
-    status = call("meson", "test", "-C", folder, "--print-errorlogs", "--no-rebuild")
+    status = call("meson", "test", "-C", folder, "--print-errorlogs", "--no-rebuild", *arguments)
     if not log.exists():
         raise Broken(f"meson test -C {folder}: exit status {status}, no results")
     rows = [json.loads(line) for line in log.read_text().splitlines()]
@@ -120,6 +123,34 @@ def unit_tests(folder, compiler):
     passed = sum(r in MESON_PASSED for r in results)
     skipped = sum(r in MESON_SKIPPED for r in results)
     return passed, len(results) - passed - skipped, skipped
+
+
+def unit_tests(folder, compiler):
+    build(folder, "--native-file", "build-dev.ini", env={"CC": compiler})
+    return meson_test(folder)
+
+
+def arm64_tests():
+    """Unit tests and whole-program tests of the arm64 build, those that qemu can run."""
+    build("build-arm64", "--cross-file", "cross/arm64.ini", "--buildtype=release",
+          "-Dstatic=enabled", "-Dtests=enabled")
+    listed = subprocess.run(["meson", "test", "-C", "build-arm64", "--list", "--suite", "unit"],
+                            cwd=ROOT, env=ENV, capture_output=True, text=True, check=True).stdout
+    names = {line.rsplit(" / ", 1)[1] for line in listed.splitlines() if " / " in line}
+    if arm64.LEFT_OUT.keys() - names:
+        raise Broken(f"tests/arm64.py: no such tests: {arm64.LEFT_OUT.keys() - names}")
+    counts = [meson_test("build-arm64", "--timeout-multiplier", "4",
+                         *sorted(names - arm64.LEFT_OUT.keys()))]
+    binary = ROOT / "build-arm64/agent-runner"
+    if not arm64.can_emulate(binary):
+        return counts[0][0], counts[0][1], counts[0][2] + 1
+    folder = ROOT / "tests/system"
+    deselected = [f"--deselect=tests/system/{file}::{test}"
+                  for file, left_out in arm64.SYSTEM.items() for test in left_out]
+    with arm64.emulation(binary):
+        counts.append(pytest(*[folder / file for file in arm64.SYSTEM], *deselected,
+                             env={"AGENT_RUNNER": str(binary)}))
+    return tuple(sum(column) for column in zip(*counts))
 
 
 def pytest(*arguments, env=None):
@@ -157,7 +188,8 @@ def fuzz():
 
 def system_steps():
     folder = ROOT / "tests/system"
-    ignored = [f"--ignore={folder / name}" for name in SYSTEM_STEPS.values()]
+    # test_arm64.py is for the arm64 step.
+    ignored = [f"--ignore={folder / name}" for name in [*SYSTEM_STEPS.values(), "test_arm64.py"]]
     yield "session folders", lambda: pytest(folder, *ignored)
     named = [(title, folder / name) for title, name in SYSTEM_STEPS.items()]
     named += [(title, ROOT / "tests/faults" / name) for title, name in FAULT_STEPS.items()]
@@ -195,6 +227,7 @@ def steps(tier):
     if tier == "full":
         yield "fuzz", fuzz
         yield from system_steps()
+        yield "arm64, under qemu", arm64_tests
         yield "faults", faults
 
 
@@ -207,7 +240,7 @@ def run(tier):
             passed, failed, skipped = step()
             if passed + failed + skipped == 0:
                 raise Broken("there is nothing to run")
-        except (Broken, OSError, json.JSONDecodeError) as error:
+        except (Broken, OSError, subprocess.SubprocessError, ValueError) as error:
             print(f"{title}: {error}")
             failures.append(f"{title}: {error}")
             passed, failed, skipped = 0, 1, 0
