@@ -20,6 +20,14 @@ RUN { getent group 1000 >/dev/null || groupadd --gid 1000 node; } && \
 	{ getent passwd 1000 >/dev/null || \
 		useradd --uid 1000 --gid 1000 --create-home --shell /bin/bash node; } && \
 	install -d -o 1000 -g 1000 /home/node /workspace /workspace/group /workspace/extra
+# Where hosts mount credentials: a runtime that had to make these would make them root's, and the
+# agent CLI could write nothing beside its credentials.
+RUN install -d -o 1000 -g 1000 -m 700 /home/node/.claude /home/node/.aws /home/node/.kiro && \
+	install -d -o 1000 -g 1000 /home/node/.local /home/node/.local/share
+# For git in "docker exec", which does not get the environment that PID 1 makes. The lowest of git's
+# levels: what a person, a repository or PID 1 says counts more.
+RUN printf '[%s]\n\t%s\n' safe 'directory = *' user 'name = Agent' user 'email = agent@localhost' \
+	>/etc/gitconfig
 ENV HOME=/home/node LANG=C.UTF-8
 WORKDIR /workspace
 COPY --from=build /out/usr/local/ /usr/local/

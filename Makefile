@@ -17,10 +17,11 @@ PROVIDER  ?= mock
 PROVIDERS := mock claude
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast fuzz faults judges build bench image format lint install clean
+.PHONY: help demo test test-fast fuzz faults judges build arm64 static bench image format lint \
+	install uninstall dist deb clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## See it work: one session, one message, its answer (PROVIDER=claude: the real agent)
 	@$(if $(filter-out $(PROVIDERS),$(PROVIDER)),$(error PROVIDER is one of: $(PROVIDERS)))
@@ -29,8 +30,8 @@ demo: ## See it work: one session, one message, its answer (PROVIDER=claude: the
 	@$(PYTHON) docs/demo.py --provider $(PROVIDER)
 
 test: ## Run all tests: unit, whole program, real agent CLI, real containers
-	@tools/packages.sh build test faults npm container tools
-	@$(MAKE) --no-print-directory build
+	@tools/packages.sh build static arm64 deb test faults npm container tools deploy
+	@$(MAKE) --no-print-directory build static
 	@$(PYTHON) tests/run.py full
 
 test-fast: ## Run the first tier only: lints, and unit tests with gcc and clang
@@ -58,6 +59,18 @@ build: ## Build build/agent-runner
 	@[ -f build/build.ninja ] || meson setup build
 	@ninja -C build
 
+arm64: ## Build build-arm64/agent-runner, static, with Debian's cross compiler
+	@tools/packages.sh build arm64
+	@[ -f build-arm64/build.ninja ] || \
+		meson setup --cross-file cross/arm64.ini --buildtype=release -Dstatic=enabled build-arm64
+	@ninja -C build-arm64 agent-runner
+
+static: ## Build build-static/agent-runner, which needs no file beside itself
+	@tools/packages.sh build static
+	@[ -f build-static/build.ninja ] || \
+		meson setup --buildtype=release -Dc_link_args=-s -Dtests=disabled -Dstatic=enabled build-static
+	@ninja -C build-static agent-runner
+
 bench: ## Measure, and print README's table of figures (some minutes)
 	@tools/packages.sh build bench
 	@[ -f build-bench/build.ninja ] || meson setup -Dtests=disabled build-bench
@@ -76,12 +89,22 @@ lint: ## Check format, layers, headers and mirrored tests
 	@status=0; for lint in tests/lint/*.sh; do sh $$lint || [ $$? -eq 77 ] || status=1; done; \
 	for lint in tests/lint/*.py; do $(PYTHON) $$lint || status=1; done; exit $$status
 
-install: build ## Install the binary, its link ncl and the man page below PREFIX (DESTDIR is kept to)
+install: build ## Install binary, its link ncl, man pages, documents below PREFIX (DESTDIR is kept to)
 	@meson configure build -Dprefix=$(PREFIX)
 	@meson install -C build
+
+uninstall: ## Remove what the last make install put there
+	@ninja -C build uninstall
+
+dist: ## Make dist/: a tarball of what is committed, and SHA256SUMS of what is there
+	@tools/dist.sh tarball
+
+deb: ## Make a Debian package of what is committed, in dist/
+	@tools/packages.sh build deb
+	@tools/dist.sh deb
 
 # Without root, the files of containers belong to users whom only a user namespace can name.
 clean: ## Remove what building and testing made
 	@[ "$$(id -u)" -eq 0 ] || [ ! -x .cache/container/podman ] || \
 		.cache/container/podman unshare rm -rf .cache/container
-	rm -rf build build-*/ .cache .pytest_cache
+	rm -rf build build-*/ dist .cache .pytest_cache

@@ -12,6 +12,7 @@ enum exit_code {
 	EXIT_CODE_NCL_USAGE = 2, /* of ncl, whose callers know no other: or no answer in time */
 	EXIT_CODE_USAGE = 64,
 	EXIT_CODE_NO_WORKSPACE = 66,
+	EXIT_CODE_UNAVAILABLE = 69, /* dependencies cannot be installed */
 	EXIT_CODE_INTERNAL = 70,
 	EXIT_CODE_CANNOT_CREATE = 73,
 	EXIT_CODE_TEMPORARY = 75,

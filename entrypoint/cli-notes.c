@@ -49,6 +49,7 @@ static const struct {
 	{ EXIT_CODE_NCL_USAGE, "of ncl: wrong usage, or no answer in time" },
 	{ EXIT_CODE_USAGE, "wrong usage" },
 	{ EXIT_CODE_NO_WORKSPACE, "no workspace" },
+	{ EXIT_CODE_UNAVAILABLE, "dependencies cannot be installed" },
 	{ EXIT_CODE_INTERNAL, "internal error" },
 	{ EXIT_CODE_CANNOT_CREATE, "something cannot be created" },
 	{ EXIT_CODE_TEMPORARY, "a transient failure; or another works on the workspace" },

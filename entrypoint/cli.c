@@ -205,6 +205,7 @@ static int cli_set_log_level(void *target, const char *value, struct err *err)
 
 enum cli_option {
 	CLI_OPTION_KEEP_ALIVE,
+	CLI_OPTION_INSTALL_DEPS,
 	CLI_OPTION_HEALTHCHECK,
 	CLI_OPTION_WORKSPACE,
 	CLI_OPTION_USER,
@@ -235,6 +236,13 @@ static const struct options_row cli_rows[] = {
 		.name = "keep-alive",
 		.help = "prepare everything, run nothing, wait for the end",
 		.flag = offsetof(struct cli_reader, keep_alive),
+	},
+	[CLI_OPTION_INSTALL_DEPS] = {
+		.name = "install-deps",
+		.help = "before the command runs, install the Node.js\n"
+			"packages of the workspace's lock file, with the\n"
+			"agent's rights; their scripts are foreign code",
+		.flag = offsetof(struct cli_reader, cli.install_deps),
 	},
 	[CLI_OPTION_HEALTHCHECK] = {
 		.name = "healthcheck",
@@ -384,6 +392,7 @@ static const struct options cli_options = { cli_rows, CLI_OPTIONS };
 /* The modes in which an option means something; in others it is a mistake worth an error. */
 static const unsigned int cli_option_modes[] = {
 	[CLI_OPTION_KEEP_ALIVE] = CLI_BIT(CLI_KEEP_ALIVE),
+	[CLI_OPTION_INSTALL_DEPS] = CLI_BIT(CLI_COMMAND) | CLI_BIT(CLI_KEEP_ALIVE),
 	[CLI_OPTION_HEALTHCHECK] = CLI_BIT(CLI_HEALTHCHECK),
 	[CLI_OPTION_WORKSPACE] = CLI_ALL_MODES,
 	[CLI_OPTION_USER] = CLI_INIT_MODES | CLI_BIT(CLI_CONFINE),

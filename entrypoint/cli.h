@@ -50,6 +50,7 @@ struct cli {
 	bool no_mount_check;
 	bool to_group; /* signals go to the main child's process group */
 	bool json;
+	bool install_deps;	/* before the command runs */
 	bool complete;		/* of confine: nothing but its words counts */
 	bool names_workspace;	/* the words do, not only the environment */
 	struct sandbox sandbox; /* what changes about the role */

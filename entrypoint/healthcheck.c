@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "entrypoint/healthcheck.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include "common/table.h"
 #include "common/utf8.h"
 #include "entrypoint/cli-process.h"
+#include "entrypoint/dependencies.h"
 #include "entrypoint/proc.h"
 #include "entrypoint/workspace.h"
 #include "runner/runner.h"
@@ -18,6 +20,9 @@
 #define HEALTHCHECK_INIT    "agent-runner"
 #define HEALTHCHECK_SESSION "agent-session"
 #define HEALTHCHECK_ONCE    "agent-once"
+
+/* Which agent, where no session says it. */
+#define HEALTHCHECK_PROVIDER "AGENT_PROVIDER"
 
 /* So far up its parents are looked for: nobody is nested deeper, but an agent could be. */
 #define HEALTHCHECK_DEPTH_MAX 128
@@ -41,6 +46,24 @@ struct healthcheck_scene {
 };
 
 /* Finding them */
+
+/* Its child of that name; 0: there is none. */
+static pid_t healthcheck_child_of(pid_t init, const char *wanted)
+{
+	cleanup_closedir DIR *proc = opendir("/proc");
+	pid_t pid;
+
+	while (proc && (pid = proc_next(proc)) != 0) {
+		struct proc_status status;
+		char name[32];
+
+		proc_name(pid, name, sizeof(name));
+		if (strcmp(name, wanted) == 0 && proc_status(pid, &status) == 0 &&
+		    status.parent == init)
+			return pid;
+	}
+	return 0;
+}
 
 /* A loop of this init, by name and parent; 0: there is none. */
 static pid_t healthcheck_loop_of(pid_t init, bool *ret_is_once)
@@ -231,15 +254,62 @@ static enum runner_health healthcheck_loop(const struct healthcheck_scene *s, st
 	return RUNNER_HEALTH_OK;
 }
 
+/* Whoever waits for a healthy container wants to work in it. */
+static enum runner_health healthcheck_dependencies(const struct healthcheck_scene *s,
+						   struct err *text)
+{
+	pid_t pid = healthcheck_child_of(s->init, DEPENDENCIES_NAME);
+
+	if (pid) {
+		err_set(text, 0, "they are being installed: process %d", (int)pid);
+		return RUNNER_HEALTH_FAIL;
+	}
+	err_set(text, 0, "nothing is being installed");
+	return RUNNER_HEALTH_OK;
+}
+
+/*
+ * The agent that somebody will start by hand. Who named none may do without: then it is no reason
+ * to call the container ill.
+ */
+static enum runner_health healthcheck_agent(const struct healthcheck_scene *s, struct err *text)
+{
+	const struct runner_options options = { .workspace = s->workspace, .self = s->spec->self };
+	const char *provider = getenv(HEALTHCHECK_PROVIDER);
+	const struct runner_check *checks;
+	enum runner_health health = RUNNER_HEALTH_OK;
+	size_t n;
+
+	checks = runner_checks(&n);
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(checks[i].name, "agent") == 0)
+			health = checks[i].run(&options, text);
+	return health == RUNNER_HEALTH_FAIL && !(provider && *provider) ? RUNNER_HEALTH_WARN
+									: health;
+}
+
+static bool healthcheck_is_command(const struct healthcheck_scene *s)
+{
+	return !healthcheck_is_session(s) && !s->is_once;
+}
+
+static bool healthcheck_installs(const struct healthcheck_scene *s)
+{
+	return s->init && s->process.cli.install_deps;
+}
+
 static const struct {
 	const char *name;
 	const char *help;
-	bool is_sessions; /* of session mode only */
+	bool (*applies)(const struct healthcheck_scene *s); /* NULL: always */
 	enum runner_health (*run)(const struct healthcheck_scene *s, struct err *text);
 } healthcheck_table[] = {
-	{ "init", "agent-runner runs", false, healthcheck_init },
-	{ "workspace", "the workspace is there and can be written", false, healthcheck_workspace },
-	{ "loop", "the session loop is alive", true, healthcheck_loop },
+	{ "init", "agent-runner runs", NULL, healthcheck_init },
+	{ "workspace", "the workspace is there and can be written", NULL, healthcheck_workspace },
+	{ "loop", "the session loop is alive", healthcheck_is_session, healthcheck_loop },
+	{ "dependencies", "--install-deps is done", healthcheck_installs,
+	  healthcheck_dependencies },
+	{ "agent", "the agent CLI is there", healthcheck_is_command, healthcheck_agent },
 };
 
 /* Showing them */
@@ -306,7 +376,7 @@ static void healthcheck_run_rows(const struct healthcheck_scene *s,
 	for (size_t i = 0; i < ARRAY_LEN(healthcheck_table); i++) {
 		struct err text = { .text = "" };
 
-		if (healthcheck_table[i].is_sessions && !healthcheck_is_session(s))
+		if (healthcheck_table[i].applies && !healthcheck_table[i].applies(s))
 			continue;
 		healthcheck_report_row(report, healthcheck_table[i].name,
 				       healthcheck_table[i].run(s, &text), &text);

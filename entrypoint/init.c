@@ -244,6 +244,23 @@ static bool init_is_crash(const struct init *init, const struct reap *end)
 	return end->code == EXIT_CODE_INTERNAL;
 }
 
+/* With the next job, unless the end was asked for. */
+static void init_go_on(struct init *init)
+{
+	bool was_prepared = init->job->prepares;
+
+	init->child = 0;
+	if (was_prepared)
+		family_kill_descendants(0);
+	init->job = init->job->next;
+	if (!init->stopping)
+		init_begin(init);
+	else
+		/* What it made ready for did not run, and that is no success of it. */
+		init_end(init, was_prepared && init->job->run ? EXIT_CODE_SIGNAL_BASE + SIGTERM
+							      : EXIT_CODE_OK);
+}
+
 static void init_on_main_end(struct init *init, const struct reap *end)
 {
 	bool is_early;
@@ -265,11 +282,7 @@ static void init_on_main_end(struct init *init, const struct reap *end)
 		return;
 	}
 	if (end->code == INIT_NEXT && init->job->next) {
-		init->job = init->job->next;
-		if (!init->stopping)
-			init_begin(init);
-		else
-			init_end(init, EXIT_CODE_OK);
+		init_go_on(init);
 		return;
 	}
 	log_debug("%s ended with code %d", init->job->what, end->code);
@@ -331,10 +344,23 @@ static void init_forward(struct init *init, const struct signalfd_siginfo *info)
 		log_warning("cannot pass signal %u on: %s", info->ssi_signo, strerror(-r));
 }
 
+/* From SIGTERM to SIGKILL; <0: no limit. */
+static int64_t init_grace(const struct init *init)
+{
+	int64_t grace = init->spec->grace_ms;
+
+	/* The time that a command may need is not that of what would only have led to it. */
+	if (init->job->prepares && (grace < 0 || grace > INIT_LEFTOVERS_MS))
+		return INIT_LEFTOVERS_MS;
+	return grace;
+}
+
 static void init_stop(struct init *init, const struct signalfd_siginfo *info)
 {
-	if (!init->stopping && init->spec->grace_ms >= 0 && init->phase < INIT_ENDING)
-		init_arm(init, INIT_TIMER_KILL, init->spec->grace_ms);
+	int64_t grace = init_grace(init);
+
+	if (!init->stopping && grace >= 0 && init->phase < INIT_ENDING)
+		init_arm(init, INIT_TIMER_KILL, grace);
 	init->stopping = true;
 	if (init->phase == INIT_ENDING) {
 		family_signal_all((int)info->ssi_signo);

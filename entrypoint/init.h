@@ -23,6 +23,9 @@ struct init_job {
 	/* Before that, if SIGKILL ended it: nobody of ours sent it, so memory ran out. In PID 1 itself,
 	 * without heap. May be NULL. */
 	void (*make_room)(void *userdata);
+	/* It makes ready for the next one: its processes end with it, and within a second if they are
+	 * told to. */
+	bool prepares;
 	bool gets_terminal;	     /* it is for a person */
 	bool awaits_input;	     /* it starts when stdin has something, or ended */
 	const struct init_job *next; /* what follows INIT_NEXT; may be NULL */

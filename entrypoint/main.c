@@ -17,6 +17,7 @@
 #include "common/table.h"
 #include "entrypoint/cli-process.h"
 #include "entrypoint/cli.h"
+#include "entrypoint/dependencies.h"
 #include "entrypoint/dropin.h"
 #include "entrypoint/environment.h"
 #include "entrypoint/healthcheck.h"
@@ -39,10 +40,11 @@ struct main_context {
 	pid_t init;	  /* the process that runs init_run() */
 	bool has_user;	  /* the children become user */
 	struct privileges_user user;
-	int notify_fd;		    /* 0: none */
-	char self[PATH_MAX];	    /* this program, for children started through it */
-	struct cli_process of_init; /* of confine: what PID 1 was told */
-	bool is_beside_loop;	    /* of confine: PID 1 serves this workspace */
+	const struct dependencies *dependencies; /* to be installed, NULL: none */
+	int notify_fd;				 /* 0: none */
+	char self[PATH_MAX];			 /* this program, for children started through it */
+	struct cli_process of_init;		 /* of confine: what PID 1 was told */
+	bool is_beside_loop;			 /* of confine: PID 1 serves this workspace */
 };
 
 static bool main_drives_agent(enum cli_mode mode)
@@ -234,6 +236,36 @@ static int main_run_command(void *userdata)
 	return r != 0 ? r : spawn_exec(context->cli.command, context->init);
 }
 
+/* Foreign code: an agent's rights, whatever those of the command are. */
+static int main_run_manager(void *userdata)
+{
+	struct main_context *context = userdata;
+	pid_t waiting = getppid();
+	int r;
+
+	/* Our own memory: PID 1 and the process that waits keep theirs. */
+	context->cli.command = (char *const *)(uintptr_t)context->dependencies->words;
+	r = main_become(context, POLICY_ROLE_AGENT);
+	if (r != 0)
+		return r;
+	if (spawn_bind_to_parent(waiting) == -ESRCH)
+		return EXIT_CODE_INTERNAL;
+	r = runner_forget_keys();
+	if (r < 0) {
+		log_error("the agent's keys: %s", strerror(-r));
+		return EXIT_CODE_INTERNAL;
+	}
+	return dependencies_exec(context->dependencies, context->cli.workspace, context->init);
+}
+
+static int main_run_install(void *userdata)
+{
+	const struct main_context *context = userdata;
+
+	return dependencies_install(context->dependencies, context->cli.workspace, main_run_manager,
+				    userdata);
+}
+
 static int main_run_session(void *userdata)
 {
 	const struct main_context *context = userdata;
@@ -316,6 +348,18 @@ static const struct init_job main_keep_alive_job = {
 	.what = "nothing",
 };
 
+/* What comes before another job. */
+static struct init_job main_install_job(const struct init_job *next)
+{
+	return (struct init_job){
+		.what = "the installation of dependencies",
+		.name = DEPENDENCIES_NAME,
+		.run = main_run_install,
+		.prepares = true,
+		.next = next,
+	};
+}
+
 /* The start-up order of PID 1 */
 
 /* Root becomes somebody else unless it is told to stay. */
@@ -366,6 +410,19 @@ static void main_warn_of_landlock(const struct cli *cli)
 			    "knows its folders");
 }
 
+static int main_find_dependencies(struct main_context *context, struct err *err)
+{
+	int r;
+
+	if (!context->cli.install_deps)
+		return 0;
+	r = dependencies_find(context->cli.workspace, context->has_user ? &context->user : NULL,
+			      &context->dependencies, err);
+	if (r == 0 && !context->dependencies)
+		log_info("%s", err->text);
+	return r;
+}
+
 /* Everything before the first child that stays. 0, or an exit code with its text. */
 static int main_prepare(struct main_context *context, struct err *err)
 {
@@ -384,6 +441,9 @@ static int main_prepare(struct main_context *context, struct err *err)
 		r = main_prepare_workspace(context, err);
 	if (r == 0 && environment_prepare(&environment, err) < 0)
 		r = EXIT_CODE_INTERNAL;
+	/* After PATH is set. */
+	if (r == 0)
+		r = main_find_dependencies(context, err);
 	if (r != 0)
 		return r;
 	main_warn_of_landlock(&context->cli);
@@ -395,7 +455,8 @@ static int main_prepare(struct main_context *context, struct err *err)
 
 static int main_init(struct main_context *context, const struct init_job *job)
 {
-	const struct init_spec spec = {
+	const struct init_job install = main_install_job(job);
+	struct init_spec spec = {
 		.job = job,
 		.userdata = context,
 		.grace_ms = context->cli.grace_ms,
@@ -412,6 +473,8 @@ static int main_init(struct main_context *context, const struct init_job *job)
 		r = err_sys(&err, r, "cannot block signals");
 	if (r == 0)
 		r = main_prepare(context, &err);
+	if (context->dependencies)
+		spec.job = &install;
 	if (r == 0) {
 		r = init_run(&spec, &err);
 		if (r >= 0)

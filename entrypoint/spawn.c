@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,8 +62,7 @@ static void spawn_rename_pid(const char *variable, pid_t parent)
 		log_warning("cannot set %s: %s", variable, strerror(errno));
 }
 
-/* Is there a file of this name at all: at this path, or in one of PATH's folders? */
-static bool spawn_exists(const char *name)
+bool spawn_exists(const char *name)
 {
 	const char *path = getenv("PATH");
 	char file[PATH_MAX];

@@ -4,6 +4,7 @@
  * From fork to exec. The child leads a process group of its own, has the terminal if it is to, no
  * signal blocked, and every signal's default action (signals_take() was called before).
  */
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "common/err.h"
@@ -18,6 +19,9 @@ struct spawn_spec {
 
 /* 0, or -errno of fork(2). Only the parent returns. */
 int spawn_child(const struct spawn_spec *spec, pid_t *ret_pid, struct err *err);
+
+/* Is there a file of this name at all: at this path, or in one of PATH's folders? */
+bool spawn_exists(const char *name);
 
 /*
  * Executes argv, argv[0] looked up in PATH unless it has a slash. LISTEN_PID and WATCHDOG_PID, if

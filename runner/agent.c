@@ -256,7 +256,7 @@ int agent_ensure(struct agent *agent, const char *instructions, bool replace, st
 		return 0;
 	if (agent->state != AGENT_OFF) {
 		/* Work in the background outweighs new instructions: they wait for its end. */
-		if (!same && replace && !agent->type->is_busy(agent->provider))
+		if (!same && replace && !agent_is_busy(agent))
 			agent_stop(agent, AGENT_REPLACE_KILL_MS);
 		return 0;
 	}
@@ -276,9 +276,19 @@ void agent_reset(struct agent *agent)
 	agent_stop(agent, AGENT_REPLACE_KILL_MS);
 }
 
+bool agent_exists(const struct agent *agent)
+{
+	return agent->state != AGENT_OFF;
+}
+
 bool agent_is_running(const struct agent *agent)
 {
 	return agent->state == AGENT_STARTING || agent->state == AGENT_READY;
+}
+
+bool agent_is_busy(const struct agent *agent)
+{
+	return agent_is_running(agent) && agent->type->is_busy(agent->provider);
 }
 
 bool agent_is_ready(const struct agent *agent)

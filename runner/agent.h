@@ -47,8 +47,12 @@ int agent_ensure(struct agent *agent, const char *instructions, bool replace, st
 /* Ends the agent and forgets the conversation: the next agent_ensure() starts a fresh one. */
 void agent_reset(struct agent *agent);
 
+/* True between a start and the end of the process, also while that is awaited. */
+bool agent_exists(const struct agent *agent);
 /* True between a start and the end of the process: agent_push() can be called. */
 bool agent_is_running(const struct agent *agent);
+/* Does it have work in the background, which a stop would kill? */
+bool agent_is_busy(const struct agent *agent);
 /* True once the agent said so. */
 bool agent_is_ready(const struct agent *agent);
 /* Has it announced its commands, or can it not even start? */

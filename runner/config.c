@@ -51,6 +51,10 @@ static const struct {
 	  86400 },
 	{ "agentInterruptSeconds", CONFIG_INTEGER, offsetof(struct config, interrupt_s), NULL, 5, 1,
 	  600 },
+	{ "agentIdleSeconds", CONFIG_INTEGER, offsetof(struct config, agent_idle_s), NULL, 0, 0,
+	  86400 },
+	{ "idleExitSeconds", CONFIG_INTEGER, offsetof(struct config, exit_idle_s), NULL, 0, 0,
+	  86400 },
 };
 
 /* What the environment sets, in milliseconds. */

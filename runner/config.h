@@ -37,6 +37,8 @@ struct config {
 	int64_t max_messages;  /* rows in one prompt */
 	int64_t silence_s;     /* an agent without a sign of life for so long hangs; 0: never */
 	int64_t interrupt_s;   /* an agent that ignores an interrupt for so long is ended */
+	int64_t agent_idle_s;  /* an agent without work for so long is ended; 0: never */
+	int64_t exit_idle_s;   /* the container likewise */
 	json_t *mcp_servers;   /* further servers for the agent: an object by name, checked */
 	char *mcp_server_name; /* of ours */
 	char *mcp_tool_prefix; /* before the names of its tools, "" for none */

@@ -40,6 +40,7 @@ struct conversation {
 	bool stop_requested; /* the user stopped the turn; its result is awaited */
 	int64_t hangs_ms; /* the agent was silent for so long, and is interrupted; 0: it is not */
 	bool ending;	  /* the process ends */
+	bool resting;	  /* the agent ends for want of work */
 	int64_t made_ms;  /* real time: no agent of ours is older */
 };
 
@@ -277,11 +278,14 @@ static void conversation_on_exited(void *userdata, enum provider_error error, co
 {
 	struct conversation *c = userdata;
 	char shortage[SHORTAGE_TEXT];
+	bool is_resting;
 
 	if (c->ending) {
 		c->events.ended(c->userdata);
 		return;
 	}
+	is_resting = c->resting;
+	c->resting = false;
 	pulse_no_tools(c->options.pulse);
 	/* Whoever comes next has all the time that there is. */
 	pulse_alive(c->options.pulse);
@@ -306,6 +310,8 @@ static void conversation_on_exited(void *userdata, enum provider_error error, co
 		turn_rewind(c->turn);
 	} else if (error != PROVIDER_OK && turn_is_active(c->turn)) {
 		conversation_follow(c, turn_broken(c->turn, error, detail));
+	} else if (is_resting && !turn_is_active(c->turn)) {
+		c->events.look(c->userdata);
 	} else if (error == PROVIDER_OK || error == PROVIDER_INVALID_SESSION) {
 		/* Replaced, or its conversation was unknown before there was a message. */
 		turn_rewind(c->turn);
@@ -497,6 +503,22 @@ bool conversation_has_command(void *conversation, const char *word)
 	const struct conversation *c = conversation;
 
 	return agent_has_command(c->agent, word);
+}
+
+int conversation_rest(struct conversation *c)
+{
+	if (turn_is_active(c->turn) || agent_is_busy(c->agent))
+		return -EBUSY;
+	if (agent_is_running(c->agent)) {
+		c->resting = true;
+		agent_stop(c->agent, CONVERSATION_KILL_MS);
+	}
+	return 0;
+}
+
+bool conversation_has_agent(const struct conversation *c)
+{
+	return agent_exists(c->agent);
 }
 
 bool conversation_end(struct conversation *c, int64_t kill_after_ms)

@@ -96,5 +96,13 @@ bool conversation_knows_commands(const struct conversation *c);
 /* command_known_fn, with the conversation as its userdata. */
 bool conversation_has_command(void *conversation, const char *word);
 
+/*
+ * Ends an agent that has nothing to do; the next message starts it again, in the same conversation,
+ * and look() follows its end. 0, also if none runs; -EBUSY: it has something to do.
+ */
+int conversation_rest(struct conversation *c);
+/* An agent runs, or is about to end. */
+bool conversation_has_agent(const struct conversation *c);
+
 /* Asks the agent to end within kill_after_ms, no event but ended() follows. False: none runs. */
 bool conversation_end(struct conversation *c, int64_t kill_after_ms);

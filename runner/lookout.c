@@ -125,6 +125,11 @@ void lookout_begin(struct lookout *lookout)
 	watch_mark(lookout->watch);
 }
 
+bool lookout_has_changed(struct lookout *lookout)
+{
+	return watch_changed(lookout->watch);
+}
+
 void lookout_done(struct lookout *lookout, int64_t next_due_ms, bool is_busy)
 {
 	if (lookout->complained)

@@ -47,5 +47,8 @@ void lookout_done(struct lookout *lookout, int64_t next_due_ms, bool is_busy);
  */
 int lookout_failed(struct lookout *lookout, int r, const char *text);
 
+/* Has the file changed since lookout_begin()? */
+bool lookout_has_changed(struct lookout *lookout);
+
 /* Look as soon as the loop comes round, whether the file changed or not. */
 void lookout_soon(struct lookout *lookout);

@@ -19,6 +19,7 @@
 #include "runner/mcp/relay.h"
 #include "runner/message/compaction.h"
 #include "runner/once.h"
+#include "runner/secrets.h"
 #include "runner/session.h"
 
 /* The agent waits meanwhile, and the names are only the smaller part of the text. */
@@ -48,6 +49,15 @@ int runner_confine(const struct runner_options *options, struct err *err)
 	if (r < 0)
 		return r == -ENOMEM ? EXIT_CODE_INTERNAL : EXIT_CODE_CONFIG;
 	return options->confine(options->userdata, (const char *const *)config->sandbox.words, err);
+}
+
+int runner_forget_keys(void)
+{
+	struct secrets *secrets = NULL;
+	int r = secrets_take(&secrets);
+
+	secrets_free(secrets);
+	return r;
 }
 
 int runner_mcp(const struct runner_options *options)

@@ -46,6 +46,12 @@ int runner_once(const struct runner_options *options, int fd);
 int runner_confine(const struct runner_options *options, struct err *err);
 
 /*
+ * Takes the agent's keys out of the environment, for good: what runs in this process next has no
+ * use for them. 0 or -ENOMEM.
+ */
+int runner_forget_keys(void);
+
+/*
  * The helpers, which run beside the loop and need nothing of a start-up but open standard streams.
  * Each returns the exit code and has said why.
  */

@@ -2,81 +2,52 @@
 #include "runner/session.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/cleanup.h"
-#include "common/clock.h"
 #include "common/exit-code.h"
 #include "common/log.h"
-#include "common/mend.h"
 #include "common/table.h"
 #include "runner/config.h"
 #include "runner/conversation.h"
 #include "runner/folders.h"
+#include "runner/idle.h"
 #include "runner/inbox.h"
 #include "runner/intake.h"
-#include "runner/lease.h"
 #include "runner/lookout.h"
 #include "runner/outbox.h"
 #include "runner/provider/registry.h"
 #include "runner/pulse.h"
 #include "runner/secrets.h"
+#include "runner/tenure.h"
 #include "runner/toolbox.h"
 
 /* A clean stop is over within 200 ms: the agent gets this much of it. */
 #define SESSION_STOP_MS 120
-/* How long the start waits while somebody holds a lock on outbound.db. */
-#define SESSION_LOCKED_MS (30 * 1000)
-/* How often it is looked whether an agent has locked us out of our files. */
-#define SESSION_MEND_MS 1000
-/* The same where something failed, which it may be the cause of. */
-#define SESSION_MEND_AGAIN_MS 200
-/* The pause between two tries, if SQLite made none. */
-#define SESSION_TRY_MS 20
-
-enum session_path {
-	SESSION_INBOUND,
-	SESSION_OUTBOUND,
-	SESSION_HEARTBEAT,
-	SESSION_CONFIG,
-	SESSION_PATHS,
-};
-
-/* Below the workspace. */
-static const char *const session_paths[] = {
-	[SESSION_INBOUND] = "inbound.db",
-	[SESSION_OUTBOUND] = "outbound.db",
-	[SESSION_HEARTBEAT] = ".heartbeat",
-	[SESSION_CONFIG] = "agent/container.json",
-};
-TABLE_COVERS(session_paths, SESSION_PATHS);
-
 struct session {
 	const struct runner_options *options;
-	char *paths[SESSION_PATHS];
 	struct secrets *secrets;
 	struct config *config;
-	struct lease *lease;
+	struct tenure *tenure;
 	struct loop *loop;
 	struct loop_timer *stop; /* the agent ignores the end */
 	struct children *children;
 	struct lookout *lookout;
-	struct outbound *outbound;
+	struct idle *idle;
+	struct outbound *outbound; /* of the tenure */
 	struct outbox *outbox;
 	struct pulse *pulse;
 	struct toolbox *toolbox;
 	struct conversation *conversation;
 	struct intake *intake;
-	struct mend mend;
-	int64_t mended_ms; /* when that was looked at last */
-	bool caught_up;	   /* all that was due when the container started has been taken */
-	bool stopping;	   /* the process ends */
-	bool taken;	   /* another loop has taken the folder over */
-	int refused;	   /* the exit code for rights that could not be narrowed; 0: they were */
+	bool caught_up; /* all that was due when the container started has been taken */
+	bool stopping;	/* the process ends */
+	bool leaving;	/* it ends, unless a message comes */
+	bool taken;	/* another loop has taken the folder over */
+	int refused;	/* the exit code for rights that could not be narrowed; 0: they were */
 };
 
 /* Memory ran out where a claim stands already: the next loop takes its message up again. */
@@ -99,28 +70,14 @@ static void session_on_taken(void *userdata)
 	loop_stop(s->loop, EXIT_CODE_TEMPORARY);
 }
 
-/* Before each look: the host may be locked out, too, of what we still hold open. */
-static void session_mend(struct session *s, int64_t every_ms)
-{
-	int64_t now_ms = clock_monotonic_ms();
-
-	if (now_ms - s->mended_ms < every_ms)
-		return;
-	s->mended_ms = now_ms;
-	(void)mend_workspace(s->options->workspace, &s->mend);
-}
-
 /* What only a new start can mend; whatever was not committed is taken up by the next loop. */
 static bool session_is_lost(struct session *s)
 {
-	const char *why;
+	const char *why = tenure_lost(s->tenure);
 
-	/* It may be that an agent has just locked us out. */
-	session_mend(s, SESSION_MEND_AGAIN_MS);
-	why = outbound_lost(s->outbound);
 	if (!why)
 		return false;
-	log_error("%s: %s: starting anew", s->paths[SESSION_OUTBOUND], why);
+	log_error("%s: %s: starting anew", tenure_path(s->tenure, TENURE_OUTBOUND), why);
 	loop_stop(s->loop, EXIT_CODE_INTERNAL);
 	return true;
 }
@@ -197,11 +154,54 @@ static void session_release(struct session *s)
 		log_warning("%s; the next start gives the claims back", err.text);
 }
 
+/* Nothing to do for long: the agent's memory is given back. */
+static int session_on_idle_agent(void *userdata)
+{
+	struct session *s = userdata;
+
+	if (!conversation_has_agent(s->conversation))
+		return 0;
+	if (conversation_rest(s->conversation) < 0)
+		return -EBUSY;
+	log_info("nothing to do for %lld s: the agent ends until the next message",
+		 (long long)s->config->agent_idle_s);
+	return 0;
+}
+
+/* The container likewise: once its agent has ended there is one more look. */
+static int session_on_idle_exit(void *userdata)
+{
+	struct session *s = userdata;
+
+	if (conversation_rest(s->conversation) < 0)
+		return -EBUSY;
+	s->leaving = true;
+	lookout_soon(s->lookout);
+	return 0;
+}
+
+/* After a look. has_work: it found something, or something is under way. */
+static void session_follow_idle(struct session *s, bool has_work)
+{
+	if (has_work) {
+		s->leaving = false;
+		idle_end(s->idle);
+	}
+	if (session_is_busy(s))
+		return;
+	idle_begin(s->idle);
+	if (!s->leaving || conversation_has_agent(s->conversation))
+		return;
+	log_info("nothing to do for %lld s: ending", (long long)s->config->exit_idle_s);
+	s->stopping = true;
+	loop_stop(s->loop, 0);
+}
+
 static void session_look(void *userdata, bool changed)
 {
 	struct session *s = userdata;
 	struct inbox_view view = {
-		.inbound_path = s->paths[SESSION_INBOUND],
+		.inbound_path = tenure_path(s->tenure, TENURE_INBOUND),
 		.outbound = s->outbound,
 		.limit = (size_t)s->config->max_messages,
 		.first_look = !s->caught_up,
@@ -213,7 +213,7 @@ static void session_look(void *userdata, bool changed)
 	/* What is not written yet is not acknowledged, and would be taken up twice. */
 	if (s->stopping)
 		return;
-	session_mend(s, SESSION_MEND_MS);
+	tenure_mend(s->tenure, TENURE_MEND_MS);
 	if (!outbox_commit(s->outbox))
 		return;
 	intake_view(s->intake, &view);
@@ -236,6 +236,8 @@ static void session_look(void *userdata, bool changed)
 		/* There may be more: the host's next commit is not waited for. */
 		if (took)
 			lookout_soon(s->lookout);
+		if (r == 0)
+			session_follow_idle(s, took || look.batch.more || session_is_busy(s));
 		inbox_look_deinit(&look);
 	}
 	if (r == 0 || s->stopping || session_is_lost(s))
@@ -314,74 +316,6 @@ static void session_on_terminate(void *userdata, const struct signalfd_siginfo *
 
 /* The start */
 
-static int session_take_lease(struct session *s, struct err *err)
-{
-	const struct lease_options options = {
-		.workspace = s->options->workspace,
-		.outbound_path = s->paths[SESSION_OUTBOUND],
-		.heartbeat_path = s->paths[SESSION_HEARTBEAT],
-		.mend = &s->mend,
-		.lock_ms = LEASE_LOCK_MS,
-		.fresh_ms = LEASE_FRESH_MS,
-		.watch_ms = LEASE_WATCH_MS,
-	};
-
-	return lease_take(&options, &s->lease, err);
-}
-
-/* Signals are blocked until the loop runs: did one come that ends us? */
-static bool session_is_told_to_end(void)
-{
-	sigset_t pending;
-
-	return sigpending(&pending) == 0 &&
-	       (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
-}
-
-static int session_try_databases(struct session *s, struct err *err)
-{
-	int r = outbound_open(s->paths[SESSION_OUTBOUND], s->paths[SESSION_INBOUND], &s->outbound,
-			      err);
-
-	if (r == 0)
-		r = outbound_take_over(s->outbound, lease_is_certain(s->lease), err);
-	if (r < 0)
-		outbound_close(steal_ptr(s->outbound));
-	return r;
-}
-
-/* Somebody holds it; or an agent that is not gone yet had closed what we need, and it is open again. */
-static bool session_may_pass(struct session *s, int r)
-{
-	return r == -EAGAIN || ((r == -ENOENT || r == -EACCES || r == -EROFS) &&
-				mend_workspace(s->options->workspace, &s->mend) > 0);
-}
-
-/* First of all: a hot journal that a kill left behind blocks the host's reads. */
-static int session_open_databases(struct session *s, struct err *err)
-{
-	int64_t until_ms = clock_monotonic_ms() + SESSION_LOCKED_MS;
-	bool said = false;
-	int r;
-
-	while ((r = session_try_databases(s, err)) < 0 && session_may_pass(s, r) &&
-	       clock_monotonic_ms() < until_ms) {
-		if (session_is_told_to_end())
-			return err_set(err, -EINTR, "ended before it could start");
-		if (!said)
-			log_warning("%s: waiting for it", err->text);
-		said = true;
-		(void)poll(NULL, 0, SESSION_TRY_MS);
-	}
-	if (r == 0)
-		outbound_on_taken(s->outbound, session_on_taken, s);
-	/* Else the open that counts has told already. */
-	if (r == 0 && lease_error(s->lease) < 0)
-		log_warning("%s: no lock: %s: another agent-runner there will be noticed later",
-			    s->paths[SESSION_OUTBOUND], strerror(-lease_error(s->lease)));
-	return r;
-}
-
 static int session_make_conversation(struct session *s, struct err *err)
 {
 	static const struct conversation_events events = {
@@ -394,7 +328,7 @@ static int session_make_conversation(struct session *s, struct err *err)
 		.children = s->children,
 		.config = s->config,
 		.workspace = s->options->workspace,
-		.inbound_path = s->paths[SESSION_INBOUND],
+		.inbound_path = tenure_path(s->tenure, TENURE_INBOUND),
 		.outbound = s->outbound,
 		.outbox = s->outbox,
 		.pulse = s->pulse,
@@ -418,12 +352,26 @@ static int session_make_toolbox(struct session *s)
 		.config = s->config,
 		.workspace = s->options->workspace,
 		.self = s->options->self,
-		.inbound_path = s->paths[SESSION_INBOUND],
+		.inbound_path = tenure_path(s->tenure, TENURE_INBOUND),
 		.outbound = s->outbound,
 		.outbox = s->outbox,
 	};
 
 	return toolbox_new(&options, &events, s, &s->toolbox);
+}
+
+static int session_make_idle(struct session *s)
+{
+	const struct idle_options options = {
+		.loop = s->loop,
+		.agent_ms = s->config->agent_idle_s * 1000,
+		.exit_ms = s->config->exit_idle_s * 1000,
+		.agent = session_on_idle_agent,
+		.exit = session_on_idle_exit,
+		.userdata = s,
+	};
+
+	return idle_new(&options, &s->idle);
 }
 
 static int session_make_intake(struct session *s, struct err *err)
@@ -457,15 +405,17 @@ static int session_make_parts(struct session *s, struct err *err)
 	if (r == 0)
 		r = outbox_new(s->loop, s->outbound, &outbox_events, s, &s->outbox);
 	if (r == 0)
-		r = pulse_new(s->loop, s->outbound, s->paths[SESSION_HEARTBEAT], session_need, s,
-			      &s->pulse);
+		r = pulse_new(s->loop, s->outbound, tenure_path(s->tenure, TENURE_HEARTBEAT),
+			      session_need, s, &s->pulse);
 	if (r == 0 && s->config->silence_s > 0)
 		pulse_set_silence(s->pulse, s->config->silence_s * 1000, session_on_silence);
 	if (r == 0)
 		r = session_make_toolbox(s);
 	if (r == 0)
-		r = lookout_new(s->loop, s->paths[SESSION_INBOUND], s->config, session_look, s,
-				&s->lookout);
+		r = session_make_idle(s);
+	if (r == 0)
+		r = lookout_new(s->loop, tenure_path(s->tenure, TENURE_INBOUND), s->config,
+				session_look, s, &s->lookout);
 	return r < 0 ? err_sys(err, r, "cannot start the session") : 0;
 }
 
@@ -503,7 +453,7 @@ static int session_setup(struct session *s, struct err *err)
 
 	if (r < 0)
 		return err_sys(err, r, "cannot start the session");
-	r = config_load(s->paths[SESSION_CONFIG], &s->config, err);
+	r = config_load(tenure_path(s->tenure, TENURE_CONFIG), &s->config, err);
 	if (r == 0 && secrets_take_shared(s->secrets, registry_find(s->config->provider)) < 0)
 		r = err_sys(err, -ENOMEM, "cannot start the session");
 	/* Before anything is opened: what is open stays open to whoever takes this process over. */
@@ -511,10 +461,9 @@ static int session_setup(struct session *s, struct err *err)
 		r = session_confine(s, err);
 	/* Before signals are handled: these may have to wait, and SIGTERM ends that. */
 	if (r == 0)
-		r = session_take_lease(s, err);
-	if (r == 0)
-		r = session_open_databases(s, err);
+		r = tenure_begin(s->tenure, session_on_taken, s, err);
 	if (r == 0) {
+		s->outbound = tenure_outbound(s->tenure);
 		session_make_folders(s);
 		r = loop_new(&s->loop, err);
 	}
@@ -559,9 +508,10 @@ static int session_exit_code(const struct session *s, int r)
 	return EXIT_CODE_INTERNAL;
 }
 
-static void session_teardown(struct session *s)
+/* Ends all that works. What the host writes is still noticed. */
+static void session_close(struct session *s)
 {
-	lookout_free(s->lookout);
+	idle_free(s->idle);
 	intake_free(s->intake);
 	conversation_free(s->conversation);
 	/* The runtime directory last: what the agent was given in it is gone by now. */
@@ -571,32 +521,38 @@ static void session_teardown(struct session *s)
 		children_end(s->children);
 	children_free(s->children);
 	outbox_free(s->outbox);
-	outbound_close(s->outbound);
-	lease_free(s->lease);
+	tenure_end(s->tenure);
+}
+
+/* The host may have taken us for alive, and need not start another container for what it wrote. */
+static bool session_has_missed(const struct session *s)
+{
+	if (!s->leaving || !lookout_has_changed(s->lookout))
+		return false;
+	log_info("%s has changed at the last moment: starting anew",
+		 tenure_path(s->tenure, TENURE_INBOUND));
+	return true;
+}
+
+static void session_free(struct session *s)
+{
+	lookout_free(s->lookout);
 	loop_timer_free(s->stop);
 	loop_free(s->loop);
 	config_free(s->config);
 	secrets_free(s->secrets);
-	for (size_t i = 0; i < SESSION_PATHS; i++)
-		free(s->paths[i]);
+	tenure_free(s->tenure);
 }
 
 int session_run(const struct runner_options *options)
 {
 	struct session s = { .options = options };
 	struct err err = { "" };
-	int r = 0;
+	int r = tenure_new(options->workspace, &s.tenure);
 
-	for (size_t i = 0; r == 0 && i < SESSION_PATHS; i++)
-		if (asprintf(&s.paths[i], "%s/%s", options->workspace, session_paths[i]) < 0) {
-			s.paths[i] = NULL;
-			r = err_sys(&err, -ENOMEM, "cannot start the session");
-		}
-	/* The loop may have crashed: nobody else has looked since. */
-	s.mended_ms = clock_monotonic_ms();
-	(void)mend_workspace(options->workspace, &s.mend);
-	(void)mend_workspace(options->workspace, NULL);
-	if (r == 0)
+	if (r < 0)
+		(void)err_sys(&err, r, "cannot start the session");
+	else
 		r = session_setup(&s, &err);
 	if (r == 0) {
 		session_look(&s, true);
@@ -611,6 +567,9 @@ int session_run(const struct runner_options *options)
 			log_error("%s", err.text);
 		r = session_exit_code(&s, r);
 	}
-	session_teardown(&s);
+	session_close(&s);
+	if (r == 0 && session_has_missed(&s))
+		r = EXIT_CODE_INTERNAL;
+	session_free(&s);
 	return r;
 }

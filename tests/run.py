@@ -4,12 +4,13 @@
 Runs the tests in tiers: run.py fast | full.
 
 fast  the lints, and the unit tests built by gcc and by clang with ASan and UBSan; a minute or two
-full  fast, the fuzzers for a minute each, the whole-program tests: session folders, the real agent
-      CLI, containers, and a sample of the faults of tests/faults, each kind of which counts as a test
+full  fast, the fuzzers for half a minute each, the whole-program tests: session folders, the real
+      agent CLI, containers, and a sample of the faults of tests/faults, each kind of which counts as
+      a test
 
-The last line is "N passed, N failed"; the exit status is 0 if none failed. What is skipped counts
-as failed if MUST_WORK=1 is set, else as nothing. A step that breaks, or that finds nothing to run,
-is a failure too.
+Names what failed after the table of steps. The last line is "N passed, N failed"; the exit status is
+0 if none failed. What is skipped counts as failed if MUST_WORK=1 is set, else as nothing. A step that
+breaks, or that finds nothing to run, is a failure too.
 """
 import json
 import os
@@ -19,6 +20,8 @@ import sys
 import tempfile
 import time
 import xml.etree.ElementTree
+
+import arm64
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 MUST_WORK = os.environ.get("MUST_WORK") == "1"
@@ -36,9 +39,13 @@ SYSTEM_STEPS = {
     "real agents that speak ACP": "test_acp_cli.py",
     "MCP clients of others": "test_mcp_sdk.py",
     "containers": "test_container.py",
+    "containers of AgentGate": "test_agentgate.py",
     "containers without memory": "test_memory.py",
     "escapes from containers": "escape",
+    "compose, Kubernetes, workflows": "test_deploy.py",
     "tools inside the confinement": "test_confined_tools.py",
+    "static binary": "test_static.py",
+    "packages": "test_release.py",
 }
 
 # Below tests/faults.
@@ -47,6 +54,15 @@ FAULT_STEPS = {
     "rude agents": "test_rude_agent.py",
     "rude hosts": "test_rude_host.py",
 }
+
+
+# How long each fuzzer runs: a sample of `make fuzz`.
+FUZZ_SECONDS = 30
+# Of what failed, so many lines of each are told at the end.
+TOLD_LINES = 12
+
+# What failed so far, a text each: of a long log often only the end is kept.
+failures = []
 
 
 class Broken(Exception):
@@ -58,6 +74,12 @@ def call(*command, env=None):
     sys.stdout.flush()
     return subprocess.run([str(c) for c in command], cwd=ROOT, env={**ENV, **(env or {})},
                           check=False).returncode
+
+
+def failed_text(name, text):
+    """Remembers what failed, and the end of what was said about it."""
+    lines = [line for line in text.splitlines() if line.strip()][-TOLD_LINES:]
+    failures.append("\n    ".join([name, *lines]))
 
 
 def must(*command, env=None):
@@ -83,20 +105,53 @@ def release_build():
 
 def lint(path):
     status = call(path)
+    if status not in (0, 77):
+        failures.append(path.name)
     return int(status == 0), int(status not in (0, 77)), int(status == 77)
+
+
+def meson_test(folder, *arguments):
+    log = ROOT / folder / "meson-logs/testlog.json"
+    log.unlink(missing_ok=True)
+    status = call("meson", "test", "-C", folder, "--print-errorlogs", "--no-rebuild", *arguments)
+    if not log.exists():
+        raise Broken(f"meson test -C {folder}: exit status {status}, no results")
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    results = [row["result"] for row in rows]
+    for row in rows:
+        if row["result"] not in MESON_PASSED | MESON_SKIPPED:
+            failed_text(row["name"], row.get("stderr") or row.get("stdout") or row["result"])
+    passed = sum(r in MESON_PASSED for r in results)
+    skipped = sum(r in MESON_SKIPPED for r in results)
+    return passed, len(results) - passed - skipped, skipped
 
 
 def unit_tests(folder, compiler):
     build(folder, "--native-file", "build-dev.ini", env={"CC": compiler})
-    log = ROOT / folder / "meson-logs/testlog.json"
-    log.unlink(missing_ok=True)
-    status = call("meson", "test", "-C", folder, "--print-errorlogs", "--no-rebuild")
-    if not log.exists():
-        raise Broken(f"meson test -C {folder}: exit status {status}, no results")
-    results = [json.loads(line)["result"] for line in log.read_text().splitlines()]
-    passed = sum(r in MESON_PASSED for r in results)
-    skipped = sum(r in MESON_SKIPPED for r in results)
-    return passed, len(results) - passed - skipped, skipped
+    return meson_test(folder)
+
+
+def arm64_tests():
+    """Unit tests and whole-program tests of the arm64 build, those that qemu can run."""
+    build("build-arm64", "--cross-file", "cross/arm64.ini", "--buildtype=release",
+          "-Dstatic=enabled", "-Dtests=enabled")
+    listed = subprocess.run(["meson", "test", "-C", "build-arm64", "--list", "--suite", "unit"],
+                            cwd=ROOT, env=ENV, capture_output=True, text=True, check=True).stdout
+    names = {line.rsplit(" / ", 1)[1] for line in listed.splitlines() if " / " in line}
+    if arm64.LEFT_OUT.keys() - names:
+        raise Broken(f"tests/arm64.py: no such tests: {arm64.LEFT_OUT.keys() - names}")
+    counts = [meson_test("build-arm64", "--timeout-multiplier", "4",
+                         *sorted(names - arm64.LEFT_OUT.keys()))]
+    binary = ROOT / "build-arm64/agent-runner"
+    if not arm64.can_emulate(binary):
+        return counts[0][0], counts[0][1], counts[0][2] + 1
+    folder = ROOT / "tests/system"
+    deselected = [f"--deselect=tests/system/{file}::{test}"
+                  for file, left_out in arm64.SYSTEM.items() for test in left_out]
+    with arm64.emulation(binary):
+        counts.append(pytest(*[folder / file for file in arm64.SYSTEM], *deselected,
+                             env={"AGENT_RUNNER": str(binary)}))
+    return tuple(sum(column) for column in zip(*counts))
 
 
 def pytest(*arguments, env=None):
@@ -107,6 +162,9 @@ def pytest(*arguments, env=None):
         if not report.exists():
             raise Broken(f"pytest: exit status {status}, no results")
         suite = xml.etree.ElementTree.parse(report).getroot().find("testsuite")
+    for case in suite.iter("testcase"):
+        for problem in (*case.iter("failure"), *case.iter("error")):
+            failed_text(f"{case.get('classname')}.{case.get('name')}", problem.text or "")
     total, skipped = int(suite.get("tests")), int(suite.get("skipped"))
     failed = int(suite.get("failures")) + int(suite.get("errors"))
     if failed == 0 and status != 0:
@@ -118,17 +176,21 @@ def fuzz():
     """Each fuzzer is a test: it passes if it ran, and found nothing."""
     with tempfile.TemporaryDirectory() as folder:
         report = pathlib.Path(folder) / "fuzz.json"
-        status = call(ROOT / "tests/fuzz/run.py", "--seconds", "60", "--json", report)
+        status = call(ROOT / "tests/fuzz/run.py", "--seconds", FUZZ_SECONDS, "--json", report)
         if not report.exists():
             raise Broken(f"tests/fuzz/run.py: exit status {status}, no results")
         rows = json.loads(report.read_text())
     passed = sum(row["executions"] > 0 and row["crashes"] == 0 for row in rows)
+    for row in rows:
+        if row["crashes"] or not row["executions"]:
+            failed_text(f"fuzzer {row['target']}", row.get("said", "it ran no input"))
     return passed, len(rows) - passed, 0
 
 
 def system_steps():
     folder = ROOT / "tests/system"
-    ignored = [f"--ignore={folder / name}" for name in SYSTEM_STEPS.values()]
+    # test_arm64.py is for the arm64 step.
+    ignored = [f"--ignore={folder / name}" for name in [*SYSTEM_STEPS.values(), "test_arm64.py"]]
     yield "session folders", lambda: pytest(folder, *ignored)
     named = [(title, folder / name) for title, name in SYSTEM_STEPS.items()]
     named += [(title, ROOT / "tests/faults" / name) for title, name in FAULT_STEPS.items()]
@@ -146,10 +208,12 @@ def faults():
                       "--json", report)
         if not report.exists():
             raise Broken(f"tests/faults/run.py: exit status {status}, no results")
-        rows = json.loads(report.read_text())["rows"].values()
+        named = json.loads(report.read_text())["rows"]
+    rows = named.values()
     if sum(row["points"] for row in rows) < 4 * sum(row["missed"] for row in rows):
         raise Broken("most of the faults did not happen: nothing was tried")
     failed = sum(row["violations"] > 0 for row in rows)
+    failures.extend(f"fault {name}" for name, row in named.items() if row["violations"])
     return len(rows) - failed, failed, 0
 
 
@@ -164,6 +228,7 @@ def steps(tier):
     if tier == "full":
         yield "fuzz", fuzz
         yield from system_steps()
+        yield "arm64, under qemu", arm64_tests
         yield "faults", faults
 
 
@@ -176,8 +241,9 @@ def run(tier):
             passed, failed, skipped = step()
             if passed + failed + skipped == 0:
                 raise Broken("there is nothing to run")
-        except (Broken, OSError, json.JSONDecodeError) as error:
+        except (Broken, OSError, subprocess.SubprocessError, ValueError) as error:
             print(f"{title}: {error}")
+            failures.append(f"{title}: {error}")
             passed, failed, skipped = 0, 1, 0
         if MUST_WORK:
             failed, skipped = failed + skipped, 0
@@ -185,6 +251,10 @@ def run(tier):
     print("\nseconds  passed  failed  skipped  step")
     for title, passed, failed, skipped, seconds in rows:
         print(f"{seconds:7.1f} {passed:7} {failed:7} {skipped:8}  {title}")
+    if failures:
+        print("\nWhat failed:")
+    for text in failures:
+        print(f"* {text}")
     return tuple(sum(row[i] for row in rows) for i in (1, 2))
 
 

@@ -7,6 +7,13 @@ set -eu
 
 packages_build="gcc/cc libc6-dev meson/meson ninja-build/ninja pkg-config/pkg-config python3
 	libsqlite3-dev libjansson-dev libseccomp-dev libcap-dev"
+packages_static="zlib1g-dev"
+# Debian's names of another architecture's packages; qemu-user-static runs its programs.
+packages_arm64="gcc-aarch64-linux-gnu/aarch64-linux-gnu-gcc libc6-dev:arm64 libsqlite3-dev:arm64
+	libjansson-dev:arm64 libseccomp-dev:arm64 libcap-dev:arm64 libcmocka-dev:arm64 zlib1g-dev:arm64
+	qemu-user-static/qemu-aarch64-static"
+packages_deb="debhelper/dh dpkg-dev/dpkg-buildpackage fakeroot/fakeroot lintian/lintian git/git
+	man-db/man libcmocka-dev strace/strace tzdata"
 packages_demo="python3"
 packages_test="clang/clang libclang-rt-dev clang-format/clang-format libcmocka-dev python3-pytest
 	mandoc/mandoc strace/strace procps/ps git/git tzdata"
@@ -17,11 +24,13 @@ packages_container="podman/podman runc/runc mmdebstrap/mmdebstrap debian-archive
 	uidmap/newuidmap"
 packages_tools="chromium/chromium gcc/gcc libc6-dev make/make gdb/gdb strace/strace git/git jq/jq
 	ripgrep/rg openssh-client/ssh-keygen python3-venv procps/ps"
+packages_deploy="docker-compose/docker-compose kubernetes-client/kubectl catatonit/catatonit
+	yamllint/yamllint python3-yaml"
 packages_judges="libcap2-bin/capsh libcap-ng-utils/pscap checksec/checksec seccomp/scmp_sys_resolver
 	binutils/readelf stress-ng/stress-ng lynis/lynis"
 packages_bench="gcc/cc tini/tini dumb-init/dumb-init catatonit/catatonit strace/strace"
 
-jobs="build demo test fuzz faults npm container tools judges bench"
+jobs="build static arm64 deb demo test fuzz faults npm container tools deploy judges bench"
 
 fail() {
 	echo "packages.sh: $*" >&2
@@ -41,6 +50,9 @@ missing=
 for job in "$@"; do
 	case "$job" in
 	build) rows=$packages_build ;;
+	static) rows=$packages_static ;;
+	arm64) rows=$packages_arm64 ;;
+	deb) rows=$packages_deb ;;
 	demo) rows=$packages_demo ;;
 	test) rows=$packages_test ;;
 	faults) rows=$packages_faults ;;
@@ -48,6 +60,7 @@ for job in "$@"; do
 	npm) rows=$packages_npm ;;
 	container) rows=$packages_container ;;
 	tools) rows=$packages_tools ;;
+	deploy) rows=$packages_deploy ;;
 	judges) rows=$packages_judges ;;
 	bench) rows=$packages_bench ;;
 	*) fail "there is no job \"$job\"; there are: $jobs" ;;
@@ -68,6 +81,9 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 echo "To be installed with apt-get, for $*:$missing"
 export DEBIAN_FRONTEND=noninteractive
+case "$missing" in
+*:arm64*) $as_root dpkg --add-architecture arm64 || fail "dpkg --add-architecture arm64 failed" ;;
+esac
 $as_root apt-get update -qq || fail "apt-get update failed; is the network there?"
 # shellcheck disable=SC2086 # a list of words
 $as_root env DEBIAN_FRONTEND=noninteractive \

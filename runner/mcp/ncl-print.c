@@ -93,10 +93,16 @@ static size_t ncl_print_width(const struct strbuf *text)
 	return width;
 }
 
+/* A table is mostly blanks, megabytes of them. */
 static void ncl_print_fill(struct strbuf *out, char c, size_t n)
 {
-	while (n-- > 0)
-		strbuf_putc(out, c);
+	char block[256];
+
+	memset(block, c, sizeof(block));
+	for (size_t part; n > 0; n -= part) {
+		part = n < sizeof(block) ? n : sizeof(block);
+		strbuf_append(out, block, part);
+	}
 }
 
 struct ncl_print_columns {

@@ -250,6 +250,45 @@ static void test_keep_alive_has_no_session(void **state)
 	assert_null(strstr(s->output, "inbound"));
 }
 
+static void test_dependencies(void **state)
+{
+	struct scene *s = *state;
+
+	assert_int_equal(setenv("AGENT_WORKSPACE", s->workspace, 1), 0);
+	start_as(s, "agent-install", "agent-runner", "--keep-alive", "--install-deps");
+	assert_int_equal(probe(s, false), EXIT_CODE_UNHEALTHY);
+	check_line(s, "failed   dependencies they are being installed: process ");
+	stop(s);
+	start_as(s, NULL, "agent-runner", "--keep-alive", "--install-deps");
+	assert_int_equal(probe(s, false), EXIT_CODE_OK);
+	check_line(s, "ok       dependencies nothing is being installed\n");
+	stop(s);
+	/* Nobody asked for it: the name is another program's. */
+	start_as(s, "agent-install", "agent-runner", "--keep-alive", NULL);
+	assert_int_equal(probe(s, false), EXIT_CODE_OK);
+	assert_null(strstr(s->output, "dependencies"));
+	assert_int_equal(unsetenv("AGENT_WORKSPACE"), 0);
+}
+
+/* The agent that somebody is to start by hand: who names none may do without. */
+static void test_agent_of_a_keep_alive_container(void **state)
+{
+	struct scene *s = *state;
+
+	start(s, NULL, "--keep-alive");
+	assert_int_equal(setenv("AGENT_PROVIDER", "mock", 1), 0);
+	assert_int_equal(probe(s, false), EXIT_CODE_OK);
+	check_line(s, "ok       agent      mock: nothing is needed\n");
+	assert_int_equal(setenv("AGENT_CLAUDE_PATH", "/no/claude", 1), 0);
+	assert_int_equal(setenv("AGENT_PROVIDER", "claude", 1), 0);
+	assert_int_equal(probe(s, false), EXIT_CODE_UNHEALTHY);
+	check_line(s, "failed   agent      ");
+	assert_int_equal(unsetenv("AGENT_PROVIDER"), 0);
+	assert_int_equal(probe(s, false), EXIT_CODE_OK);
+	check_line(s, "warning  agent      ");
+	assert_int_equal(unsetenv("AGENT_CLAUDE_PATH"), 0);
+}
+
 static void test_a_command_has_no_session(void **state)
 {
 	struct scene *s = *state;
@@ -293,11 +332,14 @@ static void test_json(void **state)
 	char wanted[512];
 
 	start(s, NULL, "--keep-alive");
+	assert_int_equal(setenv("AGENT_PROVIDER", "mock", 1), 0);
 	assert_int_equal(probe(s, true), EXIT_CODE_OK);
+	assert_int_equal(unsetenv("AGENT_PROVIDER"), 0);
 	(void)snprintf(wanted, sizeof(wanted),
 		       "{\"healthy\":true,\"checks\":[{\"name\":\"init\",\"status\":\"ok\","
 		       "\"text\":\"process %d, mode keep-alive\"},{\"name\":\"workspace\","
-		       "\"status\":\"ok\",\"text\":\"%s can be written\"}]}\n",
+		       "\"status\":\"ok\",\"text\":\"%s can be written\"},{\"name\":\"agent\","
+		       "\"status\":\"ok\",\"text\":\"mock: nothing is needed\"}]}\n",
 		       (int)s->init, s->workspace);
 	assert_string_equal(s->output, wanted);
 	stop(s);
@@ -416,6 +458,9 @@ int main(int argc, char **argv)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_the_loop_is_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_keep_alive_has_no_session, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_dependencies, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_agent_of_a_keep_alive_container, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_a_command_has_no_session, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_request_has_no_session, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_workspace_that_cannot_be_used, setup,

@@ -406,6 +406,64 @@ static void test_input(void **state)
 	assert_int_equal(shared->starts, 0);
 }
 
+/* What makes ready for another one */
+
+static int job_prepare(void *userdata)
+{
+	(void)job_leave_orphans(userdata);
+	return INIT_NEXT;
+}
+
+static int job_prepare_while_ended(void *userdata)
+{
+	sigset_t end;
+	int signo;
+
+	(void)userdata;
+	sigemptyset(&end);
+	sigaddset(&end, SIGTERM);
+	(void)sigprocmask(SIG_BLOCK, &end, NULL);
+	(void)kill(getppid(), SIGTERM);
+	(void)sigwait(&end, &signo);
+	return INIT_NEXT;
+}
+
+static void test_preparation(void **state)
+{
+	static const struct init_job nothing = { .what = "nothing" };
+	struct init_job prepares = {
+		.what = "the job",
+		.run = job_prepare,
+		.prepares = true,
+		.next = &other,
+	};
+	static struct capture capture;
+	int code;
+
+	(void)state;
+	/* What it left is gone before the next one runs: the end has not to wait for it. */
+	assert_int_equal(run(&prepares, 60000), 9);
+	assert_int_equal(shared->other_starts, 1);
+	/* It fails: that is the end. */
+	prepares.run = job_exit;
+	assert_int_equal(run(&prepares, -1), 42);
+	assert_int_equal(shared->other_starts, 0);
+	/* Done, but nobody wants what follows any more. */
+	prepares.run = job_prepare_while_ended;
+	assert_int_equal(run(&prepares, -1), 143);
+	assert_int_equal(shared->other_starts, 0);
+	prepares.next = &nothing;
+	assert_int_equal(run(&prepares, -1), 0);
+	/* The time without limit is not its own. */
+	prepares.run = job_ask_in_vain;
+	capture_start(&capture, STDERR_FILENO);
+	code = run(&prepares, -1);
+	assert_string_equal(capture_stop(&capture),
+			    "agent-runner: warning: the job did not end in time: killing it\n");
+	assert_int_equal(code, 137);
+	assert_in_range(run_ms(), 800, 5000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -418,6 +476,7 @@ int main(void)
 		cmocka_unit_test(test_room_for_the_next),
 		cmocka_unit_test(test_giving_up),
 		cmocka_unit_test(test_input),
+		cmocka_unit_test(test_preparation),
 	};
 
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,

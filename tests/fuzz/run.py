@@ -12,6 +12,7 @@ where `meson test` replays it, to be renamed once the bug is fixed.
 --merge  what was found that leads further than the corpus becomes a part of it, as little as needed
 """
 import argparse
+import base64
 import concurrent.futures
 import json
 import os
@@ -31,7 +32,7 @@ ENV = {**os.environ, "PATH": f"/usr/bin:/bin:{os.environ.get('PATH', '')}", "CC"
 
 AT_ONCE = 2
 # Sanitizers and a busy machine make an input slow, but none takes as long as this.
-TIMEOUT_SECONDS = 10
+TIMEOUT_SECONDS = 25
 MEMORY_MB = 1024
 # Longer inputs say little more; those of the corpus are shorter but for databases.
 INPUT_MAX = {"inbound": 20480, "prompt": 16384, "claude": 8192}
@@ -40,6 +41,8 @@ INPUT_MAX_DEFAULT = 4096
 KEPT_SIZE_MAX = 4096
 KEPT_COUNT_MAX = 100
 KEPT_BYTES_MAX = 300 * 1024
+# An input up to this size is printed, too: where the run's machine is gone, so are its files.
+PRINTED_SIZE_MAX = 2048
 
 # What libFuzzer puts before the hash of an input that it stopped at.
 BAD = ("crash-", "leak-", "timeout-", "oom-")
@@ -98,19 +101,21 @@ def run(name, seconds, top):
 
 
 def report(row):
-    """Says what a target stopped at, and keeps the input."""
-    tail = [line for line in row["log"].splitlines()
+    """Keeps what a target stopped at, and returns what is to be said about it."""
+    said = [line for line in row["log"].splitlines()
             if re.search(r"must hold|ERROR:|runtime error|^\s+#\d+ .* in .*agent|SUMMARY", line)]
-    print(f"\n{row['target']} failed:")
-    print("\n".join(tail[:20] or row["log"].splitlines()[-20:]))
+    said = said[:20] or row["log"].splitlines()[-20:]
     for path in row["bad"]:
         kind, _, name = path.name.partition("-")
         kept = CORPUS / row["target"] / f"{kind}-{name[:12]}"
         shutil.copyfile(path, kept)
-        print(f"The input is {kept.relative_to(ROOT)}. To see it fail:\n"
-              f"  {os.path.relpath(fuzzer(row['target']), ROOT)} {kept.relative_to(ROOT)}\n"
-              "Fix the code, add a unit test, give the file a name that tells what was wrong, and "
-              "keep it:\n`meson test` replays it.")
+        said += [f"The input is {kept.relative_to(ROOT)}. To see it fail:",
+                 f"  {os.path.relpath(fuzzer(row['target']), ROOT)} {kept.relative_to(ROOT)}",
+                 "Fix the code, add a unit test, give the file a name that tells what was wrong, "
+                 "and keep it:", "`meson test` replays it."]
+        if path.stat().st_size <= PRINTED_SIZE_MAX:
+            said.append(f"In base64: {base64.b64encode(path.read_bytes()).decode()}")
+    return "\n".join(said)
 
 
 def merge(name, top):
@@ -164,7 +169,8 @@ def main():
                                  chosen.names or names()))
         for row in rows:
             if row["crashes"]:
-                report(row)
+                row["said"] = report(row)
+                print(f"\n{row['target']} failed:\n{row['said']}")
             elif chosen.merge:
                 merge(row["target"], top)
     print("\ntarget      executions  per second   edges  new edges  slowest s  crashes")

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "runner/conversation.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -427,6 +428,34 @@ static void test_unusable_agent_is_said(void **state)
 	assert_int_equal(unsetenv("AGENT_MOCK_DELAY_MS"), 0);
 }
 
+/* An agent without work ends, and is there again for the next message, in the same conversation. */
+static void test_rest(void **state)
+{
+	struct world *w = *state;
+	char before[64];
+
+	assert_int_equal(conversation_rest(w->p.c), 0);
+	assert_false(conversation_has_agent(w->p.c));
+	receive(w, "m1", "a", NULL);
+	assert_int_equal(conversation_rest(w->p.c), -EBUSY);
+	run_until(w, "m1|completed\n");
+	(void)snprintf(before, sizeof(before), "%s", continuation(w));
+	assert_int_equal(conversation_rest(w->p.c), 0);
+	assert_true(conversation_has_agent(w->p.c));
+	/* The look after its end. */
+	run_until(w, "m1|completed\n");
+	assert_false(conversation_has_agent(w->p.c));
+	receive(w, "m2", "a", NULL);
+	assert_true(conversation_has_agent(w->p.c));
+	run_until(w, "m1|completed\nm2|completed\n");
+	assert_string_equal(continuation(w), before);
+	/* A message that comes while it ends waits for the next one. */
+	assert_int_equal(conversation_rest(w->p.c), 0);
+	receive(w, "m3", "a", NULL);
+	run_until(w, "m1|completed\nm2|completed\nm3|completed\n");
+	assert_string_equal(continuation(w), before);
+}
+
 static void test_end(void **state)
 {
 	struct world *w = *state;
@@ -484,6 +513,7 @@ int main(void)
 		CONVERSATION_TEST(test_destinations),
 		CONVERSATION_TEST(test_unknown_continuation_is_dropped),
 		CONVERSATION_TEST(test_unusable_agent_is_said),
+		CONVERSATION_TEST(test_rest),
 		CONVERSATION_TEST(test_end),
 		CONVERSATION_TEST(test_unknown_provider),
 	};

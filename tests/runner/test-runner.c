@@ -271,6 +271,17 @@ static void test_checks(void **state)
 	assert_int_equal(count, expected);
 }
 
+static void test_forget_keys(void **state)
+{
+	(void)state;
+	setenv("ANTHROPIC_API_KEY", "key", 1);
+	setenv("NPM_TOKEN", "token", 1);
+	assert_int_equal(runner_forget_keys(), 0);
+	assert_null(getenv("ANTHROPIC_API_KEY"));
+	assert_string_equal(getenv("NPM_TOKEN"), "token");
+	unsetenv("NPM_TOKEN");
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -286,6 +297,7 @@ int main(void)
 		CASE(test_compact_instructions_without_a_loop),
 		CASE(test_compact_instructions_of_the_loop),
 		CASE(test_confine),
+		CASE(test_forget_keys),
 		CASE(test_checks),
 	};
 

@@ -269,6 +269,15 @@ def test_resume_after_a_restart(claude, model):
     assert session.state()[STATE] == kept
 
 
+def test_an_idle_agent_comes_back(claude, model):
+    session = claude(config={"agentIdleSeconds": 1}).start()
+    answer(session, "remember 17", "echo: remember 17")
+    session.wait_stderr("the agent ends until the next message", timeout=PATIENCE)
+    answer(session, "which number", "echo: which number")
+    assert "remember 17" in model.requests[-1].everything
+    assert not session.lines("warning:")
+
+
 @pytest.mark.parametrize("unknown", ["11111111-2222-4333-8444-555555555555", "nonsense"])
 def test_unknown_continuation_starts_afresh_at_once(claude, unknown):
     session = claude()

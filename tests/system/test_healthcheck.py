@@ -198,7 +198,7 @@ def test_without_a_session(root, arguments, mode, user):
     report = enter(root, init, user)
     assert report["code"] == 0, report
     assert report["init"] == ("ok", f"process 1, mode {mode}")
-    assert list(report) == ["init", "workspace", "code"]
+    assert list(report) == ["init", "workspace", "agent", "code"]
     folder = "/srv" if "/srv" in arguments else "/workspace"
     assert report["workspace"] == ("ok", f"{folder} can be written")
 
