@@ -119,19 +119,13 @@ RUN --mount=type=secret,id=ca,target=/run/secrets/ca \
 FROM ${BASE_IMAGE} AS packages
 COPY tools/image/apt.sh /image/
 RUN --mount=type=cache,target=/var/cache/image-apt,sharing=locked \
-	/image/apt.sh --no-perl bash ca-certificates curl git jq openssh-client python3 ripgrep \
-		tzdata unzip && \
-	rm -rf /image /usr/lib/python3/dist-packages/__pycache__
+	/image/apt.sh bash ca-certificates curl git jq openssh-client python3 ripgrep tzdata unzip
 # A base that has the user already (node's own images do) keeps it.
 RUN { getent group 1000 >/dev/null || groupadd --gid 1000 node; } && \
 	{ getent passwd 1000 >/dev/null || \
 		useradd --uid 1000 --gid 1000 --create-home --shell /bin/bash node; } && \
 	install -d -o 1000 -g 1000 /home/node /workspace /workspace/group /workspace/extra && \
 	rm -f /etc/*- /var/log/lastlog /var/log/faillog
-
-# The same in one layer: what was removed from the base is gone.
-FROM scratch AS system
-COPY --from=packages / /
 ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
 	HOME=/home/node LANG=C.UTF-8
 WORKDIR /workspace
@@ -144,6 +138,32 @@ LABEL org.opencontainers.image.title="agent-runner" \
 	org.opencontainers.image.description="PID 1 and session loop of an agent container" \
 	org.opencontainers.image.licenses="MIT"
 
+# The same without what an agent does without: apt, dpkg, perl. Copied, so that it is gone.
+FROM packages AS trimmed
+USER root
+COPY tools/image/trim.sh /image/
+RUN /image/trim.sh && rm -rf /image
+
+FROM scratch AS system
+COPY --from=trimmed / /
+# As above.
+ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+	HOME=/home/node LANG=C.UTF-8
+WORKDIR /workspace
+USER node
+HEALTHCHECK --interval=30s --timeout=10s --retries=3 \
+	CMD ["/usr/local/bin/agent-runner", "--healthcheck"]
+ENTRYPOINT ["/usr/local/bin/agent-runner"]
+LABEL org.opencontainers.image.title="agent-runner" \
+	org.opencontainers.image.description="PID 1 and session loop of an agent container" \
+	org.opencontainers.image.licenses="MIT"
+
+# For images of one's own that take more from Debian.
+FROM packages AS debian
+COPY --from=build /out/usr/local/ /usr/local/
+ARG VERSION=dev-local
+LABEL org.opencontainers.image.version="${VERSION}"
+
 FROM system AS claude
 COPY --from=get-claude /out/ /
 ENV DISABLE_AUTOUPDATER=1
@@ -152,15 +172,13 @@ ARG VERSION=dev-local
 LABEL org.opencontainers.image.version="${VERSION}"
 
 # What a NanoClaw v2 host expects of its own image, and what it adds to it for a group.
-FROM system AS desktop
+FROM packages AS desktop
 USER root
 COPY tools/image/apt.sh /image/
 ARG INSTALL_CJK_FONTS=false
-# git's perl comes back: groups install what they like.
 RUN --mount=type=cache,target=/var/cache/image-apt,sharing=locked \
 	/image/apt.sh chromium fonts-liberation fonts-noto-color-emoji \
 		$([ "${INSTALL_CJK_FONTS}" != true ] || echo fonts-noto-cjk) && \
-	rm -rf /image && \
 	install -d /app /pnpm && chmod 1777 /home/node
 ENV AGENT_BROWSER_EXECUTABLE_PATH=/usr/bin/chromium \
 	PLAYWRIGHT_CHROMIUM_EXECUTABLE_PATH=/usr/bin/chromium \
