@@ -9,7 +9,7 @@ packages_build="gcc/cc libc6-dev meson/meson ninja-build/ninja pkg-config/pkg-co
 	libsqlite3-dev libjansson-dev libseccomp-dev libcap-dev"
 packages_demo="python3"
 packages_test="clang/clang libclang-rt-dev clang-format/clang-format libcmocka-dev python3-pytest
-	mandoc/mandoc strace/strace procps/ps git/git tzdata"
+	mandoc/mandoc strace/strace procps/ps git/git tzdata shellcheck/shellcheck"
 packages_faults="python3 util-linux mount e2fsprogs"
 packages_fuzz="clang/clang libclang-rt-dev"
 packages_npm="nodejs/node npm/npm"

@@ -53,6 +53,10 @@ drop "tools for disks and logins" /usr/sbin/mke2fs /usr/sbin/mkfs* /usr/sbin/fsc
 	/usr/sbin/gr* /usr/sbin/vi?? /usr/sbin/shadowconfig /usr/sbin/cppw /usr/sbin/cpgr \
 	/usr/bin/passwd /usr/bin/ch?? /usr/bin/chage /usr/bin/gpasswd /usr/bin/su /usr/bin/login \
 	/usr/bin/mount /usr/bin/umount /usr/bin/newgrp /usr/bin/expiry /usr/sbin/agetty \
-	/usr/sbin/ldconfig /usr/sbin/unix_* /usr/sbin/pam* '/usr/lib/*/security' \
+	/usr/sbin/runuser /usr/sbin/mkhomedir_helper /usr/sbin/faillock /usr/bin/lastlog \
+	/usr/sbin/hwclock /usr/bin/ls[bilmn]?* /usr/bin/logger /usr/sbin/unix_* /usr/sbin/pam* '/usr/lib/*/security' \
 	'/usr/lib/*/libext2fs*' '/usr/lib/*/e2initrd_helper' '/usr/lib/*/libdb-5*' \
-	'/usr/lib/*/libsemanage*' '/usr/lib/*/libsepol*' '/usr/lib/*/libpam*'
+	'/usr/lib/*/libsemanage*' '/usr/lib/*/libsepol*' '/usr/lib/*/libpam*' \
+	'/usr/lib/*/libsystemd*' '/usr/lib/*/libgcrypt*' '/usr/lib/*/libgpg-error*' \
+	'/usr/lib/*/libbrotlienc*' '/usr/lib/*/sasl2' '/usr/lib/python3*/lib-dynload/_dbm*' \
+	/usr/lib/valgrind /usr/bin/localedef /usr/lib/openssh/ssh-pkcs11-helper
