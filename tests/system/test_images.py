@@ -160,12 +160,12 @@ def test_claude_code_of_the_image_answers(make_session):
         options = ["-v", f"{session.workspace}:/workspace", "-e", f"ANTHROPIC_BASE_URL={model.url}",
                    "-e", "ANTHROPIC_API_KEY=sk-ant-test"]
         name = image("claude")
+        message = session.add_chat("hello")
         before = time.monotonic()
         with Container(options=options, image=name) as container:
-            session.wait(lambda: session.heartbeat() is not None, "the session loop")
+            session.wait(lambda: message in session.acks(), "the claim")
             ready = time.monotonic() - before
-            print(f"claude: start to ready {ready:.2f} s")
-            message = session.add_chat("hello")
+            print(f"claude: start to claim {ready:.2f} s")
             session.wait_answer("echo: hello", timeout=60)
             session.wait_ack(message)
             health = container.exec("agent-runner", "--healthcheck")

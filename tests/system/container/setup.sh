@@ -5,7 +5,7 @@
 # Prints the path of a podman that is set up so. Running it again does only what is left to do.
 #
 #   setup.sh          builds localhost/agent-runner:test, the target core of the Dockerfile
-#   setup.sh TARGET…  builds these targets too: localhost/agent-runner:TARGET
+#   setup.sh TARGET…  builds these targets instead: localhost/agent-runner:TARGET
 #
 # All of it lives in .cache/container, or in the folder that AGENT_CONTAINER_CACHE names.
 set -eu
@@ -112,7 +112,7 @@ build() { # TARGET IMAGE
 		fail "the image $1 does not build"
 	}
 }
-build core "$image"
+[ $# -gt 0 ] || build core "$image"
 for target in "$@"; do
 	build "$target" "localhost/agent-runner:$target"
 done
