@@ -25,7 +25,7 @@ check() { # WHAT STATUS TEXT
 	fi
 }
 
-version=$(run "$image" --version 2>&1)
+version=$(run "$image" --version 2>/dev/null)
 check version $? "$version"
 
 bytes=$("$runtime" image inspect --format '{{.Size}}' "$image")
@@ -40,7 +40,7 @@ esac
 check user $? "$user"
 
 answer=$(printf '{"prompt":"hello","groupFolder":"test","chatJid":"t@g.us","isMain":false}' |
-	run -i -e AGENT_PROVIDER=mock "$image" 2>&1)
+	run -i -e AGENT_PROVIDER=mock "$image" 2>/dev/null)
 case "$answer" in
 *'echo: hello'*) true ;;
 *) false ;;
@@ -49,12 +49,12 @@ check answer $? "$(echo "$answer" | tr '\n' ' ')"
 
 # In an image without a shell there is nothing but the program.
 if [ "$target" != bin ]; then
-	id=$(run "$image" sh -c 'id -u')
+	id=$(run "$image" sh -c 'id -u' 2>/dev/null)
 	[ "$id" = 1000 ]
 	check "uid of a command" $? "$id"
 
-	setuid=$(run --user 0:0 --entrypoint find "$image" / -xdev -type f -perm /6000 2>&1)
-	[ -z "$setuid" ]
+	setuid=$(run --user 0:0 --entrypoint find "$image" / -xdev -type f -perm /6000 2>/dev/null)
+	[ $? -eq 0 ] && [ -z "$setuid" ]
 	check "no setuid or setgid file" $? "$(echo "$setuid" | tr '\n' ' ')"
 
 	caches=$(run --user 0:0 --entrypoint find "$image" /var/cache /var/lib/apt /tmp /root -type f \
@@ -62,9 +62,9 @@ if [ "$target" != bin ]; then
 	[ -z "$caches" ]
 	check "no package cache" $? "$(echo "$caches" | tr '\n' ' ')"
 
-	container=$("$runtime" run -d "$image" --keep-alive)
+	container=$("$runtime" run -d "$image" --keep-alive 2>/dev/null)
 	sleep 1
-	health=$("$runtime" exec "$container" agent-runner --healthcheck 2>&1)
+	health=$("$runtime" exec "$container" agent-runner --healthcheck 2>/dev/null)
 	check health $? "$(echo "$health" | tr '\n' ' ')"
 	"$runtime" rm -f "$container" >/dev/null 2>&1
 fi
