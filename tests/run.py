@@ -35,6 +35,7 @@ SYSTEM_STEPS = {
     "real agent CLI, its tools": "test_claude_mcp.py",
     "MCP clients of others": "test_mcp_sdk.py",
     "containers": "test_container.py",
+    "images": "test_images.py",
     "containers without memory": "test_memory.py",
     "escapes from containers": "escape",
     "tools inside the confinement": "test_confined_tools.py",
