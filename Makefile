@@ -4,10 +4,35 @@
 # Debian's own Python: it is the one that has Debian's pytest.
 PYTHON  ?= /usr/bin/python3
 PREFIX  ?= /usr/local
-IMAGE   ?= agent-runner
-VERSION ?= $(shell sed -n "s/^  version: '\(.*\)',/\1/p" meson.build)
-# What builds images: docker if its daemon answers, else podman.
-RUNTIME ?= $(shell docker info >/dev/null 2>&1 && echo docker || echo podman)
+
+# Images: which target of the Dockerfile, and how the result is called. A release passes VERSION=v1.2.3.
+TARGET   ?= core
+IMAGE    ?= agent-runner$(if $(filter-out core,$(TARGET)),-$(TARGET))
+VERSION  ?= dev-local
+REGISTRY ?=
+# docker if its daemon answers, else podman.
+RUNTIME  ?= $(shell docker info >/dev/null 2>&1 && echo docker || echo podman)
+PLATFORMS ?= linux/amd64,linux/arm64
+# More options for the build: certificates and the network of a proxy, --no-cache, …
+BUILD_OPTIONS ?=
+# What `make run-local` mounts, and the container's name; further options of docker run.
+WORKSPACE   ?= $(CURDIR)/session
+CONTAINER   ?= agent-runner
+RUN_OPTIONS ?=
+# From the environment, if it is set there.
+PASSED := AGENT_PROVIDER AGENT_LOG_LEVEL ANTHROPIC_API_KEY ANTHROPIC_BASE_URL CLAUDE_CODE_OAUTH_TOKEN TZ
+
+local  = $(IMAGE):$(VERSION)
+remote = $(REGISTRY)/$(local)
+# Files and layers get the time of the last commit, so that the same sources give the same image.
+epoch  = $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null),0)
+is_podman  = $(findstring podman,$(RUNTIME))
+build_options = --target $(TARGET) --build-arg VERSION=$(VERSION) \
+	$(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \
+	$(if $(INSTALL_CJK_FONTS),--build-arg INSTALL_CJK_FONTS=$(INSTALL_CJK_FONTS)) \
+	$(if $(is_podman),--format docker --timestamp $(epoch),--build-arg SOURCE_DATE_EPOCH=$(epoch)) \
+	$(BUILD_OPTIONS)
+need_registry = $(if $(REGISTRY),,$(error say where to: REGISTRY=registry.example.org/team))
 
 # How long each fuzzer runs.
 SECONDS ?= 60
@@ -17,11 +42,12 @@ PROVIDER  ?= mock
 PROVIDERS := mock claude
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast fuzz faults judges build arm64 static bench image format lint \
-	install uninstall dist deb clean
+.PHONY: help demo test test-fast fuzz faults judges build arm64 static bench format lint \
+	install uninstall dist deb clean image build-image test-image run-local logs stop docker-login \
+	push-image build-multiarch push-multiarch image-sizes
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## See it work: one session, one message, its answer (PROVIDER=claude: the real agent)
 	@$(if $(filter-out $(PROVIDERS),$(PROVIDER)),$(error PROVIDER is one of: $(PROVIDERS)))
@@ -77,10 +103,46 @@ bench: ## Measure, and print README's table of figures (some minutes)
 	@ninja -C build-bench
 	@$(PYTHON) bench/bench.py
 
-image: ## Build the container image agent-runner with docker or podman
-	$(RUNTIME) build $(if $(findstring podman,$(RUNTIME)),--format docker) \
-		--build-arg VERSION=$(VERSION) \
-		$(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) -t $(IMAGE):$(VERSION) -t $(IMAGE):latest .
+image: build-image ## The same as build-image
+
+build-image: ## Build a target of the Dockerfile: TARGET=core VERSION=dev-local IMAGE=agent-runner[-TARGET]
+	$(RUNTIME) build $(build_options) -t $(local) -t $(IMAGE):latest .
+
+test-image: ## Try the built image: version, health, user, an answer, no setuid file, its size
+	@RUNTIME=$(RUNTIME) tools/image/test.sh $(local) $(TARGET)
+
+run-local: ## Serve WORKSPACE=session in the background; RUN_OPTIONS are docker's; variables are passed
+	@mkdir -p $(WORKSPACE)
+	$(RUNTIME) run -d --name $(CONTAINER) -v $(WORKSPACE):/workspace --cap-drop=ALL \
+		--security-opt no-new-privileges $(if $(filter 0,$(shell id -u)),,--user $(shell id -u):$(shell id -g)) \
+		$(if $(is_podman),$(if $(filter 0,$(shell id -u)),,--userns=keep-id)) \
+		$(foreach name,$(PASSED),$(if $($(name)),-e $(name))) $(RUN_OPTIONS) $(local)
+
+logs: ## Follow the log of what run-local started
+	$(RUNTIME) logs -f $(CONTAINER)
+
+stop: ## Stop and remove what run-local started
+	-$(RUNTIME) stop -t 1 $(CONTAINER)
+	-$(RUNTIME) rm -f $(CONTAINER)
+
+docker-login: ## Log in at REGISTRY; DOCKER_USER, DOCKER_PASSWORD from the environment, else it asks
+	@$(need_registry)$(if $(DOCKER_PASSWORD),printf %s "$$DOCKER_PASSWORD" |) \
+		$(RUNTIME) login $(if $(DOCKER_USER),-u "$$DOCKER_USER") \
+		$(if $(DOCKER_PASSWORD),--password-stdin) $(firstword $(subst /, ,$(REGISTRY)))
+
+push-image: ## Push the built image to REGISTRY/IMAGE
+	@$(need_registry)true
+	$(RUNTIME) tag $(local) $(remote)
+	$(RUNTIME) push $(remote)
+
+build-multiarch: ## Build for PLATFORMS=linux/amd64,linux/arm64 (docker buildx, or a manifest of podman)
+	@RUNTIME=$(RUNTIME) tools/image/multiarch.sh build $(local) $(PLATFORMS) $(build_options)
+
+push-multiarch: ## Build for PLATFORMS and push to REGISTRY/IMAGE
+	@$(need_registry)RUNTIME=$(RUNTIME) tools/image/multiarch.sh push $(remote) $(PLATFORMS) $(build_options)
+
+image-sizes: ## Print the table of docs/docker.md: what each image, and each tool in it, costs
+	@RUNTIME=$(RUNTIME) $(PYTHON) tools/image/sizes.py $(IMAGE) $(VERSION)
 
 format: ## Lay out all C files by .clang-format
 	find common entrypoint runner tests bench tools -name '*.[ch]' -exec $$(command -v clang-format-14 || echo clang-format) -i {} +

@@ -40,6 +40,7 @@ SYSTEM_STEPS = {
     "MCP clients of others": "test_mcp_sdk.py",
     "containers": "test_container.py",
     "containers of AgentGate": "test_agentgate.py",
+    "images": "test_images.py",
     "containers without memory": "test_memory.py",
     "escapes from containers": "escape",
     "compose, Kubernetes, workflows": "test_deploy.py",

@@ -16,7 +16,7 @@ packages_deb="debhelper/dh dpkg-dev/dpkg-buildpackage fakeroot/fakeroot lintian/
 	man-db/man libcmocka-dev strace/strace tzdata"
 packages_demo="python3"
 packages_test="clang/clang libclang-rt-dev clang-format/clang-format libcmocka-dev python3-pytest
-	mandoc/mandoc strace/strace procps/ps git/git tzdata"
+	mandoc/mandoc strace/strace procps/ps git/git tzdata shellcheck/shellcheck"
 packages_faults="python3 util-linux mount e2fsprogs"
 packages_fuzz="clang/clang libclang-rt-dev"
 packages_npm="nodejs/node npm/npm"

@@ -33,6 +33,15 @@ def podman_path():
     return setup.stdout.strip()
 
 
+@functools.cache
+def image(target):
+    """The name of the image that the Dockerfile's target gives, built if need be."""
+    setup = subprocess.run([SETUP, target], capture_output=True, text=True, check=False)
+    if setup.returncode != 0:
+        raise RuntimeError(f"{SETUP} {target} failed:\n{setup.stderr}")
+    return f"localhost/agent-runner:{target}"
+
+
 def podman(*arguments, stdin=subprocess.DEVNULL, timeout=60, **options):
     """Runs podman to its end; stdout and stderr are text."""
     return subprocess.run([podman_path(), QUIET, *map(str, arguments)], stdin=stdin, timeout=timeout,

@@ -4,6 +4,9 @@
 # that work on this machine, makes a base image (there may be no image registry), builds our image.
 # Prints the path of a podman that is set up so. Running it again does only what is left to do.
 #
+#   setup.sh          builds localhost/agent-runner:test, the target core of the Dockerfile
+#   setup.sh TARGET…  builds these targets instead: localhost/agent-runner:TARGET
+#
 # All of it lives in .cache/container, or in the folder that AGENT_CONTAINER_CACHE names.
 set -eu
 
@@ -75,7 +78,11 @@ find_settings() {
 
 make_base() {
 	say "making the base image $base with mmdebstrap"
-	mmdebstrap --quiet --variant=minbase --include=ca-certificates bookworm "$cache/base.tar" ||
+	# As slim as Debian's own image of that name.
+	mmdebstrap --quiet --variant=minbase --aptopt='APT::Install-Recommends "false"' \
+		--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/info/*' \
+		--dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
+		--dpkgopt='path-include=/usr/share/doc/*/copyright' bookworm "$cache/base.tar" ||
 		fail "mmdebstrap failed"
 	"$podman" import -q "$cache/base.tar" "$base" >/dev/null
 	rm -f "$cache/base.tar"
@@ -94,9 +101,19 @@ if ! { [ -x "$podman" ] && "$podman" image exists localhost/probe:1 2>/dev/null 
 	find_settings
 fi
 "$podman" image exists "$base" || make_base
-"$podman" build -q --network=host --format docker --build-arg VERSION=test -t "$image" "$top" \
-	>"$cache/build.log" 2>&1 || {
-	cat "$cache/build.log" >&2
-	fail "the image does not build"
+# Certificates for npm in the build: this machine's, which may be behind a proxy with one of its own.
+certificates=${NODE_EXTRA_CA_CERTS:-/etc/ssl/certs/ca-certificates.crt}
+build() { # TARGET IMAGE
+	# shellcheck disable=SC2046 # two words, or none
+	"$podman" build -q --network=host --format docker --build-arg VERSION=test --target "$1" \
+		$([ ! -f "$certificates" ] || echo --secret "id=ca,src=$certificates") -t "$2" "$top" \
+		>"$cache/build-$1.log" 2>&1 || {
+		cat "$cache/build-$1.log" >&2
+		fail "the image $1 does not build"
+	}
 }
+[ $# -gt 0 ] || build core "$image"
+for target in "$@"; do
+	build "$target" "localhost/agent-runner:$target"
+done
 echo "$podman"
