@@ -16,14 +16,18 @@ ARG OPENCODE_VERSION=1.18.33
 ARG CODEX_ACP_VERSION=0.16.0
 ARG COPILOT_VERSION=1.0.102
 
-# Our binary, linked statically: it needs nothing of the image that it gets into.
-FROM ${BASE_IMAGE} AS build
+# Our binary, linked statically: it needs nothing of the image that it gets into. Built on the builder's
+# own architecture, also for another: to emulate a compiler takes many times as long.
+FROM --platform=${BUILDPLATFORM} ${BASE_IMAGE} AS build
+ARG TARGETARCH
 WORKDIR /src
 COPY tools/packages.sh tools/
-RUN tools/packages.sh build static && rm -rf /var/lib/apt/lists/*
+RUN this=$(dpkg --print-architecture) && \
+	if [ "${TARGETARCH:-$this}" != "$this" ]; then echo "cross-$TARGETARCH"; fi >/cross && \
+	tools/packages.sh build static $(cat /cross) && rm -rf /var/lib/apt/lists/*
 COPY . .
 RUN meson setup --buildtype=release --prefix=/usr/local --strip -Dtests=disabled -Dstatic=enabled \
-		build && \
+		$(sed 's|cross-\(.*\)|--cross-file cross/\1.ini|' /cross) build && \
 	DESTDIR=/out meson install -C build --tags runtime && \
 	ln -s agent-runner /out/usr/local/bin/bun
 
@@ -116,11 +120,14 @@ RUN --mount=type=secret,id=ca,target=/run/secrets/ca \
 FROM ${BASE_IMAGE} AS packages
 COPY tools/image/apt.sh /image/
 RUN --mount=type=cache,target=/var/cache/image-apt,sharing=locked \
-	/image/apt.sh bash ca-certificates curl git jq openssh-client python3 ripgrep tzdata unzip
-# A base that has the user already (node's own images do) keeps it.
+	/image/apt.sh bash ca-certificates curl git jq openssh-client python3 ripgrep tzdata unzip && \
+	rm -rf /image
+# A base that has the user already (node's own images do) keeps it. Its entry in shadow would name
+# the day of the build.
 RUN { getent group 1000 >/dev/null || groupadd --gid 1000 node; } && \
 	{ getent passwd 1000 >/dev/null || \
 		useradd --uid 1000 --gid 1000 --create-home --shell /bin/bash node; } && \
+	sed -i 's/^\(node:[^:]*\):[0-9]*:/\1::/' /etc/shadow && \
 	install -d -o 1000 -g 1000 /home/node /workspace /workspace/group /workspace/extra && \
 	rm -f /etc/*- /var/log/lastlog /var/log/faillog
 # Where hosts mount credentials: a runtime that had to make these would make them root's, and the
@@ -184,7 +191,7 @@ ARG INSTALL_CJK_FONTS=false
 RUN --mount=type=cache,target=/var/cache/image-apt,sharing=locked \
 	/image/apt.sh chromium fonts-liberation fonts-noto-color-emoji \
 		$([ "${INSTALL_CJK_FONTS}" != true ] || echo fonts-noto-cjk) && \
-	install -d /app /pnpm && chmod 1777 /home/node
+	rm -rf /image && install -d /app /pnpm && chmod 1777 /home/node
 ENV AGENT_BROWSER_EXECUTABLE_PATH=/usr/bin/chromium \
 	PLAYWRIGHT_CHROMIUM_EXECUTABLE_PATH=/usr/bin/chromium \
 	PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 \

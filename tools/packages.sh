@@ -8,10 +8,11 @@ set -eu
 packages_build="gcc/cc libc6-dev meson/meson ninja-build/ninja pkg-config/pkg-config python3
 	libsqlite3-dev libjansson-dev libseccomp-dev libcap-dev"
 packages_static="zlib1g-dev"
-# Debian's names of another architecture's packages; qemu-user-static runs its programs.
-packages_arm64="gcc-aarch64-linux-gnu/aarch64-linux-gnu-gcc libc6-dev:arm64 libsqlite3-dev:arm64
-	libjansson-dev:arm64 libseccomp-dev:arm64 libcap-dev:arm64 libcmocka-dev:arm64 zlib1g-dev:arm64
-	qemu-user-static/qemu-aarch64-static"
+# Debian's names of another architecture's packages.
+packages_cross_arm64="gcc-aarch64-linux-gnu/aarch64-linux-gnu-gcc libc6-dev:arm64 libsqlite3-dev:arm64
+	libjansson-dev:arm64 libseccomp-dev:arm64 libcap-dev:arm64 zlib1g-dev:arm64"
+# With its unit tests; qemu-user-static runs its programs.
+packages_arm64="$packages_cross_arm64 libcmocka-dev:arm64 qemu-user-static/qemu-aarch64-static"
 packages_deb="debhelper/dh dpkg-dev/dpkg-buildpackage fakeroot/fakeroot lintian/lintian git/git
 	man-db/man libcmocka-dev strace/strace tzdata"
 packages_demo="python3"
@@ -30,7 +31,7 @@ packages_judges="libcap2-bin/capsh libcap-ng-utils/pscap checksec/checksec secco
 	binutils/readelf stress-ng/stress-ng lynis/lynis"
 packages_bench="gcc/cc tini/tini dumb-init/dumb-init catatonit/catatonit strace/strace"
 
-jobs="build static arm64 deb demo test fuzz faults npm container tools deploy judges bench"
+jobs="build static cross-arm64 arm64 deb demo test fuzz faults npm container tools deploy judges bench"
 
 fail() {
 	echo "packages.sh: $*" >&2
@@ -51,6 +52,7 @@ for job in "$@"; do
 	case "$job" in
 	build) rows=$packages_build ;;
 	static) rows=$packages_static ;;
+	cross-arm64) rows=$packages_cross_arm64 ;;
 	arm64) rows=$packages_arm64 ;;
 	deb) rows=$packages_deb ;;
 	demo) rows=$packages_demo ;;

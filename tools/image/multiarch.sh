@@ -8,12 +8,20 @@ what=$1 image=$2 platforms=$3
 shift 3
 
 if [ "${RUNTIME:-docker}" != "${RUNTIME#*podman}" ]; then
-	"$RUNTIME" manifest exists "$image" 2>/dev/null && "$RUNTIME" manifest rm "$image" >/dev/null
+	# Of the last time, or what build-image made: a manifest has to have its name for itself.
+	if "$RUNTIME" manifest exists "$image"; then
+		"$RUNTIME" manifest rm "$image" >/dev/null
+	elif "$RUNTIME" image exists "$image"; then
+		"$RUNTIME" untag "$image" "$image"
+	fi
+	# As buildx says it by itself.
+	here=$("$RUNTIME" info --format '{{.Host.OS}}/{{.Host.Arch}}')
 	# A platform of its own for each: else the stages of one would be taken for another's.
 	for platform in $(echo "$platforms" | tr , ' '); do
-		"$RUNTIME" build --platform "$platform" --manifest "$image" "$@" . || {
-			echo "multiarch.sh: no image for $platform; another architecture than this machine's" \
-				"needs qemu-user-static and binfmt-support" >&2
+		"$RUNTIME" build --platform "$platform" --build-arg "BUILDPLATFORM=$here" --manifest "$image" \
+			"$@" . || {
+			[ "$platform" = "$here" ] || echo "multiarch.sh: no image for $platform; another" \
+				"architecture than this machine's needs qemu-user-static and binfmt-support" >&2
 			exit 1
 		}
 	done
