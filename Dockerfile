@@ -12,6 +12,7 @@ ARG NPM_VERSION=10.9.9
 ARG PNPM_VERSION=10.33.0
 ARG AGENT_BROWSER_VERSION=0.27.0
 ARG GEMINI_VERSION=0.61.0
+# The newest that is to be had for both architectures.
 ARG OPENCODE_VERSION=1.18.33
 ARG CODEX_ACP_VERSION=0.16.0
 ARG COPILOT_VERSION=1.0.102
@@ -95,6 +96,7 @@ RUN --mount=type=secret,id=ca,target=/run/secrets/ca \
 	ln -s ../lib/node_modules/@google/gemini-cli/bundle/gemini.js gemini && chmod 755 gemini
 
 FROM npm AS get-opencode
+# The newest that is to be had for both architectures.
 ARG OPENCODE_VERSION
 RUN --mount=type=secret,id=ca,target=/run/secrets/ca \
 	/image/npm.sh "opencode-linux-$(cat /image/arch)@${OPENCODE_VERSION}" /package && \
