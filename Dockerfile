@@ -96,7 +96,6 @@ RUN --mount=type=secret,id=ca,target=/run/secrets/ca \
 	ln -s ../lib/node_modules/@google/gemini-cli/bundle/gemini.js gemini && chmod 755 gemini
 
 FROM npm AS get-opencode
-# The newest that is to be had for both architectures.
 ARG OPENCODE_VERSION
 RUN --mount=type=secret,id=ca,target=/run/secrets/ca \
 	/image/npm.sh "opencode-linux-$(cat /image/arch)@${OPENCODE_VERSION}" /package && \
