@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -19,11 +20,15 @@
 #include "runner/mcp/relay.h"
 #include "runner/message/compaction.h"
 #include "runner/once.h"
+#include "runner/provider/registry.h"
 #include "runner/secrets.h"
 #include "runner/session.h"
 
 /* The agent waits meanwhile, and the names are only the smaller part of the text. */
 #define RUNNER_COMPACT_TIMEOUT_MS 2000
+
+/* Which agent, where there is no session. */
+#define RUNNER_PROVIDER "AGENT_PROVIDER"
 
 int runner_session(const struct runner_options *options)
 {
@@ -54,8 +59,12 @@ int runner_confine(const struct runner_options *options, struct err *err)
 int runner_forget_keys(void)
 {
 	struct secrets *secrets = NULL;
+	const char *provider = getenv(RUNNER_PROVIDER);
 	int r = secrets_take(&secrets);
 
+	/* No file of the workspace says it: whoever may write there could keep the keys in sight. */
+	if (r == 0 && provider)
+		r = secrets_take_shared(secrets, registry_find(provider));
 	secrets_free(secrets);
 	return r;
 }

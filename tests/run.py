@@ -15,6 +15,7 @@ breaks, or that finds nothing to run, is a failure too.
 import json
 import os
 import pathlib
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -48,6 +49,14 @@ SYSTEM_STEPS = {
     "static binary": "test_static.py",
     "packages": "test_release.py",
 }
+
+# Built while the fuzzers run, which mind neither the wait for a network nor another process: the
+# default image, and those of tests/system/test_images.py. Who needs one builds it if it is missing.
+SETUP = ROOT / "tests/system/container/setup.sh"
+IMAGES = ["bin", "core", "claude", "nanoclaw", "acp-opencode"]
+
+ARM64_OPTIONS = ["--cross-file", "cross/arm64.ini", "--buildtype=release", "-Dstatic=enabled",
+                 "-Dtests=enabled"]
 
 # Below tests/faults.
 FAULT_STEPS = {
@@ -134,8 +143,7 @@ def unit_tests(folder, compiler):
 
 def arm64_tests():
     """Unit tests and whole-program tests of the arm64 build, those that qemu can run."""
-    build("build-arm64", "--cross-file", "cross/arm64.ini", "--buildtype=release",
-          "-Dstatic=enabled", "-Dtests=enabled")
+    build("build-arm64", *ARM64_OPTIONS)
     listed = subprocess.run(["meson", "test", "-C", "build-arm64", "--list", "--suite", "unit"],
                             cwd=ROOT, env=ENV, capture_output=True, text=True, check=True).stdout
     names = {line.rsplit(" / ", 1)[1] for line in listed.splitlines() if " / " in line}
@@ -188,6 +196,25 @@ def fuzz():
     return passed, len(rows) - passed, 0
 
 
+class Beside:
+    """Commands that run one after another beside other steps; wait() is a step of its own."""
+
+    def __init__(self, *commands):
+        self.log = tempfile.TemporaryFile("w+")
+        script = " && ".join(shlex.join(map(str, command)) for command in commands)
+        self.process = subprocess.Popen(["sh", "-c", script], cwd=ROOT, env=ENV, text=True,
+                                        stdin=subprocess.DEVNULL, stdout=self.log,
+                                        stderr=subprocess.STDOUT)
+
+    def wait(self):
+        status = self.process.wait()
+        self.log.seek(0)
+        print(self.log.read(), end="")
+        self.log.close()
+        # Without a runtime there are no images, and their tests say so.
+        return int(status == 0), 0, int(status != 0)
+
+
 def system_steps():
     folder = ROOT / "tests/system"
     # test_arm64.py is for the arm64 step.
@@ -227,7 +254,12 @@ def steps(tier):
     yield "unit tests, gcc", lambda: unit_tests("build-dev", "gcc")
     yield "unit tests, clang", lambda: unit_tests("build-clang", "clang")
     if tier == "full":
+        images = Beside([SETUP], [SETUP, *IMAGES])
+        arm64_build = Beside(["meson", "setup", *ARM64_OPTIONS, "build-arm64"],
+                             ["ninja", "-j1", "-C", "build-arm64"])
         yield "fuzz", fuzz
+        yield "images, built meanwhile", images.wait
+        yield "arm64, built meanwhile", arm64_build.wait
         yield from system_steps()
         yield "arm64, under qemu", arm64_tests
         yield "faults", faults

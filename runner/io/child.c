@@ -206,6 +206,8 @@ int child_write(struct child *child, const void *bytes, size_t n)
 
 	if (child->fds[PROCESS_STDIN] < 0 || child->closing)
 		return -EPIPE;
+	if (child->outgoing.len >= CHILD_OUTGOING_MAX)
+		return -ENOBUFS;
 	r = strbuf_append(&child->outgoing, bytes, n);
 	if (r < 0) {
 		child->outgoing.error = 0;

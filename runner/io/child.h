@@ -85,7 +85,10 @@ int child_start(struct children *children, const struct child_spec *spec,
 		const struct child_events *events, void *userdata, struct child **ret_child,
 		struct err *err);
 
-/* Queues bytes for stdin. 0; -EPIPE: closed or gone; -ENOMEM. */
+/* With so many bytes waiting no more are queued: who asks without end reads no answers. */
+#define CHILD_OUTGOING_MAX (64 * 1024 * 1024)
+
+/* Queues bytes for stdin. 0; -EPIPE: closed or gone; -ENOBUFS: it does not read; -ENOMEM. */
 int child_write(struct child *child, const void *bytes, size_t n);
 
 /* -errno with which a write to its stdin failed, for a reason that is not its own; 0: none did. */

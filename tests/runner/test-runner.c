@@ -282,6 +282,21 @@ static void test_forget_keys(void **state)
 	unsetenv("NPM_TOKEN");
 }
 
+/* GH_TOKEN is a key only where the agent is Copilot: npm may need it for a registry. */
+static void test_forget_keys_of_the_agent_that_is_named(void **state)
+{
+	(void)state;
+	setenv("OPENAI_API_KEY", "key", 1);
+	setenv("GH_TOKEN", "token", 1);
+	assert_int_equal(runner_forget_keys(), 0);
+	assert_string_equal(getenv("OPENAI_API_KEY"), "key");
+	setenv("AGENT_PROVIDER", "codex", 1);
+	assert_int_equal(runner_forget_keys(), 0);
+	assert_null(getenv("OPENAI_API_KEY"));
+	assert_string_equal(getenv("GH_TOKEN"), "token");
+	unsetenv("GH_TOKEN");
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -298,6 +313,7 @@ int main(void)
 		CASE(test_compact_instructions_of_the_loop),
 		CASE(test_confine),
 		CASE(test_forget_keys),
+		CASE(test_forget_keys_of_the_agent_that_is_named),
 		CASE(test_checks),
 	};
 

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Stands for Claude Code in a container that has no memory to spare: speaks its stream-json, says each
-# message again, and eats memory on request. Of an image that is as good as empty it needs perl only.
-eat='push @eaten, "x" x 1048576 while 1'
+# message again, and eats memory on request. Of an image that is as good as empty it needs Python only.
+eat='eaten = []
+while True: eaten.append(b"x" * 1048576)'
 session='"session_id":"fake-1"'
 
 say() { # TEXT
@@ -24,11 +25,11 @@ while IFS= read -r line; do
 		printf '%s,"isReplay":true,%s}\n' "${line%\}}" "$session"
 		case $line in
 		*'a tool eats'*)
-			perl -e "$eat"
+			python3 -c "$eat"
 			message "the tool ended with $?"
 			;;
 		*'the agent eats'*)
-			exec perl -e "$eat"
+			exec python3 -c "$eat"
 			;;
 		*)
 			message "still here"

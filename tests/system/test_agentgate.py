@@ -13,21 +13,22 @@ import shutil
 import tempfile
 import time
 
-import npm_packages
 import pytest
-from containers import IMAGE, IDENTITY, Container, no_podman_left, podman, podman_path
+from containers import (IMAGE, IDENTITY, Container, image, no_podman_left, podman,
+                        podman_path)
 from session import PATIENCE, wait_until
 from test_container import HARDENED, as_root, run
 
-# The tools that agents use. (An image that has them already needs Node.js and npm only.)
+# Of the image itself.
 TOOLS = ["git", "curl", "bash", "python3", "jq"]
-DOCKERFILE = f"""
-FROM {IMAGE}
+# Node.js and its package manager come from another image of ours.
+DOCKERFILE = """
+FROM {node} AS node
+FROM {image}
 USER root
-RUN apt-get update && apt-get install -y --no-install-recommends \\
-    -o Dpkg::Options::=--force-unsafe-io {' '.join(TOOLS)} nodejs && \\
-    ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm
-COPY npm /usr/local/lib/node_modules/npm
+COPY --from=node /usr/local/bin/node /usr/local/bin/
+COPY --from=node /usr/local/lib/node_modules/npm /usr/local/lib/node_modules/npm
+RUN ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm
 USER node
 """
 DERIVED = "localhost/agent-runner-tools:test"
@@ -37,14 +38,12 @@ UID = 1000 if os.getuid() == 0 else os.getuid()
 
 
 @pytest.fixture(scope="module", autouse=True)
-def image():
-    [version] = npm_packages.versions("npm")
-    modules = npm_packages.ensure("npm", version) / "node_modules"
+def derived():
     with tempfile.TemporaryDirectory() as folder:
         dockerfile = pathlib.Path(folder) / "Dockerfile"
-        dockerfile.write_text(DOCKERFILE, encoding="ascii")
-        built = podman("build", "--network=host", "--format", "docker", "-f", dockerfile,
-                       "-t", DERIVED, modules, timeout=600)
+        dockerfile.write_text(DOCKERFILE.format(node=image("nanoclaw"), image=IMAGE),
+                              encoding="ascii")
+        built = podman("build", "--format", "docker", "-t", DERIVED, folder, timeout=600)
     assert built.returncode == 0, built.stderr
     # Without root, podman keeps a process of its own: before a test looks at what it leaves.
     assert podman("run", "--rm", *IDENTITY, DERIVED, "true").returncode == 0

@@ -175,6 +175,18 @@ static void test_child_that_never_reads(void **state)
 	assert_string_equal(w->lines.data, "done|");
 }
 
+/* Its own requests may be what is answered: what waits for it must have an end. */
+static void test_child_that_asks_and_never_reads(void **state)
+{
+	static const char bytes[1024 * 1024];
+	struct world *w = *state;
+
+	start(w, "exec sleep 100");
+	for (int i = 0; i < CHILD_OUTGOING_MAX / (int)sizeof(bytes); i++)
+		assert_int_equal(child_write(w->child, bytes, sizeof(bytes)), 0);
+	assert_int_equal(child_write(w->child, "x", 1), -ENOBUFS);
+}
+
 static void test_child_that_closes_stdout(void **state)
 {
 	struct world *w = *state;
@@ -457,6 +469,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_stdin_is_echoed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_large_write, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_child_that_never_reads, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_child_that_asks_and_never_reads, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_child_that_closes_stdout, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_child_that_closes_stdin, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_overlong_line, setup, teardown),
