@@ -146,11 +146,13 @@ static void acp_on_open_answer(struct acp *acp, const json_t *result, const json
 static void acp_on_timer(void *userdata)
 {
 	cleanup_strbuf struct strbuf line = STRBUF_EMPTY;
+	/* Never: what has settled has not failed. */
+	const struct acp_open_failure none = { .error = PROVIDER_OTHER };
 	struct acp *acp = userdata;
 
 	if (acp->is_listening) {
 		acp->is_listening = false;
-		acp_go_on(acp, acp_open_settled(acp->open, acp->last_id + 1, &line), &line, NULL);
+		acp_go_on(acp, acp_open_settled(acp->open, acp->last_id + 1, &line), &line, &none);
 		return;
 	}
 	if (acp->is_open) {
