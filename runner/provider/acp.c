@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/strbuf.h"
 #include "common/table.h"
@@ -21,8 +22,12 @@
 
 /* From the start to a session; the slowest one takes half a minute where a network is missing. */
 #define ACP_START_MS (90 * 1000)
-/* To open a known session. One that hangs there is given up, and the conversation with it. */
-#define ACP_RESUME_MS (30 * 1000)
+/*
+ * To open a known session. One that is silent there for so long is given up, and the conversation
+ * with it; so is one that goes on repeating it up to the end of the start.
+ */
+#define ACP_RESUME_MS	  (30 * 1000)
+#define ACP_RESUME_MAX_MS (ACP_START_MS - 10 * 1000)
 /* Agents tell their commands just behind the session; one that has none says nothing. */
 #define ACP_COMMANDS_MS 200
 
@@ -37,10 +42,11 @@ struct acp {
 	struct push_queue queue;
 	struct loop_timer *timer; /* the end of whatever is waited for */
 	int64_t resume_ms;
-	int64_t last_id;   /* of our requests */
-	int64_t prompt_id; /* of the prompt that is being answered; 0: none is */
-	bool is_listening; /* to a repetition of the conversation */
-	bool is_open;	   /* there is a session; commands are awaited until it is ready */
+	int64_t started_ms; /* monotonic */
+	int64_t last_id;    /* of our requests */
+	int64_t prompt_id;  /* of the prompt that is being answered; 0: none is */
+	bool is_listening;  /* to a repetition of the conversation */
+	bool is_open;	    /* there is a session; commands are awaited until it is ready */
 	bool is_ready;
 	bool is_interrupting;
 	bool is_init_told;
@@ -106,6 +112,14 @@ static void acp_become_ready(struct acp *acp)
 	acp->events.ready(acp->userdata);
 }
 
+/* Its patience begins anew with each line, within what is left of the start. */
+static void acp_arm_resume(struct acp *acp)
+{
+	int64_t left_ms = acp->started_ms + ACP_RESUME_MAX_MS - clock_monotonic_ms();
+
+	loop_timer_arm(acp->timer, left_ms < acp->resume_ms ? left_ms : acp->resume_ms);
+}
+
 static void acp_go_on(struct acp *acp, enum acp_open_outcome outcome, const struct strbuf *line,
 		      const struct acp_open_failure *failure)
 {
@@ -114,7 +128,7 @@ static void acp_go_on(struct acp *acp, enum acp_open_outcome outcome, const stru
 	case ACP_OPEN_ASKS:
 		acp->last_id++;
 		if (cli_process_write(acp->process, line) == 0 && acp_open_is_resuming(acp->open))
-			loop_timer_arm(acp->timer, acp->resume_ms);
+			acp_arm_resume(acp);
 		break;
 	case ACP_OPEN_LISTENS:
 		acp->is_listening = true;
@@ -342,6 +356,8 @@ static void acp_on_line(void *userdata, const char *line, size_t len)
 	acp->events.activity(acp->userdata);
 	if (acp->is_listening)
 		loop_timer_arm(acp->timer, acp->agent->replay_ms);
+	else if (acp_open_is_resuming(acp->open) && cli_process_is_wanted(acp->process))
+		acp_arm_resume(acp);
 	/* A session of which nothing was said is not kept by all: it is worth storing from here on. */
 	if (acp->prompt_id > 0 && !acp->is_init_told) {
 		acp->is_init_told = true;
@@ -406,6 +422,7 @@ int acp_start(const struct provider_query *query, const struct provider_events *
 	acp->events = *events;
 	acp->userdata = userdata;
 	acp->resume_ms = ACP_RESUME_MS;
+	acp->started_ms = clock_monotonic_ms();
 	r = acp_make_parts(acp, query);
 	if (r < 0)
 		err_sys(err, r, "cannot start %s", agent->title);

@@ -320,6 +320,22 @@ static void test_load_that_hangs(void **state)
 			    "15: it does not open the conversation|");
 }
 
+/* A long conversation takes its time: as long as something comes of it, it is waited for. */
+static void test_long_repetition(void **state)
+{
+	struct world *w = *state;
+
+	start_as(w, "acp", "s",
+		 "read -r a; echo '{\"id\":1,\"result\":{\"agentCapabilities\":{\"loadSession\":"
+		 "true}}}'; read -r a; for i in 1 2 3 4 5 6; do sleep 0.1; " CHUNK(
+			 "old") "done; echo '{\"id\":2,\"result\":{}}'; read -r a; " CHUNK("new")
+			 END(3, "end_turn") "read -r a");
+	acp_set_resume_ms(w->provider, 400);
+	push(w, 1, "one");
+	wait_for(w, "result ");
+	assert_string_equal(w->log.data, "ready|init s|text new|result ok 1 new|");
+}
+
 /* It repeats the conversation after its answer: that is no answer to anything. */
 static void test_late_repetition(void **state)
 {
@@ -373,6 +389,7 @@ int main(void)
 		TEST(test_interrupt_of_nothing),
 		TEST(test_stop_cancels_a_turn_first),
 		TEST(test_load_that_hangs),
+		TEST(test_long_repetition),
 		TEST(test_late_repetition),
 		TEST(test_crash),
 		TEST(test_missing),
