@@ -17,6 +17,7 @@
 #include "common/table.h"
 #include "entrypoint/cli-process.h"
 #include "entrypoint/cli.h"
+#include "entrypoint/confine-words.h"
 #include "entrypoint/dependencies.h"
 #include "entrypoint/dropin.h"
 #include "entrypoint/environment.h"
@@ -61,38 +62,11 @@ static struct runner_options main_runner_options(const struct main_context *cont
 	};
 }
 
-/* More words than this are refused: 64 paths of each kind, 64 ports, and some. */
-#define MAIN_CONFINE_WORDS_MAX 300
-
-/* Words of the runner are read as confine reads them, so that both halves mean the same. */
-static int main_read_words(const char *const *words, struct cli *ret_cli, struct err *err)
-{
-	static const char *const first[] = { "agent-runner", "confine", "--role=agent" };
-	static const char *const last[] = { "--", "true" };
-	const char *argv[ARRAY_LEN(first) + MAIN_CONFINE_WORDS_MAX + ARRAY_LEN(last) + 1];
-	int argc = 0;
-
-	for (size_t i = 0; i < ARRAY_LEN(first); i++)
-		argv[argc++] = first[i];
-	for (; *words; words++) {
-		if (argc == ARRAY_LEN(first) + MAIN_CONFINE_WORDS_MAX)
-			return err_set(err, EXIT_CODE_CONFIG, "the sandbox has too many words");
-		argv[argc++] = *words;
-	}
-	for (size_t i = 0; i < ARRAY_LEN(last); i++)
-		argv[argc++] = last[i];
-	argv[argc] = NULL;
-	/* A vector as main() gets it: the parser changes nothing in it. */
-	if (cli_parse(argc, (char *const *)(uintptr_t)argv, STDIN_FILENO, ret_cli, err) < 0)
-		return EXIT_CODE_CONFIG;
-	return 0;
-}
-
 /* Confines the loop itself, by the same words as its children: its rights have to hold theirs. */
 static int main_confine_loop(void *userdata, const char *const *words, struct err *err)
 {
 	struct cli cli;
-	int r = main_read_words(words, &cli, err);
+	int r = confine_words_read(words, &cli, err);
 
 	(void)userdata;
 	if (r != 0)
@@ -162,7 +136,7 @@ static int main_confine_command(void *userdata, const char *const *words, struct
 	const struct main_context *context = userdata;
 	struct privileges_request request = main_request(context, POLICY_ROLE_AGENT);
 	struct cli cli;
-	int r = main_read_words(words, &cli, err);
+	int r = confine_words_read(words, &cli, err);
 
 	if (r != 0)
 		return r;
