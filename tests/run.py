@@ -50,8 +50,8 @@ SYSTEM_STEPS = {
     "packages": "test_release.py",
 }
 
-# Built while the fuzzers run, which mind neither the wait for a network nor another process: the
-# default image, and those of tests/system/test_images.py. Who needs one builds it if it is missing.
+# Built while unit tests and fuzzers run, which mind neither another process nor its disk: the default
+# image, and those of tests/system/test_images.py. Who needs one builds it if it is missing.
 SETUP = ROOT / "tests/system/container/setup.sh"
 IMAGES = ["bin", "core", "claude", "nanoclaw", "acp-opencode"]
 
@@ -201,7 +201,7 @@ class Beside:
 
     def __init__(self, *commands):
         self.log = tempfile.TemporaryFile("w+")
-        script = " && ".join(shlex.join(map(str, command)) for command in commands)
+        script = " && ".join(shlex.join(["nice", *map(str, command)]) for command in commands)
         self.process = subprocess.Popen(["sh", "-c", script], cwd=ROOT, env=ENV, text=True,
                                         stdin=subprocess.DEVNULL, stdout=self.log,
                                         stderr=subprocess.STDOUT)
@@ -251,10 +251,11 @@ def steps(tier):
     for path in sorted((ROOT / "tests/lint").iterdir()):
         if os.access(path, os.X_OK) and path.is_file():
             yield f"lint {path.name}", lambda path=path: lint(path)
+    if tier == "full":
+        images = Beside([SETUP], [SETUP, *IMAGES])
     yield "unit tests, gcc", lambda: unit_tests("build-dev", "gcc")
     yield "unit tests, clang", lambda: unit_tests("build-clang", "clang")
     if tier == "full":
-        images = Beside([SETUP], [SETUP, *IMAGES])
         arm64_build = Beside(["meson", "setup", *ARM64_OPTIONS, "build-arm64"],
                              ["ninja", "-j1", "-C", "build-arm64"])
         yield "fuzz", fuzz
