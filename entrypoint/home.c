@@ -94,6 +94,9 @@ static void home_link_settings(const char *first, int home, const char *name)
 	if (snprintf(from, sizeof(from), "%s/%s", first, name) >= (int)sizeof(from))
 		return;
 	dir = opendir(from);
+	/* Another user's, who lets nobody in: nothing in it is for us, and a program may need the name. */
+	if (!dir && errno == EACCES && faccessat(AT_FDCWD, from, X_OK, AT_EACCESS) < 0)
+		return;
 	if (!dir || faccessat(AT_FDCWD, from, W_OK | X_OK, AT_EACCESS) == 0) {
 		home_link(from, home, name);
 		return;

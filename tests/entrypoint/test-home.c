@@ -184,6 +184,7 @@ static void test_settings_are_linked(void **state)
 	make_folder(s, "closed/.aws", 0700);
 	make_file(s, "closed/.gitconfig");
 	make_file(s, "closed/other");
+	make_folder(s, "closed/.kiro", 0);
 	assert_int_equal(chmod(at(s, "closed/.claude"), 0500), 0);
 	assert_int_equal(chmod(at(s, "closed"), 0500), 0);
 	setenv("HOME", at(s, "closed"), 1);
@@ -202,6 +203,9 @@ static void test_settings_are_linked(void **state)
 	(void)snprintf(link, sizeof(link), "%s/.gitconfig", home.path);
 	assert_true(readlink(link, target, sizeof(target)) > 0);
 	(void)snprintf(link, sizeof(link), "%s/other", home.path);
+	assert_int_equal(lstat(link, &st), -1);
+	/* Nobody is let in there: a link would only take the name from the CLI. */
+	(void)snprintf(link, sizeof(link), "%s/.kiro", home.path);
 	assert_int_equal(lstat(link, &st), -1);
 	/* Again: what is there stays. */
 	assert_int_equal(find(s, &home, &err), 1);
