@@ -477,7 +477,7 @@ def test_outbound_damaged(make_session, busy):
         file.seek(4096)
         file.write(b"\xff" * (session.outbound.stat().st_size - 4096))
     session.add_chat("second")
-    assert session.wait_exit() in (70, 73), session.explain()
+    assert session.wait_exit() in (70, 73), session.stderr()
     assert "outbound.db" in session.lines("error:")[0] and len(complaints(session)) <= 20
 
 
