@@ -144,6 +144,7 @@ def unit_tests(folder, compiler):
 def arm64_tests():
     """Unit tests and whole-program tests of the arm64 build, those that qemu can run."""
     build("build-arm64", *ARM64_OPTIONS)
+    arm64.reset_hidden_signals()
     listed = subprocess.run(["meson", "test", "-C", "build-arm64", "--list", "--suite", "unit"],
                             cwd=ROOT, env=ENV, capture_output=True, text=True, check=True).stdout
     names = {line.rsplit(" / ", 1)[1] for line in listed.splitlines() if " / " in line}

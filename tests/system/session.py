@@ -72,13 +72,13 @@ def stays(probe, seconds):
 
 
 def _stat_fields(pid):
-    """comm, state and parent of a process; None if it is gone."""
+    """comm, state, parent and start, in ticks since boot, of a process; None if it is gone."""
     try:
         text = pathlib.Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return None
     comm, rest = text[text.index("(") + 1:text.rindex(")")], text[text.rindex(")") + 2:].split()
-    return comm, rest[0], int(rest[1])
+    return comm, rest[0], int(rest[1]), int(rest[19])
 
 
 def process_name(pid):
@@ -105,6 +105,12 @@ def descendants(pid):
         found += below
         todo += below
     return found
+
+
+def eldest_child(parent, pids):
+    """Which of the pids is its first child: their numbers do not tell, since they wrap."""
+    fields = {pid: _stat_fields(pid) for pid in pids}
+    return min((f[3], pid) for pid, f in fields.items() if f and f[2] == parent)[1]
 
 
 def is_alive(pid):

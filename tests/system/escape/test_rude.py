@@ -6,7 +6,6 @@ The loop survives it, the databases stay whole, and the next message is answered
 """
 import contextlib
 import os
-import pathlib
 import re
 import shutil
 import signal
@@ -45,18 +44,12 @@ class Victim(fleet.Attack):
 
     def lose_agent(self):
         """It ends, and with it what it left; the next message starts another."""
-        loop = self.loop()
-        agent, *_ = (pid for pid in self.agents() if self.parent(pid) == loop)
-        os.kill(agent, signal.SIGKILL)
+        # What it left may have the loop as its parent, too.
+        os.kill(sessions.eldest_child(self.loop(), self.agents()), signal.SIGKILL)
         # What becomes another process every moment is not in every list.
         sessions.wait_until(lambda: sessions.stays(lambda: not self.agents(), 0.3),
                             "the end of all that the agent started",
                             explain=lambda: f"{self.container.processes()}\n{self.explain()}")
-
-    @staticmethod
-    def parent(pid):
-        stat = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        return int(stat.rsplit(")", 1)[1].split()[1])
 
     def goes_on(self, same_loop=True):
         self.still_answers()
