@@ -2,8 +2,8 @@
 /*
  * The host's half of a session, for its times; WORKSPACE holds inbound.db and outbound.db.
  *
- *     host start WORKSPACE UID CMD…      starts CMD, for which messages wait, and ends it
- *     host message WORKSPACE ID          commits one message to whoever serves the folder
+ *     host start WORKSPACE ID UID CMD…     starts CMD, for which the message waits, and ends it
+ *     host message WORKSPACE ID            commits the message to whoever serves the folder
  *
  * Both follow outbound.db by inotify: a commit is seen when its journal is deleted. (Reading the file
  * over and over costs the runner a core.) They print nanoseconds and the number of commits:
@@ -54,7 +54,7 @@ static int host_watch(struct host *host, const char *workspace)
 	return 0;
 }
 
-/* The status of the message, of any if id is NULL: 0 none, 1 there is one, 2 completed. */
+/* The status of the message: 0 none, 1 there is one, 2 completed. */
 static int host_status(const struct host *host, const char *id)
 {
 	char path[PATH_MAX + 32];
@@ -67,7 +67,7 @@ static int host_status(const struct host *host, const char *id)
 	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL) == SQLITE_OK &&
 	    sqlite3_prepare_v2(db,
 			       "SELECT 1 + (status = 'completed') FROM processing_ack"
-			       " WHERE :id IS NULL OR message_id = :id LIMIT 1",
+			       " WHERE message_id = :id",
 			       -1, &query, NULL) == SQLITE_OK &&
 	    sqlite3_bind_text(query, 1, id, -1, SQLITE_STATIC) == SQLITE_OK &&
 	    sqlite3_step(query) == SQLITE_ROW)
@@ -121,7 +121,7 @@ static int host_follow(const struct host *host, const char *id, struct host_seen
 	return 0;
 }
 
-static int host_start(struct host *host, uid_t uid, char **command)
+static int host_start(struct host *host, const char *id, uid_t uid, char **command)
 {
 	const struct child_options options = { .uid = uid, .stdout_fd = STDERR_FILENO };
 	struct host_seen seen;
@@ -134,7 +134,7 @@ static int host_start(struct host *host, uid_t uid, char **command)
 		perror(command[0]);
 		return 1;
 	}
-	r = host_follow(host, NULL, &seen);
+	r = host_follow(host, id, &seen);
 	kill(pid, SIGTERM);
 	(void)child_wait(pid);
 	if (r == 0)
@@ -190,16 +190,17 @@ static int host_message(struct host *host, const char *id)
 
 int main(int argc, char **argv)
 {
-	bool starts = argc > 4 && strcmp(argv[1], "start") == 0;
+	bool starts = argc > 5 && strcmp(argv[1], "start") == 0;
 	struct host host;
 
 	if (!starts && !(argc == 4 && strcmp(argv[1], "message") == 0)) {
-		fputs("usage: host start WORKSPACE UID CMD… | host message WORKSPACE ID\n", stderr);
+		fputs("usage: host start WORKSPACE ID UID CMD… | host message WORKSPACE ID\n",
+		      stderr);
 		return 64;
 	}
 	if (host_watch(&host, argv[2]) < 0)
 		return 1;
 	if (starts)
-		return host_start(&host, (uid_t)strtoul(argv[3], NULL, 10), argv + 4);
+		return host_start(&host, argv[3], (uid_t)strtoul(argv[4], NULL, 10), argv + 5);
 	return host_message(&host, argv[3]);
 }

@@ -33,15 +33,17 @@ static _Noreturn void orphans_make(pid_t *pids, long count, const int *fds)
 
 	close(fds[1]);
 	for (long i = 0; i < count; i++) {
-		pids[i] = fork();
-		if (pids[i] < 0) {
+		pid_t pid = fork();
+
+		if (pid < 0) {
 			fprintf(stderr, "orphans: only %ld processes could be made\n", i);
 			_exit(1);
 		}
-		if (pids[i] == 0) {
+		if (pid == 0) {
 			(void)!read(fds[0], &byte, 1);
 			_exit(0);
 		}
+		pids[i] = pid;
 	}
 	_exit(0);
 }
