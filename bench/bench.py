@@ -97,7 +97,7 @@ def main():
     builds.use(found[first])
     print(f"{machine()}; the {first} build\n")
     if "static" not in found:
-        print("There is no static build to measure (build-bench-static).\n")
+        print("There is no static build here: build-bench-static/meson-logs says what is missing.\n")
     if set(names) - {"builds"}:
         print(table.head(table.COLUMNS), flush=True)
     for name in names:

@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "bench/child.h"
@@ -32,7 +33,8 @@
 
 struct host {
 	const char *workspace;
-	int fd; /* inotify, of the workspace */
+	int fd;	   /* inotify, of the workspace */
+	int pidfd; /* of what we started; -1: nothing */
 	long long start;
 };
 
@@ -45,6 +47,7 @@ struct host_seen {
 static int host_watch(struct host *host, const char *workspace)
 {
 	host->workspace = workspace;
+	host->pidfd = -1;
 	host->fd = inotify_init1(IN_CLOEXEC);
 	/* With its creation, since two equal events in a row would be told as one. */
 	if (host->fd < 0 || inotify_add_watch(host->fd, workspace, IN_CREATE | IN_DELETE) < 0) {
@@ -77,15 +80,18 @@ static int host_status(const struct host *host, const char *id)
 	return status;
 }
 
-/* How many commits ended, by what inotify tells; -1: nothing came. */
+/* How many commits ended, by what inotify tells; -1: nothing came, and nothing will if it ended. */
 static int host_read_commits(const struct host *host)
 {
 	char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
-	struct pollfd poll_fd = { .fd = host->fd, .events = POLLIN };
+	struct pollfd fds[] = {
+		{ .fd = host->fd, .events = POLLIN },
+		{ .fd = host->pidfd, .events = POLLIN },
+	};
 	int commits = 0;
 	ssize_t n;
 
-	if (poll(&poll_fd, 1, HOST_PATIENCE_MS) != 1)
+	if (poll(fds, 2, HOST_PATIENCE_MS) < 1 || !(fds[0].revents & POLLIN))
 		return -1;
 	n = read(host->fd, buffer, sizeof(buffer));
 	for (const char *p = buffer; p < buffer + n;) {
@@ -107,8 +113,8 @@ static int host_follow(const struct host *host, const char *id, struct host_seen
 		long long now = clock_now_ns();
 
 		if (commits < 0) {
-			fprintf(stderr, "host: in vain for %d s: %s\n", HOST_PATIENCE_MS / 1000,
-				seen->claimed ? "an answer" : "a claim");
+			fprintf(stderr, "host: it ended, or %d s went by, without %s\n",
+				HOST_PATIENCE_MS / 1000, seen->claimed ? "an answer" : "a claim");
 			return -1;
 		}
 		seen->commits += commits;
@@ -134,6 +140,7 @@ static int host_start(struct host *host, const char *id, uid_t uid, char **comma
 		perror(command[0]);
 		return 1;
 	}
+	host->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	r = host_follow(host, id, &seen);
 	kill(pid, SIGTERM);
 	(void)child_wait(pid);

@@ -20,7 +20,7 @@ SOURCES = {
     "host": ["host.c", "child.c", "-lsqlite3"],
     "spawn": ["spawn.c", "child.c"],
     "forward": ["forward.c", "child.c"],
-    "orphans": ["orphans.c"],
+    "orphans": ["orphans.c", "-static"],
 }
 
 
@@ -42,12 +42,12 @@ def program(name):
 
 
 def output(name, *words, **options):
-    """Its lines, each a list of integers. What it says on stderr is the reason if it fails."""
+    """Its lines, each a list of integers. If it fails, the end of its stderr says why."""
     process = subprocess.run([program(name), *map(str, words)], stdin=subprocess.DEVNULL,
                              capture_output=True, text=True, check=False, **options)
     if process.returncode != 0:
         said = process.stderr.strip().splitlines()
-        raise NotHere(said[-1] if said else f"{name}: exit status {process.returncode}")
+        raise NotHere("; ".join(said[-2:]) or f"{name}: exit status {process.returncode}")
     return [[int(word) for word in text.split()] for text in process.stdout.splitlines()]
 
 
