@@ -27,8 +27,8 @@ import serving  # noqa: E402
 import table  # noqa: E402
 import waking  # noqa: E402
 
-QUOTED = """The last column is quoted, not measured here: the Bun runner of NanoClaw 2.0.64 with its mock
-provider, on a machine of this kind."""
+QUOTED = """The last column is quoted, not measured here: the Bun runner of NanoClaw 2.0.64 with its
+mock provider, on a machine of this kind."""
 
 MEASURES = {
     "start": waking.measure_start,
@@ -97,7 +97,7 @@ def main():
     builds.use(found[first])
     print(f"{machine()}; the {first} build\n")
     if "static" not in found:
-        print("There is no static build here: build-bench-static/meson-logs says what is missing.\n")
+        print("There is no static build here: build-bench-static/meson-logs says why.\n")
     if set(names) - {"builds"}:
         print(table.head(table.COLUMNS), flush=True)
     for name in names:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The builds side by side: the static one is what images carry, the dynamic one `make install` gives."""
+"""The builds side by side: images carry the static one, `make install` gives the dynamic one."""
 import os
 import pathlib
 import shutil

@@ -44,5 +44,6 @@ int child_wait(pid_t pid)
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return -1;
+	errno = ECANCELED;
 	return status == 0 ? 0 : -1;
 }

@@ -13,5 +13,5 @@ struct child_options {
 /* Its pid, or -1 with errno. The child exits with 125 or 127 if it cannot execute the command. */
 pid_t child_start(char **command, const struct child_options *options);
 
-/* Waits for its end: 0 if it ended with 0, else -1. */
+/* Waits for its end: 0 if it ended with 0, else -1 with errno, ECANCELED if it ended otherwise. */
 int child_wait(pid_t pid);

@@ -11,6 +11,7 @@
  * Prints the median and the 99th percentile of the rounds in nanoseconds. Exits 1, with a line on
  * stderr, if something fails.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <sqlite3.h>
@@ -242,7 +243,7 @@ static int floor_run(const struct floor *floor, size_t rounds, const char *word)
 	if (!failed && floor->close)
 		floor->close();
 	if (failed) {
-		perror("floor");
+		fprintf(stderr, "floor: %s failed: %s\n", floor->name, strerror(errno));
 	} else {
 		qsort(times, rounds, sizeof(*times), floor_compare);
 		printf("%lld %lld\n", times[rounds / 2], times[rounds * 99 / 100]);

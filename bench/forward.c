@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bench/child.h"
@@ -67,6 +66,7 @@ static int forward_start(char **words, size_t count, char *self, uid_t uid,
 	struct child_options options = { .uid = uid, .is_pid1 = true };
 	int fds[2];
 
+	*ret_init = (struct forward_init){ .pid = -1, .fd = -1 };
 	if (count > WORDS_MAX || pipe(fds) < 0)
 		return -1;
 	memcpy(command, words, count * sizeof(*words));

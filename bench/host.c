@@ -5,8 +5,8 @@
  *     host start WORKSPACE ID UID CMD…     starts CMD, for which the message waits, and ends it
  *     host message WORKSPACE ID            commits the message to whoever serves the folder
  *
- * Both follow outbound.db by inotify: a commit is seen when its journal is deleted. (Reading the file
- * over and over costs the runner a core.) They print nanoseconds and the number of commits:
+ * Both follow outbound.db by inotify: a commit is seen when its journal is deleted. (Reading the
+ * file over and over costs the runner a core.) They print nanoseconds and the number of commits:
  *
  *     START_TO_CLAIM START_TO_COMPLETED COMMITS
  *     OWN_COMMIT CLAIM COMPLETED COMMITS         the last three count from the end of the own commit

@@ -49,8 +49,8 @@ static _Noreturn void orphans_make(pid_t *pids, long count, const int *fds)
 }
 
 /*
- * Waits until they are gone. One is asked for at a time: kill(-1, 0), or a walk through /proc, would
- * hold the lock that PID 1 needs.
+ * Waits until they are gone. One is asked for at a time: kill(-1, 0), or a walk through /proc,
+ * would hold the lock that PID 1 needs.
  */
 static bool orphans_wait(const pid_t *pids, long count)
 {

@@ -38,7 +38,7 @@ def ratio_of(values, floors):
 
 @dataclasses.dataclass
 class Goal:
-    """text: what is wanted; limit None: of something that is not here. show() writes a difference."""
+    """limit None: it is set by something that is not here. show() writes a difference."""
     text: str
     value: float
     limit: float
