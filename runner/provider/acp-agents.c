@@ -134,6 +134,8 @@ static const struct acp_agent acp_agents[] = {
 		.install = "npm install -g @github/copilot",
 		.variables = acp_agents_copilot_variables,
 		.model_variable = "COPILOT_MODEL",
+		.mcp_option = "--additional-mcp-config=@",
+		.retry_notice = "Info: Request failed due to a transient API error. Retrying...",
 		.error_prefix = "Error: ",
 	},
 	{

@@ -27,6 +27,9 @@ struct acp_agent {
 	/* Names that differ between versions; each list ends with NULL, and NULL is none. */
 	const char *const *modes;	 /* that ask for no permission: the first one offered */
 	const char *const *auth_methods; /* take a key from the environment: tried in this order */
+	const char *mcp_option; /* before the path of a list of MCP servers, for one that takes none
+				   with a session; NULL: it takes them */
+	const char *retry_notice; /* what stands in front of a text for each try; NULL: nothing */
 	const char *error_prefix; /* of a text that reports an error; NULL: errors are said */
 	int64_t replay_ms; /* a loaded conversation is repeated until it is silent for so long; 0: before */
 	bool has_meta_prompt; /* takes a system prompt as _meta.systemPrompt.append */

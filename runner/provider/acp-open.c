@@ -53,9 +53,11 @@ int acp_open_new(const struct acp_agent *agent, const struct provider_query *que
 	open->cwd = acp_open_copy(query->cwd ? query->cwd : "/", &r);
 	open->instructions = acp_open_copy(query->instructions, &r);
 	open->session = acp_open_copy(query->continuation, &r);
-	open->servers = query->mcp_servers ? json_deep_copy(query->mcp_servers) : NULL;
-	if (query->mcp_servers && !open->servers)
-		r = -ENOMEM;
+	if (query->mcp_servers && !agent->mcp_option) {
+		open->servers = json_deep_copy(query->mcp_servers);
+		if (!open->servers)
+			r = -ENOMEM;
+	}
 	open->is_unsaid = open->instructions != NULL;
 	if (r < 0) {
 		acp_open_free(open);

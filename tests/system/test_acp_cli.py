@@ -70,7 +70,9 @@ def test_it_answers_and_goes_on(acp, agent, model):
     session.add_chat("/stop")
     session.wait_ack(message, timeout=PATIENCE)
     gate.set()
-    answer(session, "hello", "echo: hello")
+    # An agent may put what was stopped before the model once more, in one message with the new one.
+    model.script(say("hello"))
+    answer(session, "hello", "hello")
     assert len(session.lines("agent", "started")) == 1
     assert session.stop() == 0
 
@@ -88,5 +90,5 @@ def test_it_answers_and_goes_on(acp, agent, model):
     message = session.add_chat("hello again")
     session.wait(lambda: session.acks().get(message) in ("completed", "failed"), "the end",
                  PATIENCE)
-    assert session.lines("auth")
+    assert session.lines("auth"), session.explain()
     assert session.stop() == 0
