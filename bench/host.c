@@ -9,7 +9,7 @@
  * file over and over costs the runner a core.) They print nanoseconds and the number of commits:
  *
  *     START_TO_CLAIM START_TO_COMPLETED COMMITS
- *     OWN_COMMIT CLAIM COMPLETED COMMITS         the last three count from the end of the own commit
+ *     OWN_COMMIT CLAIM COMPLETED COMMITS      these count from the end of the own commit
  *
  * Exits 1, with a line on stderr, if nothing comes within a minute.
  */

@@ -43,9 +43,8 @@ class Runner:
     def environment(self, session):
         return {**session.env, **({"WORKSPACE": str(session.workspace)} if self.words else {})}
 
-    def start(self, session, **env):
-        session.start(command=self.command(session),
-                      env={**self.environment(session), **env})
+    def start(self, session):
+        session.start(command=self.command(session), env=self.environment(session))
 
     def times(self, session, message):
         """Nanoseconds from its start to the claim and to the answer, and how many commits."""
@@ -69,7 +68,7 @@ def peer_figure(measure, *arguments):
         return "not here (PEER_RUNNER)"
     try:
         return f"PEER_RUNNER {measure(runner, *arguments)}"
-    except (NotHere, AssertionError) as error:
+    except (NotHere, AssertionError, OSError) as error:
         return f"PEER_RUNNER: {str(error).splitlines()[0]}"
 
 

@@ -150,7 +150,7 @@ def peer_idle(runner, pace):
 
 
 def measure_idle(pace):
-    """Two sessions at once: as usual, and one that never polls, so that each wake-up is too much."""
+    """Two sessions at once: as usual, and one that never polls: each wake-up of it is too much."""
     with Session() as usual, Session(env={"AGENT_POLL_IDLE_MS": str(NEVER_MS)}) as still, \
             peers.idle_inits() as inits:
         for session in (usual, still):
