@@ -218,7 +218,12 @@ static int inbox_read(struct inbound *inbound, struct inbox_walk *walk, struct i
 	r = inbound_destinations(inbound, &look->destinations, err);
 	if (r == 0) {
 		outbound_begin_reads(view->outbound);
+		if (view->settled)
+			settled_apply(view->settled, inbound, view->outbound);
 		r = inbound_batch_read(inbound, &choice, &look->batch, err);
+		/* Nobody waits for this look. */
+		if (r == 0 && view->settled && !look->batch.count && !look->batch.aside_count)
+			settled_advance(view->settled, inbound, view->outbound);
 		outbound_end_reads(view->outbound);
 	}
 	if (r == 0 && look->batch.count > 0)
