@@ -122,7 +122,8 @@ static int settled_close(struct settled *settled, struct inbound *inbound,
 }
 
 /* Settles the row at which s stands. 1; 0: not this one, and nothing behind it; <0. */
-static int settled_take(struct settled *settled, sqlite3_stmt *s, struct outbound *outbound)
+static int settled_take(struct settled *settled, sqlite3_stmt *s, struct outbound *outbound,
+			bool busy)
 {
 	cleanup_free char *id = NULL;
 	int64_t row = sqlite3_column_int64(s, 0);
@@ -133,7 +134,7 @@ static int settled_take(struct settled *settled, sqlite3_stmt *s, struct outboun
 	r = outbound_is_final(outbound, id, NULL);
 	if (r < 0)
 		return r;
-	if (r == 0 && settled->open_count == SETTLED_OPEN_MAX)
+	if (r == 0 && (busy || settled->open_count == SETTLED_OPEN_MAX))
 		return 0;
 	if (r == 0)
 		settled->open[settled->open_count++] = row;
@@ -161,20 +162,21 @@ static int settled_step(const struct settled *settled, struct inbound *inbound, 
 	return 0;
 }
 
-static int settled_walk(struct settled *settled, struct inbound *inbound, struct outbound *outbound)
+static int settled_walk(struct settled *settled, struct inbound *inbound, struct outbound *outbound,
+			bool busy)
 {
 	int64_t max = SETTLED_STEP_MIN;
 	sqlite3_stmt *s;
-	int r = settled_close(settled, inbound, outbound);
+	int r = busy ? 0 : settled_close(settled, inbound, outbound);
 
-	if (r == 0)
+	if (r == 0 && !busy)
 		r = settled_step(settled, inbound, &max);
 	if (r == 0)
 		r = settled_rows(inbound, settled->from, max, &s);
 	if (r < 0)
 		return r;
 	while ((r = db_step(inbound_db(inbound), s, NULL)) > 0) {
-		r = settled_take(settled, s, outbound);
+		r = settled_take(settled, s, outbound, busy);
 		if (r <= 0)
 			break;
 	}
@@ -182,9 +184,10 @@ static int settled_walk(struct settled *settled, struct inbound *inbound, struct
 	return r;
 }
 
-void settled_advance(struct settled *settled, struct inbound *inbound, struct outbound *outbound)
+void settled_advance(struct settled *settled, struct inbound *inbound, struct outbound *outbound,
+		     bool busy)
 {
-	if (settled_walk(settled, inbound, outbound) < 0) {
+	if (settled_walk(settled, inbound, outbound, busy) < 0) {
 		settled_forget(settled);
 		return;
 	}

@@ -27,5 +27,9 @@ void settled_free(struct settled *settled);
  */
 void settled_apply(struct settled *settled, struct inbound *inbound, struct outbound *outbound);
 
-/* In a look that had nothing to do: settles a part of what is not, for the looks that come. */
-void settled_advance(struct settled *settled, struct inbound *inbound, struct outbound *outbound);
+/*
+ * At the end of a look: settles a part of what is not, for the looks that come. busy: somebody waits for
+ * this look, and only what was answered since the last one is settled, up to the first open row.
+ */
+void settled_advance(struct settled *settled, struct inbound *inbound, struct outbound *outbound,
+		     bool busy);

@@ -123,15 +123,14 @@ static void assert_due(const char *expected, int *ret_cost)
 	inbound_close(inbound);
 }
 
-/* A look that has nothing to do. */
-static void advance(void)
+static void advance(bool busy)
 {
 	struct inbound *inbound;
 
 	assert_int_equal(inbound_open(world.inbound, &inbound, NULL), 0);
 	outbound_begin_reads(world.outbound);
 	settled_apply(settled, inbound, world.outbound);
-	settled_advance(settled, inbound, world.outbound);
+	settled_advance(settled, inbound, world.outbound, busy);
 	outbound_end_reads(world.outbound);
 	inbound_close(inbound);
 }
@@ -139,7 +138,7 @@ static void advance(void)
 static void advance_to_the_end(void)
 {
 	for (int i = 0; i < 10; i++)
-		advance();
+		advance(false);
 }
 
 static int cost(void)
@@ -197,6 +196,27 @@ static void test_open_rows_are_seen(void **state)
 	ours("INSERT INTO processing_ack VALUES ('paused', 'failed', '')");
 	advance_to_the_end();
 	assert_due("system scheduled cancelled ", NULL);
+}
+
+/* In a flood: what was answered is not read again, and what waits does not become open. */
+static void test_busy_looks(void **state)
+{
+	int before;
+
+	(void)state;
+	add_history();
+	add("first", NULL);
+	add("second", NULL);
+	add("third", NULL);
+	before = cost();
+	ours("INSERT INTO processing_ack VALUES ('second', 'completed', '')");
+	for (int i = 0; i < 10; i++)
+		advance(true);
+	assert_due("first third ", NULL);
+	assert_in_range(cost(), 1, before / 50);
+	ours("INSERT INTO processing_ack VALUES ('first', 'completed', '')");
+	advance(true);
+	assert_due("third ", NULL);
 }
 
 static void test_too_many_open_rows(void **state)
@@ -293,7 +313,7 @@ static void test_any_host(void **state)
 		else if (step < 16)
 			ours(take_some);
 		else
-			advance();
+			advance(rand() % 2);
 		assert_due(NULL, NULL);
 	}
 }
@@ -305,6 +325,7 @@ int main(void)
 						teardown_settled),
 		cmocka_unit_test_setup_teardown(test_open_rows_are_seen, setup_settled,
 						teardown_settled),
+		cmocka_unit_test_setup_teardown(test_busy_looks, setup_settled, teardown_settled),
 		cmocka_unit_test_setup_teardown(test_too_many_open_rows, setup_settled,
 						teardown_settled),
 		cmocka_unit_test_setup_teardown(test_what_is_forgotten, setup_settled,
