@@ -34,17 +34,21 @@ Session = sessions.Session
 class Case:
     """One size of a curve: a session at work, and what was seen of it."""
 
-    def __init__(self, stack, size, count, config=None, prepare=None):
+    def __init__(self, stack, size, count, config=None, prepare=None, warm_up=1):
         self.session = stack.enter_context(Session(config=config))
         if prepare:
             prepare(self.session, size)
         self.size, self.count = size, count  # count: of messages in a commit
         self.watcher = stack.enter_context(Watcher(self.session))
-        self.claims, self.answers = [], []
+        first, before = self.session.add_chat("warm-up"), time.monotonic()
         self.session.start()
-        self.send(["warm-up"])
+        self.start_claim = self.watcher.wait({self.session: first}, CLAIMED)[0] - before
+        self.watcher.wait({self.session: first}, COMPLETED)
         self.pids = pids_of(self.session)
-        self.start_claim, self.claims, self.answers = self.claims[0], [], []
+        self.claims, self.answers = [], []
+        for _ in range(warm_up):
+            self.send(["warm-up"])
+        self.claims, self.answers = [], []
         settle(self.pids)
         self.cpu_before = cpu_seconds(self.pids)
 
@@ -61,6 +65,7 @@ class Case:
         messages = len(self.answers) * self.count
         return {
             "size": self.size,
+            "start": self.start_claim * 1000,
             "claim": statistics.median(self.claims) * 1000,
             "answer": statistics.median(self.answers) * 1000,
             "cpu": (cpu_seconds(self.pids) - self.cpu_before) / messages * 1000,
@@ -116,8 +121,11 @@ def add_history(session, rows):
 
 def measure_history(quick):
     sizes = (0, 1000) if quick else (0, 1000, 10_000, 100_000, 1_000_000)
+    # A history is settled little by little, in looks that have nothing else to do (settled.h).
+    warm_up = {100_000: 50, 1_000_000: 70}
     with contextlib.ExitStack() as stack:
-        cases = [Case(stack, size, 1, prepare=add_history) for size in sizes]
+        cases = [Case(stack, size, 1, prepare=add_history, warm_up=warm_up.get(size, 2))
+                 for size in sizes]
         return take_turns(cases, 2 if quick else 30, lambda _: ["hello"])
 
 
@@ -235,7 +243,7 @@ def _idle_memory(some, line):
     for session in some:
         if line:
             session.wait_stderr(line)
-        settle(tree_of(session))
+        settle(tree_of(session), patience=3)
     return sum(pss_mb(tree_of(session)) for session in some)
 
 
@@ -252,7 +260,7 @@ def _ask(session, line):
     """A message to a session that is idle, or whose agent ended."""
     if line:
         session.wait(lambda: len(tree_of(session)) == 2, "the end of the agent")
-    settle(tree_of(session))
+    settle(tree_of(session), patience=3)
     return _answer_seconds(session, start=False)
 
 

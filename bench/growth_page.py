@@ -58,8 +58,10 @@ def _plots(name, against):
 
 
 CURVES = {
-    "history": Curve(_steps("rows of history"), plot.Axis("rows of history", True),
-                     _plots("history", "history")),
+    "history": Curve([*_steps("rows of history"), Column("start", "start to first claim, ms", 1)],
+                     plot.Axis("rows of history", is_log=True),
+                     (*_plots("history", "history"),
+                      Plot("history-start", "Start against history", LATENCY, ("start",)))),
     "batch": Curve(_steps("messages in a commit"), plot.Axis("messages in a commit and a prompt", True),
                    _plots("batch", "batch size")),
     "burst": Curve([*_steps("messages in a commit"), Column("rate", "answered a second", 0)],

@@ -79,16 +79,23 @@ class Watcher:
                 pass  # half of a commit was read
 
 
+def _cpu_nanoseconds(pid):
+    try:
+        text = pathlib.Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii")
+    except (FileNotFoundError, ProcessLookupError):
+        return 0  # it ended meanwhile
+    return int(text.split()[0])
+
+
 def cpu_seconds(pids):
     """User and system time of these processes."""
-    return sum(int(pathlib.Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[0])
-               for pid in pids) / 1e9
+    return sum(map(_cpu_nanoseconds, pids)) / 1e9
 
 
-def settle(pids, patience=20.0):
-    """Waits until they have nothing to do."""
-    deadline, before = time.monotonic() + patience, -1.0
-    while (now := cpu_seconds(pids)) - before > 0.0005 and time.monotonic() < deadline:
+def settle(pids, patience=10.0):
+    """Waits until they have no more to do than to look at a clock now and then."""
+    deadline, before, little = time.monotonic() + patience, -1.0, 0.0005 * max(1, len(pids) / 4)
+    while (now := cpu_seconds(pids)) - before > little and time.monotonic() < deadline:
         before = now
         time.sleep(0.2)
 
