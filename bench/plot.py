@@ -10,7 +10,7 @@ import html
 import math
 
 WIDTH, HEIGHT = 760, 400
-LEFT, RIGHT, TOP, BOTTOM = 84, 16, 44, 58
+LEFT, RIGHT, TOP, BOTTOM = 84, 28, 44, 58
 LEGEND_ROW = 20
 
 # Told apart without colour, too.
@@ -30,7 +30,7 @@ STYLE = """
 
 @dataclasses.dataclass
 class Axis:
-    """is_log: powers of ten; a value of 0 then stands a step below the smallest other one."""
+    """is_log: ticks at powers of ten; a value of 0 then stands a step below the smallest other one."""
     label: str
     is_log: bool = False
 
@@ -62,6 +62,9 @@ class _Scale:
             if len(self.ticks) == 1:
                 self.ticks.append(self.ticks[0] * 10)
             self.below = self.ticks[0] / 10
+            if len(self.ticks) <= 3:
+                # Too few to read a value from.
+                self.ticks = sorted(self.ticks + [t * n for t in self.ticks[:-1] for n in (2, 5)])
             if min(values) <= 0:
                 self.ticks.insert(0, 0)
         else:
