@@ -42,7 +42,7 @@ PROVIDER  ?= mock
 PROVIDERS := mock claude
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast fuzz faults judges build arm64 static bench format lint \
+.PHONY: help demo test test-fast fuzz faults judges build arm64 static bench growth format lint \
 	install uninstall dist deb clean image build-image test-image run-local logs stop docker-login \
 	push-image build-multiarch push-multiarch image-sizes
 
@@ -106,6 +106,12 @@ bench: ## Measure both builds against floors and peers, and print README's table
 	@[ ! -f build-bench-static/build.ninja ] || ninja -C build-bench-static agent-runner || \
 		rm -f build-bench-static/agent-runner
 	@$(PYTHON) bench/bench.py
+
+growth: ## Measure how it grows, and make the tables and plots of docs/performance.md (minutes; root)
+	@tools/packages.sh build bench npm
+	@[ -f build-bench/build.ninja ] || meson setup -Dtests=disabled build-bench
+	@ninja -C build-bench
+	@$(PYTHON) bench/growth.py
 
 image: build-image ## The same as build-image
 

@@ -218,7 +218,12 @@ static int inbox_read(struct inbound *inbound, struct inbox_walk *walk, struct i
 	r = inbound_destinations(inbound, &look->destinations, err);
 	if (r == 0) {
 		outbound_begin_reads(view->outbound);
+		if (view->settled)
+			settled_apply(view->settled, inbound, view->outbound);
 		r = inbound_batch_read(inbound, &choice, &look->batch, err);
+		if (r == 0 && view->settled)
+			settled_advance(view->settled, inbound, view->outbound,
+					look->batch.count > 0 || look->batch.aside_count > 0);
 		outbound_end_reads(view->outbound);
 	}
 	if (r == 0 && look->batch.count > 0)

@@ -12,6 +12,7 @@
 #include "runner/store/inbound-batch.h"
 #include "runner/store/inbound-lookup.h"
 #include "runner/store/outbound.h"
+#include "runner/store/settled.h"
 
 struct inbox_view {
 	const char *inbound_path;
@@ -29,7 +30,8 @@ struct inbox_view {
 	/* Is the message of this id in our hands? Its claim may be gone: a host may clear claims. */
 	bool (*is_held)(void *held_userdata, const char *id);
 	void *held_userdata;
-	int64_t failures_seen; /* for inbound_failures() */
+	int64_t failures_seen;	 /* for inbound_failures() */
+	struct settled *settled; /* what earlier looks found done; NULL: all is read */
 };
 
 /* Why a row stands beside the batch. */

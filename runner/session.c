@@ -38,6 +38,7 @@ struct session {
 	struct lookout *lookout;
 	struct idle *idle;
 	struct outbound *outbound; /* of the tenure */
+	struct settled *settled;
 	struct outbox *outbox;
 	struct pulse *pulse;
 	struct toolbox *toolbox;
@@ -205,6 +206,7 @@ static void session_look(void *userdata, bool changed)
 		.outbound = s->outbound,
 		.limit = (size_t)s->config->max_messages,
 		.first_look = !s->caught_up,
+		.settled = s->settled,
 	};
 	struct inbox_look look;
 	struct err err = { "" };
@@ -416,7 +418,9 @@ static int session_make_parts(struct session *s, struct err *err)
 	if (r == 0)
 		r = lookout_new(s->loop, tenure_path(s->tenure, TENURE_INBOUND), s->config,
 				session_look, s, &s->lookout);
-	return r < 0 ? err_sys(err, r, "cannot start the session") : 0;
+	if (r < 0)
+		return err_sys(err, r, "cannot start the session");
+	return settled_new(&s->settled, err);
 }
 
 static const char *const *session_confine_words(const struct session *s)
@@ -537,6 +541,7 @@ static bool session_has_missed(const struct session *s)
 static void session_free(struct session *s)
 {
 	lookout_free(s->lookout);
+	settled_free(s->settled);
 	loop_timer_free(s->stop);
 	loop_free(s->loop);
 	config_free(s->config);

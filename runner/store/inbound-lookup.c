@@ -66,6 +66,7 @@ int inbound_failures(struct inbound *inbound, int64_t seen, struct inbound_failu
 		return r;
 	/* One more than there is room for: is it all? */
 	db_bind_int(s, ":max", INBOUND_FAILURES_MAX + 1);
+	db_bind_int(s, ":newest", INBOUND_DELIVERIES_MAX);
 	while ((r = db_step(inbound_db(inbound), s, err)) > 0) {
 		int64_t number = sqlite3_column_int64(s, 0);
 

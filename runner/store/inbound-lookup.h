@@ -23,6 +23,8 @@ int inbound_delivered_id(struct inbound *inbound, const char *message_out_id, ch
 
 /* Of more failures than this at once only the newest are told one by one. */
 #define INBOUND_FAILURES_MAX 10
+/* Failures are looked for among so many rows of the table, the newest. */
+#define INBOUND_DELIVERIES_MAX 1000
 
 /* What the host could not deliver, newest first; ids are of messages_out. */
 struct inbound_failures {

@@ -7,6 +7,16 @@
 #include "common/strbuf.h"
 #include "common/table.h"
 
+/*
+ * What a look reads: all rows but those that are settled (settled.h). :open holds the numbers of those
+ * that are read nevertheless, INBOUND_OPEN_WIDTH characters each; of none it makes row 0. SQLite looks
+ * both parts up by rowid.
+ */
+#define INBOUND_SQL_UNSETTLED                                                       \
+	" AND (rid >= :from OR rid IN (WITH RECURSIVE place(i) AS (SELECT 1"        \
+	" UNION ALL SELECT i + :width FROM place WHERE i + :width < length(:open))" \
+	" SELECT CAST(substr(:open, i, :width) AS INTEGER) FROM place))"
+
 /* @table stands for the table with every column that we know: inbound_sql_append_source(). */
 static const char *const inbound_sql_texts[] = {
 	[INBOUND_SQL_BEGIN] = "BEGIN",
@@ -17,13 +27,17 @@ static const char *const inbound_sql_texts[] = {
 		" coalesce(on_wake, 0) != 0"
 		" FROM @messages_in WHERE status = 'pending'"
 		" AND id IS NOT NULL AND (process_after IS NULL OR datetime(process_after) IS NULL"
-		" OR datetime(process_after) <= datetime('now'))"
+		" OR datetime(process_after) <= datetime('now'))" INBOUND_SQL_UNSETTLED
 		" ORDER BY kind IS NOT 'system', seq IS NULL, seq, rid",
-	[INBOUND_SQL_NEXT_DUE] = "SELECT min(CAST(strftime('%s', process_after) AS INTEGER))"
-				 " FROM @messages_in WHERE status = 'pending'"
-				 " AND id IS NOT NULL"
-				 " AND (kind IS 'system' OR coalesce(\"trigger\", 1) != 0)"
-				 " AND datetime(process_after) > datetime('now')",
+	[INBOUND_SQL_NEXT_DUE] =
+		"SELECT min(CAST(strftime('%s', process_after) AS INTEGER))"
+		" FROM @messages_in WHERE status = 'pending'"
+		" AND id IS NOT NULL"
+		" AND (kind IS 'system' OR coalesce(\"trigger\", 1) != 0)"
+		" AND datetime(process_after) > datetime('now')" INBOUND_SQL_UNSETTLED,
+	[INBOUND_SQL_FROM_ROW] = "SELECT rid, id FROM @messages_in WHERE rid >= :from"
+				 " ORDER BY rid LIMIT :max",
+	[INBOUND_SQL_LAST_ROW] = "SELECT coalesce(max(rid), 0) FROM @messages_in",
 	[INBOUND_SQL_ROW] = "SELECT rid, iif(typeof(seq) = 'integer'"
 			    " AND seq BETWEEN 0 AND :max_seq, seq, NULL),"
 			    " coalesce(\"trigger\", 1) != 0, id, kind, timestamp, platform_id,"
@@ -49,9 +63,12 @@ static const char *const inbound_sql_texts[] = {
 	[INBOUND_SQL_DELIVERED_ID] = "SELECT platform_message_id FROM @delivered"
 				     " WHERE message_out_id = :id"
 				     " AND nullif(platform_message_id, '') IS NOT NULL",
-	[INBOUND_SQL_FAILURES] = "SELECT rid, message_out_id FROM @delivered"
-				 " WHERE status = 'failed' AND message_out_id IS NOT NULL"
-				 " ORDER BY rid DESC LIMIT :max",
+	/* Deliveries pile up, and no index tells those that failed: what is long past is not told. */
+	[INBOUND_SQL_FAILURES] =
+		"SELECT rid, message_out_id FROM (SELECT rid, message_out_id, status"
+		" FROM @delivered ORDER BY rid DESC LIMIT :newest)"
+		" WHERE status = 'failed' AND message_out_id IS NOT NULL"
+		" ORDER BY rid DESC LIMIT :max",
 	/*
 	 * A window function copies its rows, all columns of them, and @table is not flattened into
 	 * one: the subquery between the two keeps the contents out of it.

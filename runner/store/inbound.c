@@ -16,6 +16,8 @@ struct inbound {
 	char *sql[INBOUND_SQL_QUERIES]; /* NULL: not composed yet */
 	sqlite3_stmt *due;		/* the walk over the due rows */
 	char *due_id;
+	int64_t from; /* of inbound_pass_over() */
+	const char *open;
 };
 
 /* Opening */
@@ -89,6 +91,7 @@ static int inbound_open_waiting(const char *path, int busy_ms, struct inbound **
 		return r;
 	/* Filled as they are needed: which columns there are is known when the file is open. */
 	options.sql = (const char *const *)inbound->sql;
+	inbound_pass_over(inbound, INT64_MIN, "");
 	r = db_open(path, &options, &inbound->db, err);
 	if (r < 0)
 		/* It was there a moment ago: somebody is replacing it. */
@@ -198,9 +201,29 @@ int inbound_read_row(struct inbound *inbound, int64_t rowid, struct inbound_row 
 	return 0;
 }
 
+void inbound_pass_over(struct inbound *inbound, int64_t from, const char *open)
+{
+	inbound->from = from;
+	inbound->open = open;
+}
+
+/* A statement that knows what is passed over. */
+static int inbound_walk(struct inbound *inbound, enum inbound_sql query, sqlite3_stmt **ret_s,
+			struct err *err)
+{
+	int r = inbound_statement(inbound, query, ret_s, err);
+
+	if (r < 0)
+		return r;
+	db_bind_int(*ret_s, ":from", inbound->from);
+	db_bind_text(*ret_s, ":open", inbound->open);
+	db_bind_int(*ret_s, ":width", INBOUND_OPEN_WIDTH);
+	return 0;
+}
+
 int inbound_due_start(struct inbound *inbound, struct err *err)
 {
-	return inbound_statement(inbound, INBOUND_SQL_DUE, &inbound->due, err);
+	return inbound_walk(inbound, INBOUND_SQL_DUE, &inbound->due, err);
 }
 
 int inbound_due_next(struct inbound *inbound, struct inbound_due *ret_due, struct err *err)
@@ -245,7 +268,7 @@ int inbound_next_due_ms(struct inbound *inbound, int64_t *ret_ms, struct err *er
 	sqlite3_stmt *s;
 	int r;
 
-	r = inbound_statement(inbound, INBOUND_SQL_NEXT_DUE, &s, err);
+	r = inbound_walk(inbound, INBOUND_SQL_NEXT_DUE, &s, err);
 	if (r == 0)
 		r = inbound_read_integer(inbound, s, -1, &seconds, err);
 	if (r == 0)

@@ -69,6 +69,13 @@ struct inbound_due {
 };
 
 /*
+ * Of the rows before this number the walk, and what falls due next, show those alone that open names:
+ * numbers of INBOUND_OPEN_WIDTH characters. Borrowed; settled.h makes it. Without it all are shown.
+ */
+#define INBOUND_OPEN_WIDTH 20
+void inbound_pass_over(struct inbound *inbound, int64_t from, const char *open);
+
+/*
  * Starts the walk: rows of kind system, then the others, each in the order of seq (null last, then
  * by rowid).
  */

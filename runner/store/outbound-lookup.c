@@ -73,6 +73,33 @@ void outbound_attempt_deinit(struct outbound_attempt *attempt)
 	free(steal_ptr(attempt->turn));
 }
 
+int outbound_is_final(struct outbound *outbound, const char *id, struct err *err)
+{
+	sqlite3_stmt *s;
+	int r = db_statement(outbound_db(outbound), OUTBOUND_SQL_IS_FINAL, &s, err);
+
+	if (r < 0)
+		return r;
+	db_bind_text(s, ":id", id);
+	r = db_step(outbound_db(outbound), s, err);
+	sqlite3_reset(s);
+	return r;
+}
+
+int outbound_foreign_version(struct outbound *outbound, int64_t *ret_version, struct err *err)
+{
+	sqlite3_stmt *s;
+	int r = db_statement(outbound_db(outbound), OUTBOUND_SQL_FOREIGN_VERSION, &s, err);
+
+	if (r == 0)
+		r = db_step(outbound_db(outbound), s, err);
+	if (r <= 0)
+		return r < 0 ? r : err_set(err, -EIO, "outbound.db has no version");
+	*ret_version = sqlite3_column_int64(s, 0);
+	sqlite3_reset(s);
+	return 0;
+}
+
 int outbound_attempt(struct outbound *outbound, const char *id,
 		     struct outbound_attempt *ret_attempt, struct err *err)
 {

@@ -31,6 +31,12 @@ int outbound_read(struct outbound *outbound, const char *id, struct outbound_row
 		  struct err *err);
 void outbound_row_deinit(struct outbound_row *row);
 
+/* Is this message acknowledged for good? 1 or 0. */
+int outbound_is_final(struct outbound *outbound, const char *id, struct err *err);
+
+/* Another number than before: somebody else wrote to the file. */
+int outbound_foreign_version(struct outbound *outbound, int64_t *ret_version, struct err *err);
+
 /* The attempts at a message that is not acknowledged yet. */
 struct outbound_attempt {
 	int64_t starts;	     /* how often it was claimed */

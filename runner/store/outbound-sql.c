@@ -13,6 +13,9 @@ static const char *const outbound_sql_table[] = {
 	[OUTBOUND_SQL_COMMIT] = "COMMIT",
 	[OUTBOUND_SQL_ROLLBACK] = "ROLLBACK",
 	[OUTBOUND_SQL_HAS_ACK] = "SELECT 1 FROM processing_ack WHERE message_id = :id",
+	[OUTBOUND_SQL_IS_FINAL] = "SELECT 1 FROM processing_ack WHERE message_id = :id"
+				  " AND status IN ('completed', 'failed')",
+	[OUTBOUND_SQL_FOREIGN_VERSION] = "PRAGMA data_version",
 	[OUTBOUND_SQL_ACK] = "INSERT INTO processing_ack (message_id, status, status_changed)"
 			     " VALUES (:id, :status, datetime('now'))"
 			     " ON CONFLICT (message_id) DO UPDATE SET status = excluded.status,"

@@ -118,6 +118,21 @@ static void test_failures_of_a_new_file(void **state)
 	assert_failures(4, "", 4);
 }
 
+/* However many were delivered, only the newest are read. */
+static void test_failures_long_past(void **state)
+{
+	(void)state;
+	run("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)"
+	    " INSERT INTO delivered (rowid, message_out_id, status, delivered_at)"
+	    " SELECT i, 'm' || i, 'delivered', '' FROM n");
+	run("UPDATE delivered SET status = 'failed' WHERE rowid IN (1, 2000, 2001)");
+	assert_failures(0, "m2001", 2001);
+	assert_failures(2001, "", 2001);
+	run("INSERT INTO delivered (message_out_id, delivered_at) VALUES ('last', '')");
+	assert_failures(0, "", 0);
+	assert_failures(2001, "", 0);
+}
+
 static void test_many_failures(void **state)
 {
 	(void)state;
@@ -152,6 +167,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_failures, setup_schema, teardown),
 		cmocka_unit_test_setup_teardown(test_failures_of_a_new_file, setup_schema,
 						teardown),
+		cmocka_unit_test_setup_teardown(test_failures_long_past, setup_schema, teardown),
 		cmocka_unit_test_setup_teardown(test_many_failures, setup_schema, teardown),
 		cmocka_unit_test_setup_teardown(test_older_host, setup, teardown),
 	};
