@@ -161,6 +161,7 @@ static void init_start(struct init *init)
 	struct spawn_spec spec = {
 		.name = init->job->name,
 		.terminal = init->job->gets_terminal ? init->terminal : -1,
+		.executes = init->job->executes,
 		.run = init->job->run,
 		.userdata = init->spec->userdata,
 	};
