@@ -56,7 +56,7 @@ demo: ## See it work: one session, one message, its answer (PROVIDER=claude: the
 	@$(PYTHON) docs/demo.py --provider $(PROVIDER)
 
 test: ## Run all tests: unit, whole program, real agent CLI, real containers
-	@tools/packages.sh build static arm64 deb test faults npm container tools deploy
+	@tools/packages.sh build static arm64 deb test faults npm container tools deploy bench
 	@$(MAKE) --no-print-directory build static
 	@$(PYTHON) tests/run.py full
 
@@ -97,10 +97,14 @@ static: ## Build build-static/agent-runner, which needs no file beside itself
 		meson setup --buildtype=release -Dc_link_args=-s -Dtests=disabled -Dstatic=enabled build-static
 	@ninja -C build-static agent-runner
 
-bench: ## Measure, and print README's table of figures (some minutes)
-	@tools/packages.sh build bench
+bench: ## Measure both builds against floors and peers, and print README's tables (some minutes)
+	@tools/packages.sh build static bench
 	@[ -f build-bench/build.ninja ] || meson setup -Dtests=disabled build-bench
 	@ninja -C build-bench
+	@[ -f build-bench-static/build.ninja ] || meson setup --buildtype=release -Dc_link_args=-s \
+		-Dtests=disabled -Dstatic=enabled build-bench-static >/dev/null || :
+	@[ ! -f build-bench-static/build.ninja ] || ninja -C build-bench-static agent-runner || \
+		rm -f build-bench-static/agent-runner
 	@$(PYTHON) bench/bench.py
 
 image: build-image ## The same as build-image

@@ -8,55 +8,24 @@
  * turns by one from round to round. Prints a line of nanoseconds a round, one for each command.
  * Exits 1 if a command does not end with 0.
  */
-#include <errno.h>
-#include <grp.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
+
+#include "bench/child.h"
+#include "bench/clock.h"
 
 #define COMMANDS_MAX 16
 #define ROUNDS_MAX   100000
 
-static long long spawn_now_ns(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (long long)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
-static _Noreturn void spawn_child(char **command, uid_t uid)
-{
-	/* Root enters the namespaces, an ordinary user runs the command. */
-	if (geteuid() == 0 && (setgroups(0, NULL) < 0 || setresgid(uid, uid, uid) < 0 ||
-			       setresuid(uid, uid, uid) < 0))
-		_exit(125);
-	(void)execvp(command[0], command);
-	_exit(127);
-}
-
 /* The time of one run in nanoseconds; -1: it did not end with 0. */
 static long long spawn_time_ns(char **command, uid_t uid)
 {
-	unsigned long flags = CLONE_NEWPID | SIGCHLD | (geteuid() == 0 ? 0 : CLONE_NEWUSER);
-	long long start = spawn_now_ns();
-	long pid = syscall(SYS_clone, flags, NULL, NULL, NULL, NULL);
-	int status;
+	const struct child_options options = { .uid = uid, .is_pid1 = true, .stdout_fd = -1 };
+	long long start = clock_now_ns();
+	pid_t pid = child_start(command, &options);
 
-	if (pid < 0)
-		return -1;
-	if (pid == 0)
-		spawn_child(command, uid);
-	while (waitpid((pid_t)pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return -1;
-	return status == 0 ? spawn_now_ns() - start : -1;
+	return pid < 0 || child_wait(pid) < 0 ? -1 : clock_now_ns() - start;
 }
 
 int main(int argc, char **argv)

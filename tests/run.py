@@ -4,7 +4,7 @@
 Runs the tests in tiers: run.py fast | full.
 
 fast  the lints, and the unit tests built by gcc and by clang with ASan and UBSan; a minute or two
-full  fast, the fuzzers for half a minute each, the whole-program tests: session folders, the real
+full  fast, the fuzzers for 20 seconds each, the whole-program tests: session folders, the real
       agent CLI, containers, and a sample of the faults of tests/faults, each kind of which counts as
       a test
 
@@ -12,6 +12,7 @@ Names what failed after the table of steps. The last line is "N passed, N failed
 0 if none failed. What is skipped counts as failed if MUST_WORK=1 is set, else as nothing. A step that
 breaks, or that finds nothing to run, is a failure too.
 """
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -33,12 +34,15 @@ ENV = {**os.environ, "PATH": f"/usr/bin:/bin:{os.environ.get('PATH', '')}"}
 MESON_PASSED = {"OK", "EXPECTEDFAIL"}
 MESON_SKIPPED = {"SKIP"}
 
-# Whole-program tests that have a step of their own, since they take long.
-SYSTEM_STEPS = {
+# Whole-program tests that have a step of their own, since they take long. The first ones mostly wait
+# for programs of Node.js: they run beside the session folders.
+NODE_STEPS = {
     "real agent CLI": "test_claude.py",
     "real agent CLI, its tools": "test_claude_mcp.py",
     "real agents that speak ACP": "test_acp_cli.py",
     "MCP clients of others": "test_mcp_sdk.py",
+}
+SYSTEM_STEPS = {
     "containers": "test_container.py",
     "containers of AgentGate": "test_agentgate.py",
     "images": "test_images.py",
@@ -67,7 +71,7 @@ FAULT_STEPS = {
 
 
 # How long each fuzzer runs: a sample of `make fuzz`.
-FUZZ_SECONDS = 30
+FUZZ_SECONDS = 20
 # Of what failed, so many lines of each are told at the end.
 TOLD_LINES = 12
 
@@ -79,11 +83,11 @@ class Broken(Exception):
     """A step could not do its work."""
 
 
-def call(*command, env=None):
-    """Runs a command with its output shown; its exit status."""
+def call(*command, env=None, output=None):
+    """Runs a command with its output shown, or in a file; its exit status."""
     sys.stdout.flush()
     return subprocess.run([str(c) for c in command], cwd=ROOT, env={**ENV, **(env or {})},
-                          check=False).returncode
+                          stdout=output, stderr=output, check=False).returncode
 
 
 def failed_text(name, text):
@@ -164,11 +168,12 @@ def arm64_tests():
     return tuple(sum(column) for column in zip(*counts))
 
 
-def pytest(*arguments, env=None):
+def pytest(*arguments, env=None, output=None):
     with tempfile.TemporaryDirectory() as folder:
         report = pathlib.Path(folder) / "report.xml"
         status = call("/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider",
-                      "--durations=5", f"--junitxml={report}", *arguments, env=env)
+                      "--durations=5", f"--junitxml={report}", *arguments, env=env,
+                      output=output)
         if not report.exists():
             raise Broken(f"pytest: exit status {status}, no results")
         suite = xml.etree.ElementTree.parse(report).getroot().find("testsuite")
@@ -216,18 +221,42 @@ class Beside:
         return int(status == 0), 0, int(status != 0)
 
 
+class Lane:
+    """Tests that run one after another beside other steps; result() is a step for each."""
+
+    def __init__(self, paths):
+        self.pool = concurrent.futures.ThreadPoolExecutor(max_workers=1)
+        self.logs = {path: tempfile.TemporaryFile("w+") for path in paths}
+        self.counts = {path: self.pool.submit(test_file, path, log)
+                       for path, log in self.logs.items()}
+
+    def result(self, path):
+        concurrent.futures.wait([self.counts[path]])
+        with self.logs[path] as log:
+            log.seek(0)
+            print(log.read(), end="")
+        return self.counts[path].result()
+
+
+def test_file(path, output=None):
+    if not path.exists():
+        raise Broken(f"{path} is missing")
+    return pytest(path, output=output)
+
+
 def system_steps():
     folder = ROOT / "tests/system"
     # test_arm64.py is for the arm64 step.
-    ignored = [f"--ignore={folder / name}" for name in [*SYSTEM_STEPS.values(), "test_arm64.py"]]
+    ignored = [f"--ignore={folder / name}"
+               for name in [*NODE_STEPS.values(), *SYSTEM_STEPS.values(), "test_arm64.py"]]
+    beside = Lane([folder / name for name in NODE_STEPS.values()])
     yield "session folders", lambda: pytest(folder, *ignored)
-    named = [(title, folder / name) for title, name in SYSTEM_STEPS.items()]
-    named += [(title, ROOT / "tests/faults" / name) for title, name in FAULT_STEPS.items()]
-    for title, path in named:
-        if path.exists():
-            yield title, lambda path=path: pytest(path)
-        else:
-            yield title, lambda path=path: (_ for _ in ()).throw(Broken(f"{path} is missing"))
+    for title, name in NODE_STEPS.items():
+        yield title, lambda name=name: beside.result(folder / name)
+    for title, name in SYSTEM_STEPS.items():
+        yield title, lambda name=name: test_file(folder / name)
+    for title, name in FAULT_STEPS.items():
+        yield title, lambda name=name: test_file(ROOT / "tests/faults" / name)
 
 
 def faults():

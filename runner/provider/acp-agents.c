@@ -68,6 +68,14 @@ static const char *const acp_agents_gemini_argv[] = { "gemini", "--acp", NULL };
 static const char *const acp_agents_copilot_argv[] = { "copilot", "--acp", "--allow-all", NULL };
 static const char *const acp_agents_kiro_argv[] = { "kiro-cli", "acp", "--trust-all-tools", NULL };
 
+static const char *const acp_agents_claude_modes[] = { "bypassPermissions", NULL };
+/* Of @agentclientprotocol/codex-acp, and of @zed-industries/codex-acp before it. */
+static const char *const acp_agents_codex_modes[] = { "agent-full-access", "full-access", NULL };
+static const char *const acp_agents_codex_auth[] = { "api-key", "codex-api-key", "openai-api-key",
+						     NULL };
+static const char *const acp_agents_gemini_modes[] = { "yolo", NULL };
+static const char *const acp_agents_gemini_auth[] = { "gemini-api-key", NULL };
+
 static const struct acp_variable acp_agents_claude_variables[] = {
 	/* As root it offers no mode without permissions, unless it is told what we are. */
 	{ "IS_SANDBOX", "1" },
@@ -107,7 +115,7 @@ static const struct acp_agent acp_agents[] = {
 		.install = "npm install -g @agentclientprotocol/claude-agent-acp",
 		.variables = acp_agents_claude_variables,
 		.model_variable = "ANTHROPIC_MODEL",
-		.mode = "bypassPermissions",
+		.modes = acp_agents_claude_modes,
 		.has_meta_prompt = true,
 	},
 	{
@@ -116,8 +124,8 @@ static const struct acp_agent acp_agents[] = {
 		.argv = acp_agents_codex_argv,
 		.install = "npm install -g @agentclientprotocol/codex-acp",
 		.variables = acp_agents_codex_variables,
-		.mode = "agent-full-access",
-		.auth_method = "api-key",
+		.modes = acp_agents_codex_modes,
+		.auth_methods = acp_agents_codex_auth,
 	},
 	{
 		.type = ACP_TYPE("copilot", acp_agents_copilot_secrets),
@@ -126,6 +134,8 @@ static const struct acp_agent acp_agents[] = {
 		.install = "npm install -g @github/copilot",
 		.variables = acp_agents_copilot_variables,
 		.model_variable = "COPILOT_MODEL",
+		.mcp_option = "--additional-mcp-config=@",
+		.retry_notice = "Info: Request failed due to a transient API error. Retrying...",
 		.error_prefix = "Error: ",
 	},
 	{
@@ -135,8 +145,8 @@ static const struct acp_agent acp_agents[] = {
 		.install = "npm install -g @google/gemini-cli",
 		.variables = acp_agents_gemini_variables,
 		.model_option = "--model=",
-		.mode = "yolo",
-		.auth_method = "gemini-api-key",
+		.modes = acp_agents_gemini_modes,
+		.auth_methods = acp_agents_gemini_auth,
 		.replay_ms = 300,
 	},
 	{

@@ -24,10 +24,13 @@ struct acp_agent {
 	const struct acp_variable *variables;
 	const char *model_option;   /* before the model's name on the command line; NULL: none */
 	const char *model_variable; /* holds the model's name; NULL: none */
-	const char *mode;	    /* the session mode that asks for no permission; NULL: none */
-	const char *auth_method; /* that takes a key from the environment; NULL: none is needed */
-	const char
-		*error_prefix; /* how a text begins that reports an error; NULL: errors are said */
+	/* Names that differ between versions; each list ends with NULL, and NULL is none. */
+	const char *const *modes;	 /* that ask for no permission: the first one offered */
+	const char *const *auth_methods; /* take a key from the environment: tried in this order */
+	const char *mcp_option; /* before the path of a list of MCP servers, for one that takes none
+				   with a session; NULL: it takes them */
+	const char *retry_notice; /* what stands in front of a text for each try; NULL: nothing */
+	const char *error_prefix; /* of a text that reports an error; NULL: errors are said */
 	int64_t replay_ms; /* a loaded conversation is repeated until it is silent for so long; 0: before */
 	bool has_meta_prompt; /* takes a system prompt as _meta.systemPrompt.append */
 };

@@ -7,8 +7,10 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/log.h"
 #include "common/table.h"
 #include "runner/provider/cli-find.h"
+#include "runner/provider/cli-mcp.h"
 
 /* Where session images of hosts have programs of npm. */
 #define ACP_LAUNCH_IMAGE_FOLDER "/pnpm"
@@ -89,8 +91,8 @@ static void acp_launch_add_variables(struct cli_words *env, const struct acp_age
 	cli_words_copy(env, query->env);
 }
 
-int acp_launch_init(struct acp_launch *launch, const char *path, const struct acp_agent *agent,
-		    const struct provider_query *query)
+int acp_launch_init(struct acp_launch *launch, const char *path, const char *mcp_file,
+		    const struct acp_agent *agent, const struct provider_query *query)
 {
 	const char *const *words = acp_launch_words(agent, query);
 
@@ -99,6 +101,8 @@ int acp_launch_init(struct acp_launch *launch, const char *path, const struct ac
 	cli_words_copy(&launch->argv, words + 1);
 	if (query->model && agent->model_option)
 		cli_words_add(&launch->argv, "%s%s", agent->model_option, query->model);
+	if (mcp_file)
+		cli_words_add(&launch->argv, "%s%s", agent->mcp_option, mcp_file);
 	acp_launch_add_variables(&launch->env, agent, query);
 	return launch->argv.error ? launch->argv.error : launch->env.error;
 }
@@ -109,13 +113,22 @@ void acp_launch_deinit(struct acp_launch *launch)
 	cli_words_deinit(&launch->env);
 }
 
+/* Copilot's settings name the tools of a server that are offered. */
+static int acp_launch_extend_server(json_t *server, bool is_own)
+{
+	(void)is_own;
+	if (json_object_get(server, "tools"))
+		return 0;
+	return json_object_set_new(server, "tools", json_pack("[s]", "*")) < 0 ? -ENOMEM : 0;
+}
+
 int acp_launch_start(const struct acp_agent *agent, const struct provider_query *query,
 		     const struct cli_process_events *events, void *userdata,
 		     struct cli_process **ret_process, struct err *err)
 {
-	cleanup_free char *path = NULL;
+	cleanup_free char *path = NULL, *mcp_file = NULL;
 	struct acp_launch launch;
-	struct err missing;
+	struct err missing, warning;
 	struct cli_spec spec = { .title = agent->title };
 	int r = acp_launch_find(agent, query, &path, &missing);
 
@@ -125,7 +138,11 @@ int acp_launch_start(const struct acp_agent *agent, const struct provider_query 
 	}
 	if (r < 0)
 		return err_set(err, r, "%s", missing.text);
-	r = acp_launch_init(&launch, path, agent, query);
+	/* An agent without these tools is better than none. */
+	if (agent->mcp_option &&
+	    cli_mcp_write(query, acp_launch_extend_server, &mcp_file, &warning) < 0)
+		log_error("%s: the agent is given no MCP servers", warning.text);
+	r = acp_launch_init(&launch, path, mcp_file, agent, query);
 	spec.argv = cli_words_list(&launch.argv);
 	spec.env = cli_words_list(&launch.env);
 	if (r == 0)

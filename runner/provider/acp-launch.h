@@ -21,9 +21,9 @@ struct acp_launch {
 	struct cli_words env;
 };
 
-/* 0 or -ENOMEM; deinit it in both cases. */
-int acp_launch_init(struct acp_launch *launch, const char *path, const struct acp_agent *agent,
-		    const struct provider_query *query);
+/* mcp_file: what agent->mcp_option names, NULL: nothing. 0 or -ENOMEM; deinit it in both cases. */
+int acp_launch_init(struct acp_launch *launch, const char *path, const char *mcp_file,
+		    const struct acp_agent *agent, const struct provider_query *query);
 void acp_launch_deinit(struct acp_launch *launch);
 
 /* Finds it and starts it. As cli_process_start(). */

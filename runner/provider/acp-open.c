@@ -26,9 +26,9 @@ struct acp_open {
 	json_t *servers;
 	struct acp_line_session spec;
 	bool is_resuming;
-	bool has_authenticated;
-	bool has_mode;	/* the agent offers the mode without permissions */
-	bool is_unsaid; /* the instructions have to stand in a prompt */
+	const char *const *auth_left; /* methods that were not tried yet; NULL: there are none */
+	const char *mode; /* without permissions, as the agent offers it; NULL: it has none */
+	bool is_unsaid;	  /* the instructions have to stand in a prompt */
 };
 
 static char *acp_open_copy(const char *text, int *r)
@@ -49,12 +49,15 @@ int acp_open_new(const struct acp_agent *agent, const struct provider_query *que
 	if (!open)
 		return -ENOMEM;
 	open->agent = agent;
+	open->auth_left = agent->auth_methods;
 	open->cwd = acp_open_copy(query->cwd ? query->cwd : "/", &r);
 	open->instructions = acp_open_copy(query->instructions, &r);
 	open->session = acp_open_copy(query->continuation, &r);
-	open->servers = query->mcp_servers ? json_deep_copy(query->mcp_servers) : NULL;
-	if (query->mcp_servers && !open->servers)
-		r = -ENOMEM;
+	if (query->mcp_servers && !agent->mcp_option) {
+		open->servers = json_deep_copy(query->mcp_servers);
+		if (!open->servers)
+			r = -ENOMEM;
+	}
 	open->is_unsaid = open->instructions != NULL;
 	if (r < 0) {
 		acp_open_free(open);
@@ -157,11 +160,12 @@ static enum acp_open_outcome acp_open_refused(struct acp_open *open, const json_
 	cleanup_strbuf struct strbuf words = STRBUF_EMPTY;
 	int64_t code = json_member_int(error, "code", 0);
 
-	if (open->step == ACP_OPEN_SESSION && code == ACP_ERROR_AUTH_REQUIRED &&
-	    open->agent->auth_method && !open->has_authenticated) {
-		open->has_authenticated = true;
+	/* Refused by one method, or not let in by it: the next one. */
+	if (open->auth_left && *open->auth_left &&
+	    (open->step == ACP_OPEN_AUTHENTICATE ||
+	     (open->step == ACP_OPEN_SESSION && code == ACP_ERROR_AUTH_REQUIRED))) {
 		open->step = ACP_OPEN_AUTHENTICATE;
-		acp_line_authenticate(out, id, open->agent->auth_method);
+		acp_line_authenticate(out, id, *open->auth_left++);
 		return ACP_OPEN_ASKS;
 	}
 	if (acp_error_text(error, &words) < 0)
@@ -174,34 +178,45 @@ static enum acp_open_outcome acp_open_refused(struct acp_open *open, const json_
 	return acp_open_fail(ret_failure, acp_error_classify(code, words.data), words.data);
 }
 
-/* A list of modes without ours: it may have none of that name in this version, or as root. */
-static bool acp_open_finds_mode(const struct acp_open *open, const json_t *result)
+static bool acp_open_offers(const json_t *modes, const char *name)
 {
-	const json_t *modes = json_member(json_member(result, "modes"), "availableModes"), *mode;
+	const json_t *mode;
 	size_t i;
 
-	if (!open->agent->mode)
-		return false;
 	json_array_foreach(modes, i, mode)
 	{
 		const char *id = json_member_name(mode, "id");
 
-		if (id && strcmp(id, open->agent->mode) == 0)
+		if (id && strcmp(id, name) == 0)
 			return true;
 	}
+	return false;
+}
+
+/* A list of modes without ours: it may have none of that name in this version, or as root. */
+static const char *acp_open_find_mode(const struct acp_open *open, const json_t *result)
+{
+	const json_t *modes = json_member(json_member(result, "modes"), "availableModes");
+	const char *const *mode = open->agent->modes;
+
+	if (!mode)
+		return NULL;
+	for (; *mode; mode++)
+		if (acp_open_offers(modes, *mode))
+			return *mode;
 	if (modes)
 		log_warning("%s offers no mode \"%s\": what it asks for is allowed one by one",
-			    open->agent->title, open->agent->mode);
-	return false;
+			    open->agent->title, open->agent->modes[0]);
+	return NULL;
 }
 
 static enum acp_open_outcome acp_open_ask_mode(struct acp_open *open, int64_t id,
 					       struct strbuf *out)
 {
-	if (!open->has_mode)
+	if (!open->mode)
 		return ACP_OPEN_DONE;
 	open->step = ACP_OPEN_MODE;
-	acp_line_set_mode(out, id, open->session, open->agent->mode);
+	acp_line_set_mode(out, id, open->session, open->mode);
 	return ACP_OPEN_ASKS;
 }
 
@@ -217,7 +232,7 @@ static enum acp_open_outcome acp_open_opened(struct acp_open *open, const json_t
 			return acp_open_fail(ret_failure, PROVIDER_UNAVAILABLE,
 					     "it opened a session without an id");
 	}
-	open->has_mode = acp_open_finds_mode(open, result);
+	open->mode = acp_open_find_mode(open, result);
 	if (open->is_resuming && open->agent->replay_ms > 0)
 		return ACP_OPEN_LISTENS;
 	open->is_resuming = false;
@@ -236,7 +251,7 @@ enum acp_open_outcome acp_open_answer(struct acp_open *open, const json_t *resul
 {
 	/* Without its mode it asks for permissions, which are given. */
 	if (error && open->step == ACP_OPEN_MODE)
-		log_warning("%s refuses the mode \"%s\"", open->agent->title, open->agent->mode);
+		log_warning("%s refuses the mode \"%s\"", open->agent->title, open->mode);
 	else if (error)
 		return acp_open_refused(open, error, id, out, ret_failure);
 	switch (open->step) {

@@ -23,6 +23,7 @@ struct acp_wire {
 	char *message;	    /* its id; NULL: the agent gives none */
 	bool knows_commands;
 	bool has_noise; /* a line that is not JSON was warned of, once is enough */
+	bool is_cut;	/* the same of this message's length */
 };
 
 struct acp_wire *acp_wire_new(const struct acp_wire_events *events, void *userdata)
@@ -68,22 +69,55 @@ static void acp_wire_end_message(struct acp_wire *wire)
 	strbuf_reset(&wire->text);
 	free(wire->message);
 	wire->message = NULL;
+	wire->is_cut = false;
+}
+
+static void acp_wire_append(struct acp_wire *wire, const char *text, size_t len)
+{
+	if (wire->is_cut)
+		return;
+	wire->is_cut = len > ACP_WIRE_TEXT_MAX - wire->text.len ||
+		       strbuf_append(&wire->text, text, len) < 0;
+	if (wire->is_cut)
+		log_warning("a text of the agent is too long: its end is left out");
+}
+
+/*
+ * Stands for content that is no text (the schema's ContentBlock): a channel takes text only, and a
+ * turn of nothing else would end in silence. A file's words are taken where it brings them along.
+ */
+static void acp_wire_append_block(struct acp_wire *wire, const json_t *content, const char *type)
+{
+	const json_t *resource = json_member(content, "resource");
+	const json_t *words = json_member(resource, "text");
+	const char *uri = json_member_string(resource ? resource : content, "uri");
+	cleanup_strbuf struct strbuf stand_in = {};
+
+	if (json_is_string(words)) {
+		acp_wire_append(wire, json_string_value(words), json_string_length(words));
+		return;
+	}
+	if (strbuf_printf(&stand_in, "[%s%s%s]", type, uri ? ": " : "", uri ? uri : "") == 0)
+		acp_wire_append(wire, stand_in.data, stand_in.len);
 }
 
 static void acp_wire_chunk(struct acp_wire *wire, const json_t *update)
 {
-	const json_t *text = json_member(json_member(update, "content"), "text");
+	const json_t *content = json_member(update, "content");
+	const json_t *text = json_member(content, "text");
+	const char *type = json_member_name(content, "type");
 	const char *message = json_member_string(update, "messageId");
 
-	if (!json_is_string(text))
+	if (!json_is_string(text) && (!type || strcmp(type, "text") == 0))
 		return;
 	if (message && wire->message && strcmp(message, wire->message) != 0)
 		acp_wire_end_message(wire);
 	if (message && !wire->message)
 		wire->message = strdup(message);
-	if (json_string_length(text) > ACP_WIRE_TEXT_MAX - wire->text.len ||
-	    strbuf_append(&wire->text, json_string_value(text), json_string_length(text)) < 0)
-		log_warning("a text of the agent is too long: its end is left out");
+	if (json_is_string(text))
+		acp_wire_append(wire, json_string_value(text), json_string_length(text));
+	else
+		acp_wire_append_block(wire, content, type);
 }
 
 /* Tools */

@@ -219,9 +219,22 @@ static bool acp_is_error_text(const struct acp *acp, const char *text)
 	return prefix && strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
+/* What an agent tells of its own tries is no part of the answer. */
+static void acp_skip_notices(const struct acp *acp, struct provider_result *result)
+{
+	const char *notice = acp->agent->retry_notice;
+	size_t len = notice ? strlen(notice) : 0;
+
+	while (len > 0 && strncmp(result->text, notice, len) == 0) {
+		result->text += len;
+		result->text_len -= len;
+	}
+}
+
 static void acp_fill_success(const struct acp *acp, const char *reason,
 			     struct provider_result *result)
 {
+	acp_skip_notices(acp, result);
 	if (acp_is_error_text(acp, result->text)) {
 		result->error = acp_error_classify(0, result->text);
 		return;

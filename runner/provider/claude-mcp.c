@@ -2,55 +2,27 @@
 #include "runner/provider/claude-mcp.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <stdint.h>
 #include <string.h>
 
-#include "common/cleanup.h"
-#include "runner/io/json.h"
-#include "runner/io/rundir.h"
+#include "runner/provider/cli-mcp.h"
 
-#define CLAUDE_MCP_FILE	 "mcp-servers.json"
 #define CLAUDE_MCP_PLAIN "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 
 /*
  * The CLI puts tools behind a search unless their server is to be loaded always, and then waits for
- * that server before it says that it is ready. 0 or -ENOMEM.
+ * that server before it says that it is ready.
  */
-static int claude_mcp_append_servers(const struct provider_query *query, struct strbuf *out)
+static int claude_mcp_extend(json_t *server, bool is_own)
 {
-	cleanup_json json_t *servers = json_deep_copy(query->mcp_servers);
-	json_t *own = query->own_server ? json_object_get(servers, query->own_server) : NULL;
-
-	if (!servers || (own && json_object_set_new(own, "alwaysLoad", json_true()) < 0))
-		return -ENOMEM;
-	return json_append_compact(out, servers);
+	if (!is_own)
+		return 0;
+	return json_object_set_new(server, "alwaysLoad", json_true()) < 0 ? -ENOMEM : 0;
 }
 
 int claude_mcp_write(const struct provider_query *query, char **ret_path, struct err *err)
 {
-	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
-	cleanup_free char *path = NULL;
-	int r;
-
-	if (json_object_size(query->mcp_servers) == 0) {
-		*ret_path = NULL;
-		return 0;
-	}
-	if (!query->config_dir)
-		return err_set(err, -ENOENT,
-			       "there is no private folder for the list of MCP servers");
-	if (asprintf(&path, "%s/" CLAUDE_MCP_FILE, query->config_dir) < 0) {
-		path = NULL;
-		return err_sys(err, -ENOMEM, "cannot tell Claude Code of MCP servers");
-	}
-	strbuf_puts(&text, "{\"mcpServers\":");
-	if (claude_mcp_append_servers(query, &text) < 0 || strbuf_puts(&text, "}\n") < 0)
-		return err_sys(err, -ENOMEM, "cannot tell Claude Code of MCP servers");
-	r = rundir_write(query->config_dir, CLAUDE_MCP_FILE, text.data, text.len, err);
-	if (r == 0)
-		*ret_path = steal_ptr(path);
-	return r;
+	return cli_mcp_write(query, claude_mcp_extend, ret_path, err);
 }
 
 /* As the CLI spells names: each unit of UTF-16 that is not plain becomes a _. */

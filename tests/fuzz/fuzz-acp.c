@@ -160,10 +160,12 @@ static const struct acp_wire_events events = {
 /* Everything that was said about the stream, step bytes at a time. */
 static char *run(const char *stream, size_t len, size_t step, size_t line_max, bool is_known)
 {
+	static const char *const modes[] = { "yolo", NULL };
+	static const char *const methods[] = { "key", NULL };
 	static const struct acp_agent row = {
 		.title = "Test",
-		.mode = "yolo",
-		.auth_method = "key",
+		.modes = modes,
+		.auth_methods = methods,
 		.replay_ms = 300,
 	};
 	const struct provider_query query = {

@@ -21,6 +21,7 @@ class Agent:
     arguments: tuple
     prefix: str
     environment: callable
+    options: callable = lambda url: ()
     model: str = None
     # It names a conversation's file by the minute, and one that is loaded in the minute in which it
     # began is written over before it is read: "No previous sessions found for this project".
@@ -50,6 +51,17 @@ def _copilot(url):
             "COPILOT_OFFLINE": "true"}
 
 
+def _codex(_url):
+    return {"OPENAI_API_KEY": "k"}
+
+
+def _codex_options(url):
+    """As OpenAI itself, where the key has to be shown first."""
+    return ("-c", 'model="gpt-5"', "-c", 'model_provider="test"', "-c",
+            f'model_providers.test={{name="Test",base_url="{url}/v1",wire_api="responses",'
+            "requires_openai_auth=true}")
+
+
 def _claude(url):
     return {"ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": "k",
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "DISABLE_TELEMETRY": "1"}
@@ -58,6 +70,8 @@ def _claude(url):
 AGENTS = {a.name: a for a in [
     Agent("claude-acp", "@agentclientprotocol/claude-agent-acp", "claude-agent-acp", (),
           "mcp__nanoclaw__", _claude),
+    Agent("codex", "@zed-industries/codex-acp", "codex-acp", (), "mcp__nanoclaw.", _codex,
+          options=_codex_options),
     Agent("copilot", "@github/copilot", "copilot", ("--acp", "--allow-all"), "nanoclaw-",
           _copilot),
     Agent("gemini", "@google/gemini-cli", "gemini", ("--acp",), "mcp_nanoclaw_", _gemini,

@@ -28,6 +28,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import model_gemini
+import model_responses
 
 ERROR_TYPES = {
     400: "invalid_request_error",
@@ -40,6 +41,8 @@ ERROR_TYPES = {
     500: "api_error",
     529: "overloaded_error",
 }
+# Other APIs than Anthropic's.
+DIALECTS = (model_gemini, model_responses)
 # What stands in the prompt with which the CLI asks for a summary of the conversation.
 SUMMARY_MARKS = ("create a detailed summary of the conversation",
                  "detailed summary of our conversation",
@@ -176,7 +179,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         path = self.path.split("?")[0]
         raw = self.rfile.read(int(self.headers.get("content-length", 0)))
-        self.dialect = model_gemini if model_gemini.is_ours(path) else None
+        self.dialect = next((d for d in DIALECTS if d.is_ours(path)), None)
         if not path.startswith("/v1/messages") and not self.dialect:
             self.do_GET()
             return

@@ -47,7 +47,7 @@ static void test_those_that_images_name(void **state)
 	assert_string_equal(find("codex").argv[0], "codex-acp");
 	assert_string_equal(find("copilot").argv[2], "--allow-all");
 	assert_string_equal(find("kiro").argv[2], "--trust-all-tools");
-	assert_string_equal(find("claude-acp").mode, "bypassPermissions");
+	assert_string_equal(find("claude-acp").modes[0], "bypassPermissions");
 	assert_null(find("acp").argv);
 }
 

@@ -26,6 +26,7 @@ static const struct acp_agent agent = {
 	.variables = variables,
 	.model_option = "--model=",
 	.model_variable = "ACP_TEST_MODEL",
+	.mcp_option = "--servers=@",
 };
 static const struct acp_agent unnamed = { .title = "the ACP agent" };
 
@@ -89,11 +90,12 @@ static void test_arguments_and_environment(void **state)
 
 	(void)state;
 	setenv("ACP_TEST_SET", "2", 1);
-	assert_int_equal(acp_launch_init(&launch, "/bin/sh", &agent, &query), 0);
-	assert_int_equal(launch.argv.count, 4);
+	assert_int_equal(acp_launch_init(&launch, "/bin/sh", "/run/servers", &agent, &query), 0);
+	assert_int_equal(launch.argv.count, 5);
 	assert_string_equal(launch.argv.items[0], "/bin/sh");
 	assert_string_equal(launch.argv.items[2], "a b");
 	assert_string_equal(launch.argv.items[3], "--model=m");
+	assert_string_equal(launch.argv.items[4], "--servers=@/run/servers");
 	assert_true(holds(&launch.env, "ACP_TEST_PLAIN=1"));
 	/* The operator's word counts, and the request's. */
 	assert_false(holds(&launch.env, "ACP_TEST_SET=1"));
@@ -112,7 +114,7 @@ static void test_command_of_the_configuration(void **state)
 	struct acp_launch launch;
 
 	(void)state;
-	assert_int_equal(acp_launch_init(&launch, "/bin/sh", &unnamed, &query), 0);
+	assert_int_equal(acp_launch_init(&launch, "/bin/sh", NULL, &unnamed, &query), 0);
 	assert_int_equal(launch.argv.count, 2);
 	assert_string_equal(launch.argv.items[1], "own");
 	acp_launch_deinit(&launch);

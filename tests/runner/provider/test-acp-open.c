@@ -6,10 +6,12 @@
 #include "tests/test.h"
 
 static const struct acp_agent plain = { .title = "Test" };
+static const char *const modes[] = { "of the next version", "yolo", NULL };
+static const char *const methods[] = { "key", "other-key", NULL };
 static const struct acp_agent rich = {
 	.title = "Test",
-	.mode = "yolo",
-	.auth_method = "key",
+	.modes = modes,
+	.auth_methods = methods,
 	.replay_ms = 300,
 };
 
@@ -167,7 +169,10 @@ static void test_key_that_is_asked_for(void **state)
 	answer(w, NULL, "{\"code\":-32000,\"message\":\"Authentication required\"}", ACP_OPEN_ASKS,
 	       "\"authenticate\",\"params\":{\"methodId\":\"key\"}");
 	answer(w, "{}", NULL, ACP_OPEN_ASKS, "\"session/new\"");
-	/* Once. */
+	/* Each once. */
+	answer(w, NULL, "{\"code\":-32000,\"message\":\"Authentication required\"}", ACP_OPEN_ASKS,
+	       "\"methodId\":\"other-key\"");
+	answer(w, "{}", NULL, ACP_OPEN_ASKS, "\"session/new\"");
 	answer(w, NULL, "{\"code\":-32000,\"message\":\"Authentication required\"}",
 	       ACP_OPEN_FAILED, NULL);
 	assert_int_equal(w->failure.error, PROVIDER_AUTH);
@@ -180,6 +185,8 @@ static void test_refused_key(void **state)
 	begin(w, &rich, NULL);
 	answer(w, "{}", NULL, ACP_OPEN_ASKS, "\"session/new\"");
 	answer(w, NULL, "{\"code\":-32000}", ACP_OPEN_ASKS, "\"authenticate\"");
+	answer(w, NULL, "{\"code\":-32602,\"message\":\"unknown\"}", ACP_OPEN_ASKS,
+	       "\"methodId\":\"other-key\"");
 	answer(w, NULL, "{\"code\":-32603,\"message\":\"no key\"}", ACP_OPEN_FAILED, NULL);
 	assert_int_equal(w->failure.error, PROVIDER_AUTH);
 	assert_string_equal(w->failure.words.text, "no key");

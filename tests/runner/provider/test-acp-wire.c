@@ -10,9 +10,8 @@
 #define UPDATE(members)                                                                            \
 	"{\"method\":\"session/update\",\"params\":{\"sessionId\":\"s\",\"update\":{" members "}}" \
 	"}"
-#define CHUNK(text)                                                                        \
-	UPDATE("\"sessionUpdate\":\"agent_message_chunk\",\"content\":{\"type\":\"text\"," \
-	       "\"text\":\"" text "\"}")
+#define BLOCK(members) UPDATE("\"sessionUpdate\":\"agent_message_chunk\",\"content\":{" members "}")
+#define CHUNK(text)    BLOCK("\"type\":\"text\",\"text\":\"" text "\"")
 #define CHUNK_OF(id, text)                                                     \
 	UPDATE("\"sessionUpdate\":\"agent_message_chunk\",\"messageId\":\"" id \
 	       "\",\"content\":{\"type\":\"text\",\"text\":\"" text "\"}")
@@ -116,6 +115,21 @@ static void test_chunks_are_one_text(void **state)
 	expect(w, "");
 	expect_end(w, "one, two");
 	expect(w, "text one, two|");
+}
+
+static void test_what_is_no_text_is_named(void **state)
+{
+	struct world *w = *state;
+
+	say(w, CHUNK("see "));
+	say(w, BLOCK("\"type\":\"image\",\"data\":\"aGk=\",\"mimeType\":\"image/png\""));
+	say(w, BLOCK("\"type\":\"resource_link\",\"name\":\"a\",\"uri\":\"file:///a\""));
+	say(w,
+	    BLOCK("\"type\":\"resource\",\"resource\":{\"uri\":\"file:///b\",\"text\":\"words\"}"));
+	say(w,
+	    BLOCK("\"type\":\"resource\",\"resource\":{\"uri\":\"file:///c\",\"blob\":\"aGk=\"}"));
+	expect_end(w, "see [image][resource_link: file:///a]words[resource: file:///c]");
+	expect(w, "text see [image][resource_link: file:///a]words[resource: file:///c]|");
 }
 
 static void test_tool_call_ends_a_text(void **state)
@@ -229,8 +243,8 @@ static void test_noise(void **state)
 	say(w, "{ not JSON");
 	say(w, "{}");
 	say(w, UPDATE("\"sessionUpdate\":\"of the future\""));
-	say(w,
-	    UPDATE("\"sessionUpdate\":\"agent_message_chunk\",\"content\":{\"type\":\"image\"}"));
+	say(w, BLOCK("\"type\":\"text\""));
+	say(w, BLOCK(""));
 	say(w, UPDATE("\"sessionUpdate\":7"));
 	expect(w, "");
 }
@@ -241,6 +255,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_chunks_are_one_text),
+		TEST(test_what_is_no_text_is_named),
 		TEST(test_tool_call_ends_a_text),
 		TEST(test_new_message_ends_a_text),
 		TEST(test_names_of_tools),

@@ -235,6 +235,23 @@ static void test_error_that_is_only_said(void **state)
 	assert_string_equal(w->log.data, "ready|init s|result auth 1 Error: 401 no|");
 }
 
+#define NOTICE "Info: Request failed due to a transient API error. Retrying..."
+
+static void test_notices_of_its_own_tries(void **state)
+{
+	struct world *w = *state;
+
+	start_as(w, "copilot", NULL,
+		 OPENED "take; " CHUNK(NOTICE) CHUNK(NOTICE) CHUNK("Error: 401 no")
+			 END(3, "end_turn") "take; " CHUNK(NOTICE) CHUNK("yes")
+				 END(4, "end_turn") "take");
+	push(w, 1, "one");
+	push(w, 2, "two");
+	wait_for(w, "yes|");
+	assert_non_null(strstr(w->log.data, "result auth 1 Error: 401 no|"));
+	assert_non_null(strstr(w->log.data, "result ok 2 yes|"));
+}
+
 static void test_requests_of_the_agent(void **state)
 {
 	struct world *w = *state;
@@ -383,6 +400,7 @@ int main(void)
 		TEST(test_second_push_waits_for_the_first_answer),
 		TEST(test_errors),
 		TEST(test_error_that_is_only_said),
+		TEST(test_notices_of_its_own_tries),
 		TEST(test_requests_of_the_agent),
 		TEST(test_interrupt),
 		TEST(test_interrupt_that_came_too_late),

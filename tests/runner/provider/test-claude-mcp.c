@@ -2,7 +2,6 @@
 #include "runner/provider/claude-mcp.h"
 
 #include <errno.h>
-#include <fcntl.h>
 
 #include "tests/folder.h"
 #include "tests/test.h"
@@ -70,15 +69,6 @@ static void assert_written(const struct world *w, const char *expected)
 	assert_string_equal(text, expected);
 }
 
-static void test_a_list(void **state)
-{
-	struct world *w = *state;
-
-	add(w, "files", "npx", "-y");
-	w->query.own_server = "nanoclaw";
-	assert_written(w, "{\"mcpServers\":{\"files\":{\"command\":\"npx\",\"args\":[\"-y\"]}}}\n");
-}
-
 /* What the agent must never be without is never hidden from it. */
 static void test_our_own_server(void **state)
 {
@@ -95,77 +85,6 @@ static void test_our_own_server(void **state)
 	w->query.own_server = NULL;
 	assert_written(w, "{\"mcpServers\":{\"files\":{\"command\":\"npx\",\"args\":[\"-y\"]},"
 			  "\"nanoclaw\":{\"command\":\"/x/agent-runner\",\"args\":[\"mcp\"]}}}\n");
-}
-
-static void test_no_servers(void **state)
-{
-	struct world *w = *state;
-	char *path = w->path;
-
-	assert_int_equal(claude_mcp_write(&w->query, &path, NULL), 0);
-	assert_null(path);
-	path = w->path;
-	w->query.mcp_servers = NULL;
-	w->query.config_dir = NULL;
-	assert_int_equal(claude_mcp_write(&w->query, &path, NULL), 0);
-	assert_null(path);
-	assert_int_equal(access(w->path, F_OK), -1);
-}
-
-/* Whoever holds the old file open does not read the new one; a wider mode is gone with it. */
-static void test_an_older_file(void **state)
-{
-	struct world *w = *state;
-	cleanup_close int fd = -1;
-	char byte;
-
-	folder_write(&w->folder, "mcp-servers.json", "");
-	assert_int_equal(chmod(w->path, 0666), 0);
-	fd = open(w->path, O_RDONLY | O_CLOEXEC);
-	add(w, "a", "b", "c");
-	assert_written(w, "{\"mcpServers\":{\"a\":{\"command\":\"b\",\"args\":[\"c\"]}}}\n");
-	assert_int_equal(read(fd, &byte, 1), 0);
-}
-
-static void test_a_link_is_not_followed(void **state)
-{
-	struct world *w = *state;
-	char target[96];
-	struct stat st;
-
-	strcpy(target, folder_file(&w->folder, "target"));
-	folder_write(&w->folder, "target", "");
-	assert_int_equal(symlink(target, w->path), 0);
-	add(w, "a", "b", "c");
-	assert_written(w, "{\"mcpServers\":{\"a\":{\"command\":\"b\",\"args\":[\"c\"]}}}\n");
-	assert_int_equal(stat(target, &st), 0);
-	assert_int_equal(st.st_size, 0);
-}
-
-static void assert_fails(const struct world *w, int r, const char *text)
-{
-	char *path = NULL;
-	struct err err;
-
-	assert_int_equal(claude_mcp_write(&w->query, &path, &err), r);
-	assert_null(path);
-	assert_string_equal(err.text, text);
-}
-
-static void test_no_place_for_it(void **state)
-{
-	struct world *w = *state;
-
-	add(w, "a", "b", "c");
-	w->query.config_dir = NULL;
-	assert_fails(w, -ENOENT, "there is no private folder for the list of MCP servers");
-	w->query.config_dir = "/nonexistent/folder";
-	assert_fails(w, -ENOENT, "/nonexistent/folder: No such file or directory");
-	/* What an agent made of its place. */
-	w->query.config_dir = w->folder.path;
-	folder_mkdir(&w->folder, "mcp-servers.json");
-	folder_write(&w->folder, "mcp-servers.json/full", "");
-	assert_written(w, "{\"mcpServers\":{\"a\":{\"command\":\"b\",\"args\":[\"c\"]}}}\n");
 }
 
 static void test_patterns(void **state)
@@ -193,12 +112,7 @@ static void test_patterns(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_a_list),
 		CASE(test_our_own_server),
-		CASE(test_no_servers),
-		CASE(test_an_older_file),
-		CASE(test_a_link_is_not_followed),
-		CASE(test_no_place_for_it),
 		CASE(test_patterns),
 	};
 

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+"""The programs of this folder that take times: built when they are first wanted, and called."""
+import atexit
+import functools
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+from table import NotHere
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+# Whom the measured programs run as.
+UID = 1000 if os.getuid() == 0 else os.getuid()
+
+SOURCES = {
+    "empty": ["empty.c", "-static"],
+    "floor": ["floor.c", "child.c", "-lsqlite3"],
+    "host": ["host.c", "child.c", "-lsqlite3"],
+    "spawn": ["spawn.c", "child.c"],
+    "forward": ["forward.c", "child.c"],
+    "orphans": ["orphans.c", "-static"],
+}
+
+
+@functools.cache
+def folder():
+    """On the file system of the sessions, and open to the user whom programs run as."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="agent-runner-bench-"))
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    path.chmod(0o755)
+    return path
+
+
+@functools.cache
+def program(name):
+    words = [str(ROOT / "bench" / word) if word.endswith(".c") else word for word in SOURCES[name]]
+    subprocess.run(["cc", "-O2", "-D_GNU_SOURCE", f"-I{ROOT}", "-o", folder() / name, *words],
+                   check=True)
+    return str(folder() / name)
+
+
+def output(name, *words, **options):
+    """Its lines, each a list of integers. If it fails, the end of its stderr says why."""
+    process = subprocess.run([program(name), *map(str, words)], stdin=subprocess.DEVNULL,
+                             capture_output=True, text=True, check=False, **options)
+    if process.returncode != 0:
+        said = process.stderr.strip().splitlines()
+        raise NotHere("; ".join(said[-2:]) or f"{name}: exit status {process.returncode}")
+    return [[int(word) for word in text.split()] for text in process.stdout.splitlines()]
+
+
+def floor(name, rounds=3):
+    """Nanoseconds, median, of a few rounds: it is taken beside each measurement anew."""
+    word = {"exec": lambda: [program("empty")], "commit": lambda: [folder()],
+            "wake": lambda: [folder()]}.get(name, lambda: [])()
+    return output("floor", name, rounds, *word)[0][0]
+
+
+def file_system():
+    """Of the sessions: type and device, as mountinfo has them."""
+    path, found = os.path.realpath(folder()), ("", "?")
+    for text in pathlib.Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+        words = text.split()
+        place, rest = words[4].rstrip("/"), words[words.index("-") + 1:]
+        if f"{path}/".startswith(f"{place}/") and len(place) >= len(found[0]):
+            found = place, f"{rest[0]} on {rest[1]}"
+    return found[1]
