@@ -210,6 +210,7 @@ void grant_review(const struct grant_request *request, grant_review_fn *say)
 {
 	struct grant_review_mounts mounts = { .request = request, .say = say };
 	cleanup_free struct hidden *hidden = calloc(1, sizeof(*hidden));
+	cleanup_free char *text = NULL;
 
 	grant_review_kernel(say);
 	if (hidden && hidden_find(hidden, POLICY_ROLE_AGENT, request->workspace,
@@ -217,7 +218,8 @@ void grant_review(const struct grant_request *request, grant_review_fn *say)
 		for (size_t i = 0; i < ARRAY_LEN(grant_review_places); i++)
 			grant_review_place(i, hidden, request->workspace, say);
 	grant_review_folders(request->workspace, say);
-	(void)mounts_each(grant_review_mount, &mounts);
+	if (mounts_read(&text) == 0)
+		(void)mounts_each(text, grant_review_mount, &mounts);
 	if (!request->sandbox)
 		return;
 	grant_review_paths(&request->sandbox->write, "write", say);

@@ -158,10 +158,15 @@ static int hidden_on_file_alias(void *userdata, const char *alias)
 
 static int hidden_find_aliases(struct hidden *hidden, const char *real)
 {
+	cleanup_free char *mounts = NULL;
 	const char *const *names;
 	size_t n;
-	int r = mounts_aliases(real, hidden_on_workspace_alias, hidden);
+	int r = mounts_read(&mounts);
 
+	/* Without /proc nobody can look. */
+	if (r < 0)
+		return r == -ENOSYS ? 0 : r;
+	r = mounts_aliases(mounts, real, hidden_on_workspace_alias, hidden);
 	names = policy_hidden(&n);
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		cleanup_free char *path = NULL;
@@ -170,10 +175,9 @@ static int hidden_find_aliases(struct hidden *hidden, const char *real)
 			path = NULL;
 			return -ENOMEM;
 		}
-		r = mounts_aliases(path, hidden_on_file_alias, hidden);
+		r = mounts_aliases(mounts, path, hidden_on_file_alias, hidden);
 	}
-	/* Without /proc nobody can look. */
-	return r == -ENOSYS ? 0 : r;
+	return r;
 }
 
 /* What the first link on a path leads to, with the rest of the path: heap, or NULL: there is none. */

@@ -14,6 +14,7 @@
 #include "common/clock.h"
 #include "common/exit-code.h"
 #include "common/log.h"
+#include "common/pages.h"
 #include "common/table.h"
 #include "entrypoint/family.h"
 #include "entrypoint/reap.h"
@@ -21,6 +22,8 @@
 #include "entrypoint/spawn.h"
 #include "entrypoint/terminal.h"
 
+/* Whoever still waits then waits for long: what its start needed is given back. */
+#define INIT_SETTLE_MS	    1000
 #define INIT_INPUT_NOTE_MS  10000
 #define INIT_ENDING_NOTE_MS 1000
 #define INIT_CRASHES_MAX    5
@@ -52,6 +55,7 @@ enum init_timer {
 	INIT_TIMER_KILL,    /* SIGKILL */
 	INIT_TIMER_GIVE_UP, /* leave the rest to the kernel */
 	INIT_TIMER_LOOK,    /* only wake up */
+	INIT_TIMER_SETTLE,  /* the start is over */
 	INIT_TIMERS,
 };
 
@@ -161,6 +165,7 @@ static void init_start(struct init *init)
 	struct spawn_spec spec = {
 		.name = init->job->name,
 		.terminal = init->job->gets_terminal ? init->terminal : -1,
+		.executes = init->job->executes,
 		.run = init->job->run,
 		.userdata = init->spec->userdata,
 	};
@@ -453,6 +458,12 @@ static void init_on_look_timer(struct init *init)
 	(void)init; /* being awake is enough */
 }
 
+static void init_on_settle_timer(struct init *init)
+{
+	(void)init;
+	pages_release();
+}
+
 static void init_run_timers(struct init *init)
 {
 	static void (*const handlers[])(struct init * init) = {
@@ -461,6 +472,7 @@ static void init_run_timers(struct init *init)
 		[INIT_TIMER_KILL] = init_on_kill_timer,
 		[INIT_TIMER_GIVE_UP] = init_on_give_up_timer,
 		[INIT_TIMER_LOOK] = init_on_look_timer,
+		[INIT_TIMER_SETTLE] = init_on_settle_timer,
 	};
 	TABLE_COVERS(handlers, INIT_TIMERS);
 	int64_t now = clock_monotonic_ms();
@@ -538,6 +550,7 @@ int init_run(const struct init_spec *spec, struct err *err)
 		return err_sys(err, r, "cannot receive signals");
 	init.signal_fd = signal_fd;
 	init_begin(&init);
+	init_arm(&init, INIT_TIMER_SETTLE, INIT_SETTLE_MS);
 	while (init.phase != INIT_DONE)
 		init_turn(&init);
 	return init.code;

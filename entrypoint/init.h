@@ -27,6 +27,7 @@ struct init_job {
 	 * told to. */
 	bool prepares;
 	bool gets_terminal;	     /* it is for a person */
+	bool executes;		     /* as spawn_spec's */
 	bool awaits_input;	     /* it starts when stdin has something, or ended */
 	const struct init_job *next; /* what follows INIT_NEXT; may be NULL */
 };

@@ -316,6 +316,14 @@ static const struct init_job main_command_job = {
 	.what = "the command",
 	.run = main_run_command,
 	.gets_terminal = true,
+	.executes = true,
+};
+
+/* An agent's rights are read from files of the session first. */
+static const struct init_job main_role_job = {
+	.what = "the command",
+	.run = main_run_command,
+	.gets_terminal = true,
 };
 
 static const struct init_job main_keep_alive_job = {
@@ -470,7 +478,7 @@ static int main_once(struct main_context *context)
 
 static int main_command(struct main_context *context)
 {
-	return main_init(context, &main_command_job);
+	return main_init(context, context->cli.role ? &main_role_job : &main_command_job);
 }
 
 static int main_keep_alive(struct main_context *context)

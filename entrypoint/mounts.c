@@ -55,21 +55,37 @@ static bool mounts_parse(char *line, struct mounts_entry *ret_entry)
 	return true;
 }
 
-int mounts_each(int (*fn)(void *userdata, const struct mounts_entry *entry), void *userdata)
+int mounts_read(char **ret_text)
 {
 	cleanup_fclose FILE *file = fopen("/proc/self/mountinfo", "re");
-	cleanup_free char *line = NULL;
+	cleanup_free char *text = NULL;
 	size_t size = 0;
-	int r = 0;
 
 	if (!file)
 		return -ENOSYS;
-	while (r == 0 && getline(&line, &size, file) > 0) {
+	if (getdelim(&text, &size, '\0', file) < 0 && !feof(file))
+		return -ENOMEM;
+	if (!text)
+		return -ENOMEM;
+	*ret_text = steal_ptr(text);
+	return 0;
+}
+
+int mounts_each(const char *text, int (*fn)(void *userdata, const struct mounts_entry *entry),
+		void *userdata)
+{
+	int r = 0;
+
+	while (r == 0 && *text) {
+		size_t len = strcspn(text, "\n");
+		cleanup_free char *line = strndup(text, len);
 		struct mounts_entry entry;
 
-		line[strcspn(line, "\n")] = '\0';
+		if (!line)
+			return -ENOMEM;
 		if (mounts_parse(line, &entry))
 			r = fn(userdata, &entry);
+		text += len + (text[len] == '\n');
 	}
 	return r;
 }
@@ -139,7 +155,8 @@ static int mounts_tell(void *userdata, const struct mounts_entry *entry)
 	return search->fn(search->userdata, *alias ? alias : "/");
 }
 
-int mounts_aliases(const char *path, int (*fn)(void *userdata, const char *alias), void *userdata)
+int mounts_aliases(const char *text, const char *path, int (*fn)(void *userdata, const char *alias),
+		   void *userdata)
 {
 	struct mounts_search search = { .path = path, .fn = fn, .userdata = userdata };
 	struct statx st;
@@ -148,9 +165,9 @@ int mounts_aliases(const char *path, int (*fn)(void *userdata, const char *alias
 	if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_MNT_ID, &st) == 0 &&
 	    st.stx_mask & STATX_MNT_ID)
 		search.id = st.stx_mnt_id;
-	r = mounts_each(mounts_find, &search);
+	r = mounts_each(text, mounts_find, &search);
 	if (r == 0 && search.is_found)
-		r = mounts_each(mounts_tell, &search);
+		r = mounts_each(text, mounts_tell, &search);
 	free(search.inner);
 	return r;
 }

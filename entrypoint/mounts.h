@@ -16,13 +16,22 @@ struct mounts_entry {
 };
 
 /*
- * Each mount, in the kernel's order; the strings are borrowed for the call. What fn returns, unless
- * it is 0, ends it and is returned. -ENOSYS: there is no /proc.
+ * The file's text, for the functions below: the kernel writes it anew for each reader, which with
+ * a container's mounts takes longer than all that is done with it. Heap. -ENOSYS: there is no
+ * /proc; or -ENOMEM.
  */
-int mounts_each(int (*fn)(void *userdata, const struct mounts_entry *entry), void *userdata);
+int mounts_read(char **ret_text);
+
+/*
+ * Each mount, in the kernel's order; the strings are borrowed for the call. What fn returns, unless
+ * it is 0, ends it and is returned. -ENOMEM.
+ */
+int mounts_each(const char *text, int (*fn)(void *userdata, const struct mounts_entry *entry),
+		void *userdata);
 
 /*
  * Calls fn with each other path of what lies at path, which has to be its real one. A mount on top
  * may hide such a path: who opens it looks whether it is the same. As mounts_each().
  */
-int mounts_aliases(const char *path, int (*fn)(void *userdata, const char *alias), void *userdata);
+int mounts_aliases(const char *text, const char *path, int (*fn)(void *userdata, const char *alias),
+		   void *userdata);

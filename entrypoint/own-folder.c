@@ -37,11 +37,10 @@ int own_folder_open(const char *path)
 bool own_folder_holds(const char *folder, const char *other)
 {
 	cleanup_close int fd = open(other, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	struct stat wanted;
+	struct stat wanted, below = { .st_ino = 0 };
 
 	if (stat(folder, &wanted) < 0)
 		return false;
-	/* The root is its own parent, and no file system is that deep. */
 	for (int i = 0; fd >= 0 && i < OWN_FOLDER_ABOVE_MAX; i++) {
 		struct stat st;
 		int parent;
@@ -50,6 +49,10 @@ bool own_folder_holds(const char *folder, const char *other)
 			return false;
 		if (st.st_dev == wanted.st_dev && st.st_ino == wanted.st_ino)
 			return true;
+		/* The root is its own parent. */
+		if (i > 0 && st.st_dev == below.st_dev && st.st_ino == below.st_ino)
+			return false;
+		below = st;
 		parent = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		close(fd);
 		fd = parent;

@@ -38,7 +38,7 @@ static void __attribute__((noreturn)) spawn_run(const struct spawn_spec *spec)
 
 int spawn_child(const struct spawn_spec *spec, pid_t *ret_pid, struct err *err)
 {
-	pid_t pid = fork();
+	pid_t pid = spec->executes && spec->terminal < 0 ? vfork() : fork();
 
 	if (pid < 0)
 		return err_sys(err, -errno, "cannot start a process");

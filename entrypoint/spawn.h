@@ -12,6 +12,12 @@
 struct spawn_spec {
 	const char *name; /* the process's name, at most 15 bytes; NULL: unchanged */
 	int terminal;	  /* terminal to be handed over, or -1 */
+	/*
+	 * run() executes something at once, and changes no memory of ours before that our own code
+	 * relies on: then the child borrows ours (vfork(2)) instead of getting a copy, and we wait
+	 * for its exec. Not if it gets a terminal: Ctrl-Z in between would stop us both.
+	 */
+	bool executes;
 	/* Runs in the child and returns its exit code; userdata is the caller's. */
 	int (*run)(void *userdata);
 	void *userdata;

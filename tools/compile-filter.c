@@ -175,22 +175,54 @@ static size_t count_same(const struct entry *entries, size_t n)
 	return same;
 }
 
+/* Is b the neighbour of a, and answered alike whatever the arguments are? */
+static bool is_neighbour(const struct entry *a, const struct entry *b)
+{
+	return b->number == a->number + 1 && b->call->n_conditions == 0 &&
+	       b->call->answer == a->call->answer && b->call->group == a->call->group;
+}
+
+/* How many entries are one leaf of the tree: all rows of a call, or neighbours answered alike. */
+static size_t count_leaf(const struct entry *entries, size_t n)
+{
+	size_t leaf = count_same(entries, n);
+
+	if (leaf > 1 || entries[0].call->n_conditions > 0)
+		return leaf;
+	while (leaf < n && is_neighbour(&entries[leaf - 1], &entries[leaf]) &&
+	       count_same(entries + leaf, n - leaf) == 1)
+		leaf++;
+	return leaf;
+}
+
+static void emit_leaf(struct compiler *c, const struct entry *entries, size_t n)
+{
+	const uint32_t first = entries[0].number, last = entries[n - 1].number;
+
+	if (first == last) {
+		emit(c, BPF_JMP | BPF_JEQ | BPF_K, first, 1, 0);
+	} else {
+		emit(c, BPF_JMP | BPF_JGE | BPF_K, first, 0, 1);
+		emit(c, BPF_JMP | BPF_JGE | BPF_K, last + 1, 0, 1);
+	}
+	emit_return(c, SECCOMP_RET_ALLOW);
+	emit_call(c, entries, n);
+}
+
 /* A binary tree over the numbers: 7 comparisons a call, and not as many as there are rows. */
 static void emit_tree(struct compiler *c, const struct entry *entries, size_t n)
 {
-	size_t middle = n / 2, jump;
+	size_t middle = count_leaf(entries, n), jump;
 
-	if (count_same(entries, n) == n) {
-		emit(c, BPF_JMP | BPF_JEQ | BPF_K, entries[0].number, 1, 0);
-		emit_return(c, SECCOMP_RET_ALLOW);
-		emit_call(c, entries, n);
+	if (middle == n) {
+		emit_leaf(c, entries, n);
 		return;
 	}
-	/* The two halves share no number. */
-	while (middle > 0 && entries[middle - 1].number == entries[middle].number)
-		middle--;
-	if (middle == 0)
-		middle = count_same(entries, n);
+	/* The two halves share no leaf. */
+	for (size_t next = middle; next < n && next <= n / 2;) {
+		middle = next;
+		next += count_leaf(entries + next, n - next);
+	}
 	jump = emit(c, BPF_JMP | BPF_JGE | BPF_K, entries[middle].number, 0, 0);
 	emit_tree(c, entries, middle);
 	land(c, jump, true);

@@ -7,11 +7,13 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/fd.h"
+#include "common/pages.h"
 #include "runner/mcp/client.h"
 
 /* In bytes, for each direction: most messages fit in whole. */
@@ -19,6 +21,9 @@
 
 /* The loop accepts at once, unless it writes to a slow disk. */
 #define RELAY_CONNECT_MS 10000
+
+/* When nothing was said for so long, the start is over, and its memory is given back. */
+#define RELAY_SETTLE_MS 1000
 
 /* One direction. */
 struct relay_pipe {
@@ -152,15 +157,20 @@ static int relay_turn(struct relay *relay, const struct pollfd polls[RELAY_POLLS
 static int relay_loop(struct relay *relay, struct err *err)
 {
 	struct pollfd polls[RELAY_POLLS];
+	int wait_ms = RELAY_SETTLE_MS;
 
 	while (!relay->down.ended || !relay_is_empty(&relay->down)) {
+		int n;
+
 		relay_prepare(relay, polls);
-		if (poll(polls, RELAY_POLLS, -1) < 0) {
-			if (errno == EINTR)
-				continue;
+		n = poll(polls, RELAY_POLLS, wait_ms);
+		if (n < 0 && errno != EINTR)
 			return err_sys(err, -errno, "poll");
+		if (n == 0) {
+			pages_release();
+			wait_ms = -1;
 		}
-		if (relay_turn(relay, polls) < 0)
+		if (n > 0 && relay_turn(relay, polls) < 0)
 			return 0;
 	}
 	if (relay->error)
@@ -172,7 +182,8 @@ static int relay_loop(struct relay *relay, struct err *err)
 
 int relay_pump(int in, int out, int fd, struct err *err)
 {
-	struct relay relay = { .in = in, .out = out, .fd = fd };
+	/* Heap that nobody had before: only what is used of the buffers takes memory. */
+	cleanup_free struct relay *relay = calloc(1, sizeof(*relay));
 	int flags = fcntl(out, F_GETFL), r;
 	/*
 	 * A write that waits would keep us from reading what the agent writes meanwhile, and both
@@ -180,11 +191,16 @@ int relay_pump(int in, int out, int fd, struct err *err)
 	 */
 	bool changes = flags >= 0 && !(flags & O_NONBLOCK) && !isatty(out);
 
+	if (!relay)
+		return err_sys(err, -ENOMEM, "cannot relay");
+	relay->in = in;
+	relay->out = out;
+	relay->fd = fd;
 	/* A write to who is gone answers EPIPE. */
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (changes)
 		(void)fd_set_nonblock(out, true);
-	r = relay_loop(&relay, err);
+	r = relay_loop(relay, err);
 	if (changes)
 		(void)fd_set_nonblock(out, false);
 	return r;

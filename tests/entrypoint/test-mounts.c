@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
@@ -52,12 +53,20 @@ static int stop(void *userdata, const struct mounts_entry *entry)
 
 static void test_each(void **state)
 {
-	int count = 0;
+	char *text;
+	int count = 0, lines = 0;
 
 	(void)state;
-	assert_int_equal(mounts_each(see, &count), 0);
+	assert_int_equal(mounts_read(&text), 0);
+	for (const char *at = text; (at = strchr(at, '\n')) != NULL; at++)
+		lines++;
+	assert_int_equal(mounts_each(text, see, &count), 0);
+	/* Every one, the last one too. */
 	assert_true(count > 1);
-	assert_int_equal(mounts_each(stop, NULL), 7);
+	assert_int_equal(count, lines);
+	assert_int_equal(mounts_each(text, stop, NULL), 7);
+	assert_int_equal(mounts_each("", stop, NULL), 0);
+	free(text);
 }
 
 /* What is said, in one text. */
@@ -80,6 +89,18 @@ static bool is_told(const char *name, const char *rest)
 	return strstr(told, line) != NULL;
 }
 
+/* As they are now. */
+static int aliases(const char *path)
+{
+	char *text = NULL;
+	int r = mounts_read(&text);
+
+	if (r == 0)
+		r = mounts_aliases(text, path, tell, NULL);
+	free(text);
+	return r;
+}
+
 static int find_aliases(void)
 {
 	char a[256], inner[300], other[256], deep[256];
@@ -90,18 +111,18 @@ static int find_aliases(void)
 	(void)snprintf(deep, sizeof(deep), "%s/d", folder.path);
 	CHECK(unshare(CLONE_NEWNS) == 0 &&
 	      mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
-	CHECK(mounts_aliases(inner, tell, NULL) == 0);
+	CHECK(aliases(inner) == 0);
 	CHECK(!is_told("b c", "/inner"));
 	CHECK(mount(a, other, NULL, MS_BIND, NULL) == 0);
 	CHECK(mount(inner, deep, NULL, MS_BIND, NULL) == 0);
 	told[0] = '\0';
-	CHECK(mounts_aliases(inner, tell, NULL) == 0);
+	CHECK(aliases(inner) == 0);
 	/* The one in which it lies, with a blank in its name; and the one of itself. */
 	CHECK(is_told("b c", "/inner"));
 	CHECK(is_told("d", ""));
 	/* Seen from the second mount, the first is the other. */
 	told[0] = '\0';
-	CHECK(mounts_aliases(deep, tell, NULL) == 0);
+	CHECK(aliases(deep) == 0);
 	CHECK(is_told("b c", "/inner"));
 	CHECK(is_told("a", "/inner"));
 	CHECK(!is_told("d", ""));

@@ -31,15 +31,18 @@ static int look_around(void *userdata)
 	return *(const int *)userdata;
 }
 
-static int spawn_one(void)
+static int spawn_one(bool executes)
 {
 	int code = 42, status;
 	const struct spawn_spec spec = {
 		.name = "agent-test",
 		.terminal = -1,
+		.executes = executes,
 		.run = look_around,
 		.userdata = &code,
 	};
+	char name[16] = "";
+	sigset_t blocked;
 	struct err err;
 	pid_t pid = 0;
 
@@ -50,13 +53,29 @@ static int spawn_one(void)
 	CHECK(getpgid(pid) == pid);
 	CHECK(waitpid(pid, &status, 0) == pid);
 	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 42);
+	/* What it did to itself, it did not do to us. */
+	CHECK(prctl(PR_GET_NAME, name) == 0);
+	CHECK(strcmp(name, "agent-test") != 0);
+	CHECK(sigprocmask(SIG_BLOCK, NULL, &blocked) == 0);
+	CHECK(sigismember(&blocked, SIGTERM) == 1);
 	return 0;
+}
+
+static int spawn_copy(void)
+{
+	return spawn_one(false);
+}
+
+static int spawn_borrower(void)
+{
+	return spawn_one(true);
 }
 
 static void test_child(void **state)
 {
 	(void)state;
-	assert_int_equal(forked(spawn_one), 0);
+	assert_int_equal(forked(spawn_copy), 0);
+	assert_int_equal(forked(spawn_borrower), 0);
 }
 
 /* spawn_exec */
