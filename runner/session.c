@@ -486,6 +486,8 @@ static int session_setup(struct session *s, struct err *err)
 		r = session_make_conversation(s, err);
 	if (r == 0)
 		r = session_make_intake(s, err);
+	if (r == 0)
+		outbound_started(s->outbound);
 	return r;
 }
 

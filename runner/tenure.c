@@ -125,8 +125,11 @@ static int tenure_try_outbound(struct tenure *t, struct err *err)
 	int r = outbound_open(t->paths[TENURE_OUTBOUND], t->paths[TENURE_INBOUND], &t->outbound,
 			      err);
 
-	if (r == 0)
+	if (r == 0) {
 		r = outbound_take_over(t->outbound, lease_is_certain(t->lease), err);
+		if (r < 0)
+			err_prefix(err, r, "%s", t->paths[TENURE_OUTBOUND]);
+	}
 	if (r < 0)
 		outbound_close(steal_ptr(t->outbound));
 	return r;

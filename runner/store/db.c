@@ -24,11 +24,16 @@
 /* So many at once are counted. */
 #define DB_STEPS_COUNTED 100000
 
+/* How often it is looked again for a lock, in milliseconds; the first times each millisecond. */
+#define DB_TRY_MS      5
+#define DB_QUICK_TRIES 10
+
 struct db {
 	sqlite3 *handle;
 	sqlite3_vfs vfs;
 	char vfs_name[sizeof("agent-runner-") + 2 * sizeof(void *) + sizeof("0x")];
 	int64_t steps; /* that are left */
+	int busy_ms;   /* how long a statement waits for a lock */
 	const char *const *sql;
 	size_t sql_count;
 	sqlite3_stmt **statements;
@@ -121,11 +126,34 @@ static void db_limit_steps(struct db *db, const char *path)
 	sqlite3_progress_handler(db->handle, DB_STEPS_COUNTED, db_count_steps, db);
 }
 
+/*
+ * SQLite's own wait (sqlite3_busy_timeout) looks again after up to 100 ms, and a lock is free for
+ * moments only where a host writes one row after the other: it may never meet one.
+ */
+static int db_wait(void *userdata, int tries)
+{
+	struct db *db = userdata;
+	int quick = tries < DB_QUICK_TRIES ? tries : DB_QUICK_TRIES;
+	int64_t left_ms = db->busy_ms - quick - (int64_t)(tries - quick) * DB_TRY_MS;
+	int ms = quick < DB_QUICK_TRIES ? 1 : DB_TRY_MS;
+
+	if (left_ms <= 0)
+		return 0;
+	(void)db->vfs.xSleep(&db->vfs, 1000 * (int)(left_ms < ms ? left_ms : ms));
+	return 1;
+}
+
+void db_wait_for(struct db *db, int ms)
+{
+	db->busy_ms = ms;
+	(void)sqlite3_busy_handler(db->handle, ms > 0 ? db_wait : NULL, db);
+}
+
 static int db_set_up(struct db *db, const struct db_options *options, struct err *err)
 {
 	int r;
 
-	sqlite3_busy_timeout(db->handle, options->busy_timeout_ms);
+	db_wait_for(db, options->busy_timeout_ms);
 	/* A page mapped from a network or VirtioFS mount can be stale. */
 	r = db_exec(db, "PRAGMA mmap_size=0", err);
 	if (r < 0 || options->mode == DB_READ)

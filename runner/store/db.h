@@ -34,12 +34,15 @@ struct db_options {
 };
 
 /*
- * Opens the file. busy_timeout is set before anything else touches it. A file that DB_WRITE finds
+ * Opens the file. It waits for locks from the first statement on. A file that DB_WRITE finds
  * read-only is refused at once, with -EROFS.
  */
 int db_open(const char *path, const struct db_options *options, struct db **ret_db,
 	    struct err *err);
 void db_close(struct db *db);
+
+/* From now on a statement waits so long for a lock of somebody else's, and fails with -EAGAIN then. */
+void db_wait_for(struct db *db, int ms);
 
 /* Runs SQL text without values: schema and pragmas. */
 int db_exec(struct db *db, const char *sql, struct err *err);

@@ -94,15 +94,20 @@ void outbound_close(struct outbound *outbound)
 	free(outbound);
 }
 
+void outbound_started(struct outbound *outbound)
+{
+	outbound_wait_for_nobody(outbound, false);
+}
+
 void outbound_hurry(struct outbound *outbound)
 {
 	outbound->busy_ms = OUTBOUND_HURRY_MS;
-	sqlite3_busy_timeout(db_handle(outbound->db), outbound->busy_ms);
+	db_wait_for(outbound->db, outbound->busy_ms);
 }
 
 void outbound_wait_for_nobody(struct outbound *outbound, bool on)
 {
-	sqlite3_busy_timeout(db_handle(outbound->db), on ? 0 : outbound->busy_ms);
+	db_wait_for(outbound->db, on ? 0 : outbound->busy_ms);
 }
 
 const char *outbound_lost(struct outbound *outbound)
@@ -347,7 +352,7 @@ int outbound_take_over(struct outbound *outbound, bool is_alone, struct err *err
 	int r;
 
 	outbound_make_id("run", fence->id);
-	sqlite3_busy_timeout(db_handle(outbound->db), OUTBOUND_START_MS);
+	db_wait_for(outbound->db, OUTBOUND_START_MS);
 	r = outbound_run(outbound, OUTBOUND_SQL_BEGIN, err);
 	if (r == 0)
 		r = fence_begin(fence, outbound->db, err);
@@ -360,9 +365,7 @@ int outbound_take_over(struct outbound *outbound, bool is_alone, struct err *err
 	/* Alone, it comes with the first commit that there is anyway: one costs milliseconds. */
 	if (r == 0 && (!is_alone || sqlite3_total_changes(db_handle(outbound->db)) != before))
 		r = fence_raise(fence, outbound->db, err);
-	r = outbound_end(outbound, r, err);
-	outbound_wait_for_nobody(outbound, false);
-	return r;
+	return outbound_end(outbound, r, err);
 }
 
 void outbound_on_taken(struct outbound *outbound, void (*lost)(void *userdata), void *userdata)

@@ -73,9 +73,11 @@ int outbound_claim(struct outbound *outbound, const struct outbound_ids *ids,
 /*
  * At the start: makes the folder ours, gives back the claims that a killed loop left behind, and
  * clears its tool in flight. Whoever had the folder before gets -ESTALE from now on. is_alone: nobody
- * has it, for certain; then a file in which there is nothing to clear is not written to yet.
+ * has it, for certain; then a file in which there is nothing to clear is not written to yet. From
+ * then on each statement is patient, until outbound_started(): a start that fails is a container less.
  */
 int outbound_take_over(struct outbound *outbound, bool is_alone, struct err *err);
+void outbound_started(struct outbound *outbound);
 
 /* Whom to tell, once, that another loop has taken over. From within any call that gives -ESTALE. */
 void outbound_on_taken(struct outbound *outbound, void (*lost)(void *userdata), void *userdata);

@@ -98,7 +98,8 @@ def test_one_prompt_at_a_time(acp):
     session = acp().start()
     first = session.add_chat("use a tool")
     session.wait_answer("before", timeout=PATIENCE)
-    assert session.container_state()["current_tool"] == "execute"
+    session.wait(lambda: (session.container_state() or {}).get("current_tool") == "execute",
+                 "a tool in flight", PATIENCE)
     second = session.add_chat("another")
     session.wait_ack(second, "processing")
     assert sessions.stays(lambda: len(prompts(session)) == 1, 0.2)

@@ -705,6 +705,8 @@ def test_nothing_runs_before_there_is_input(make_session):
 def test_no_wake_ups(init, words):
     pid = init.start(*words)
     wait_state(pid, "S")
+    # A second after its start it gives back the memory that only the start needed, once.
+    time.sleep(1.2)
     with tempfile.NamedTemporaryFile("r") as calls:
         with subprocess.Popen(["strace", "-q", "-o", calls.name, "-p", str(pid)]) as strace:
             sessions.wait_until(lambda: status_field(pid, "TracerPid") == str(strace.pid), "strace")

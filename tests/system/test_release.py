@@ -16,7 +16,9 @@ BASE = "docker.io/library/debian:bookworm-slim"
 ENV = {**os.environ, "DEB_BUILD_OPTIONS": "nocheck", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 
 DOCUMENTS = sorted(["LICENSE", "NEWS.md", "README.md", "SECURITY.md",
-                    *(path.name for path in (ROOT / "docs").glob("*.md"))])
+                    *(path.name for path in (ROOT / "docs").glob("*.md")),
+                    *(f"performance/{path.name}"
+                      for path in (ROOT / "docs/performance").glob("*.svg"))])
 INSTALLED = sorted(["bin/agent-runner", "bin/ncl", "share/man/man1/agent-runner.1",
                     "share/man/man1/ncl.1", *(f"share/doc/agent-runner/{n}" for n in DOCUMENTS)])
 

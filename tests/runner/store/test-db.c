@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/fd.h"
 #include "common/strbuf.h"
 #include "common/table.h"
@@ -253,6 +255,49 @@ static void test_locked(void **state)
 	assert_int_equal(db_has(db, "u", NULL, NULL), 0);
 	db_close(db);
 	sqlite3_close(other);
+}
+
+/* A host that writes row after row: the lock is free for a moment only, again and again. */
+static int hold_and_let_go(void)
+{
+	sqlite3 *other = sqlite_open(folder_file(&folder, "a.db"));
+
+	(void)sqlite3_busy_timeout(other, 60 * 1000);
+	for (int i = 0; i < 400; i++) {
+		sqlite_exec(other, "BEGIN EXCLUSIVE");
+		(void)poll(NULL, 0, 40);
+		sqlite_exec(other, "COMMIT");
+		(void)poll(NULL, 0, 15);
+	}
+	return 0;
+}
+
+static void test_waiting_for_a_lock(void **state)
+{
+	sqlite3 *other = sqlite_open(folder_file(&folder, "a.db"));
+	struct db *db = db_of("a.db", DB_WRITE);
+	int64_t start_ms;
+	pid_t host;
+
+	(void)state;
+	sqlite_exec(other, "BEGIN EXCLUSIVE");
+	db_wait_for(db, 30);
+	start_ms = clock_monotonic_ms();
+	assert_int_equal(db_exec(db, "DELETE FROM t", NULL), -EAGAIN);
+	assert_true(clock_monotonic_ms() - start_ms >= 30);
+	sqlite_exec(other, "COMMIT");
+	sqlite3_close(other);
+
+	host = fork();
+	if (host == 0)
+		_exit(hold_and_let_go());
+	assert_true(host > 0);
+	db_wait_for(db, 10000);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(db_exec(db, "DELETE FROM t", NULL), 0);
+	assert_int_equal(kill(host, SIGKILL), 0);
+	assert_int_equal(waitpid(host, NULL, 0), host);
+	db_close(db);
 }
 
 static void copy(const char *from, const char *to)
@@ -546,6 +591,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_endless, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_locked, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_waiting_for_a_lock, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hot_journal, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_failures, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_closed_file_has_not_moved, setup, teardown),

@@ -241,14 +241,12 @@ static void test_too_many_open_rows(void **state)
 static void test_what_is_forgotten(void **state)
 {
 	static const char *const changes[] = {
-		"DELETE FROM messages_in WHERE rowid > 10; INSERT INTO messages_in (id, kind, "
-		"timestamp,"
-		" content) VALUES ('again', 'chat', '', '{}')",
-		"DELETE FROM messages_in WHERE rowid < 10; VACUUM; INSERT INTO messages_in (id, "
-		"kind,"
-		" timestamp, content) VALUES ('again', 'chat', '', '{}')",
-		"DELETE FROM messages_in; INSERT INTO messages_in (id, kind, timestamp, content)"
-		" VALUES ('again', 'chat', '', '{}')",
+		("DELETE FROM messages_in WHERE rowid > 10; INSERT INTO messages_in"
+		 " (id, kind, timestamp, content) VALUES ('again', 'chat', '', '{}')"),
+		("DELETE FROM messages_in WHERE rowid < 10; VACUUM; INSERT INTO messages_in"
+		 " (id, kind, timestamp, content) VALUES ('again', 'chat', '', '{}')"),
+		("DELETE FROM messages_in; INSERT INTO messages_in (id, kind, timestamp, content)"
+		 " VALUES ('again', 'chat', '', '{}')"),
 	};
 
 	(void)state;
