@@ -91,7 +91,7 @@ static void acp_wire_append_block(struct acp_wire *wire, const json_t *content, 
 	const json_t *resource = json_member(content, "resource");
 	const json_t *words = json_member(resource, "text");
 	const char *uri = json_member_string(resource ? resource : content, "uri");
-	cleanup_strbuf struct strbuf stand_in = {};
+	cleanup_strbuf struct strbuf stand_in = STRBUF_EMPTY;
 
 	if (json_is_string(words)) {
 		acp_wire_append(wire, json_string_value(words), json_string_length(words));
