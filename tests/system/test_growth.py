@@ -50,10 +50,13 @@ def page(tmp_path_factory):
     page = tmp_path_factory.mktemp("growth") / "performance.md"
     shutil.copy(PAGE, page)
     page.write_text(re.sub("(begin -->).*?(<!-- growth)", r"\1\n\2", page.read_text(), flags=re.S))
+    before = set(sessions.descendants(os.getpid()))
     result = subprocess.run(
         [sys.executable, BENCH / "growth.py", "--quick", f"--page={page}"], check=False, timeout=120,
         env={**os.environ, "AGENT_RUNNER": str(sessions.runner_path())}, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
+    left = set(sessions.descendants(os.getpid())) - before
+    assert not any(sessions.is_alive(pid) for pid in left), "growth.py left processes behind"
     return page
 
 

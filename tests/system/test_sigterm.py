@@ -164,9 +164,10 @@ def test_nothing_is_left_in_the_folder(session):
 
 
 def test_the_next_container_may_come_at_once(session):
+    before = sessions.descendants(os.getpid())
     for i in range(10):
         message = session.add_chat(f"{i}")
         session.start().wait_ack(message)
         assert session.stop() == 0
     assert session.texts() == [f"echo: {i}" for i in range(10)]
-    assert len(sessions.descendants(os.getpid())) == 0
+    assert set(sessions.descendants(os.getpid())) <= set(before)
