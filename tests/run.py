@@ -35,7 +35,8 @@ MESON_PASSED = {"OK", "EXPECTEDFAIL"}
 MESON_SKIPPED = {"SKIP"}
 
 # Whole-program tests that have a step of their own, since they take long. The first ones mostly wait
-# for programs of Node.js: they run beside the session folders.
+# for programs of Node.js: they run beside the session folders. TOOL_STEPS wait for a compiler, a
+# browser and npm: they run beside FAULT_STEPS.
 NODE_STEPS = {
     "real agent CLI": "test_claude.py",
     "real agent CLI, its tools": "test_claude_mcp.py",
@@ -49,9 +50,11 @@ SYSTEM_STEPS = {
     "containers without memory": "test_memory.py",
     "escapes from containers": "escape",
     "compose, Kubernetes, workflows": "test_deploy.py",
-    "tools inside the confinement": "test_confined_tools.py",
     "static binary": "test_static.py",
     "packages": "test_release.py",
+}
+TOOL_STEPS = {
+    "tools inside the confinement": "test_confined_tools.py",
 }
 
 # Built while unit tests and fuzzers run, which mind neither another process nor its disk: the default
@@ -248,15 +251,19 @@ def system_steps():
     folder = ROOT / "tests/system"
     # test_arm64.py is for the arm64 step.
     ignored = [f"--ignore={folder / name}"
-               for name in [*NODE_STEPS.values(), *SYSTEM_STEPS.values(), "test_arm64.py"]]
-    beside = Lane([folder / name for name in NODE_STEPS.values()])
+               for name in [*NODE_STEPS.values(), *SYSTEM_STEPS.values(), *TOOL_STEPS.values(),
+                            "test_arm64.py"]]
+    programs = Lane([folder / name for name in NODE_STEPS.values()])
     yield "session folders", lambda: pytest(folder, *ignored)
     for title, name in NODE_STEPS.items():
-        yield title, lambda name=name: beside.result(folder / name)
+        yield title, lambda name=name: programs.result(folder / name)
     for title, name in SYSTEM_STEPS.items():
         yield title, lambda name=name: test_file(folder / name)
+    tools = Lane([folder / name for name in TOOL_STEPS.values()])
     for title, name in FAULT_STEPS.items():
         yield title, lambda name=name: test_file(ROOT / "tests/faults" / name)
+    for title, name in TOOL_STEPS.items():
+        yield title, lambda name=name: tools.result(folder / name)
 
 
 def faults():
