@@ -1,3 +1,4 @@
+# check=skip=RedundantTargetPlatform
 # SPDX-License-Identifier: MIT
 # The images of agent-runner; docs/docker.md tells them apart. `make build-image TARGET=NAME`.
 #
@@ -43,8 +44,9 @@ COPY --from=build /out/usr/local/bin/agent-runner /agent-runner
 USER 1000:1000
 ENTRYPOINT ["/agent-runner"]
 
-# npm, to fetch what is fetched from there. Nothing of this stage but those packages gets on.
-FROM ${BASE_IMAGE} AS npm
+# npm, to fetch what is fetched from there. Nothing of this stage but those packages gets on. The
+# platform is said since podman 4 otherwise takes that of the first stage, the builder's own.
+FROM --platform=${TARGETPLATFORM} ${BASE_IMAGE} AS npm
 COPY tools/image/apt.sh /image/
 RUN --mount=type=cache,target=/var/cache/image-apt,sharing=locked \
 	/image/apt.sh npm ca-certificates openssl
@@ -118,7 +120,7 @@ RUN --mount=type=secret,id=ca,target=/run/secrets/ca \
 	install -D -m 755 /package/copilot /out/usr/local/bin/copilot && rm -rf /package
 
 # What an agent works with, and its user.
-FROM ${BASE_IMAGE} AS packages
+FROM --platform=${TARGETPLATFORM} ${BASE_IMAGE} AS packages
 COPY tools/image/apt.sh /image/
 RUN --mount=type=cache,target=/var/cache/image-apt,sharing=locked \
 	/image/apt.sh bash ca-certificates curl git jq openssh-client python3 ripgrep tzdata unzip && \

@@ -105,6 +105,15 @@ def test_the_dockerfile_linter_has_no_complaint():
         assert lint(broken, config)
 
 
+def test_each_stage_from_the_base_names_its_platform():
+    """Else podman 4 takes the builder's for all of them, and an image for arm64 holds amd64's packages."""
+    stages = re.findall(r"^FROM (.*)\$\{BASE_IMAGE\} AS (\w+)$", DOCKERFILE, re.M)
+    assert dict((name, platform) for platform, name in stages) == {
+        "build": "--platform=${BUILDPLATFORM} ", "npm": "--platform=${TARGETPLATFORM} ",
+        "packages": "--platform=${TARGETPLATFORM} "}
+    assert DOCKERFILE.count("${BASE_IMAGE}") == len(stages)
+
+
 @pytest.mark.parametrize("target", LIMITS)
 def test_size(target):
     size = config(image(target))["Size"]

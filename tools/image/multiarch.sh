@@ -14,12 +14,12 @@ if [ "${RUNTIME:-docker}" != "${RUNTIME#*podman}" ]; then
 	elif "$RUNTIME" image exists "$image"; then
 		"$RUNTIME" untag "$image" "$image"
 	fi
-	# As buildx says it by itself.
+	# This and TARGETPLATFORM, as buildx says them by itself.
 	here=$("$RUNTIME" info --format '{{.Host.OS}}/{{.Host.Arch}}')
 	# A platform of its own for each: else the stages of one would be taken for another's.
 	for platform in $(echo "$platforms" | tr , ' '); do
-		"$RUNTIME" build --platform "$platform" --build-arg "BUILDPLATFORM=$here" --manifest "$image" \
-			"$@" . || {
+		"$RUNTIME" build --platform "$platform" --build-arg "BUILDPLATFORM=$here" \
+			--build-arg "TARGETPLATFORM=$platform" --manifest "$image" "$@" . || {
 			[ "$platform" = "$here" ] || echo "multiarch.sh: no image for $platform; another" \
 				"architecture than this machine's needs qemu-user-static and binfmt-support" >&2
 			exit 1
