@@ -234,9 +234,8 @@ int inbound_batch_read(struct inbound *inbound, const struct inbound_choice *cho
 			    : err_sys(err, -ENOMEM, "cannot read messages");
 	if (r == 0 && walk.batch.count > 0)
 		r = inbound_batch_fill(&walk, err);
-	if (r == 0)
-		r = inbound_next_due_ms(inbound, &walk.batch.next_due_ms, err);
 	if (r == 0) {
+		walk.batch.next_due_ms = inbound_next_due_ms(inbound);
 		*ret_batch = walk.batch;
 		walk.batch = (struct inbound_batch){ .rows = NULL };
 	}

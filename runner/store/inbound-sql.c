@@ -1,89 +1,90 @@
 /* SPDX-License-Identifier: MIT */
 #include "runner/store/inbound-sql.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "common/strbuf.h"
 #include "common/table.h"
 
-/*
- * What a look reads: all rows but those that are settled (settled.h). :open holds the numbers of those
- * that are read nevertheless, INBOUND_OPEN_WIDTH characters each; of none it makes row 0. SQLite looks
- * both parts up by rowid.
- */
-#define INBOUND_SQL_UNSETTLED                                                       \
-	" AND (rid >= :from OR rid IN (WITH RECURSIVE place(i) AS (SELECT 1"        \
-	" UNION ALL SELECT i + :width FROM place WHERE i + :width < length(:open))" \
-	" SELECT CAST(substr(:open, i, :width) AS INTEGER) FROM place))"
+/* The walk over what waits: what falls due later first, then what is due. Behind it: what is read. */
+#define INBOUND_SQL_WAITING                                                       \
+	"SELECT rowid, @id, coalesce(@trigger, 1) != 0 OR @kind IS 'system',"     \
+	" @process_after IS NOT NULL, strftime('%s', @process_after) AS due,"     \
+	" coalesce(@on_wake, 0) != 0 FROM @messages_in WHERE @status = 'pending'" \
+	" AND @id IS NOT NULL AND "
+/* What answers a tool of the agent comes first: nothing of it may wait behind a flood. */
+#define INBOUND_SQL_WAITING_ORDER                                                        \
+	" ORDER BY ifnull(due + 0 > :now, 0) DESC, @kind IS NOT 'system', @seq IS NULL," \
+	" @seq, rowid"
 
-/* @table stands for the table with every column that we know: inbound_sql_append_source(). */
+/*
+ * @name is a table of inbound_sql_tables[], or a column of the one that the statement reads: what
+ * stands for it if the host's has none. Each has one such table.
+ */
 static const char *const inbound_sql_texts[] = {
 	[INBOUND_SQL_BEGIN] = "BEGIN",
-	/* What answers a tool of the agent comes first: nothing of it may wait behind a flood. */
-	[INBOUND_SQL_DUE] =
-		"SELECT rid, id, coalesce(\"trigger\", 1) != 0 OR kind IS 'system',"
-		" process_after IS NOT NULL AND datetime(process_after) IS NULL,"
-		" coalesce(on_wake, 0) != 0"
-		" FROM @messages_in WHERE status = 'pending'"
-		" AND id IS NOT NULL AND (process_after IS NULL OR datetime(process_after) IS NULL"
-		" OR datetime(process_after) <= datetime('now'))" INBOUND_SQL_UNSETTLED
-		" ORDER BY kind IS NOT 'system', seq IS NULL, seq, rid",
-	[INBOUND_SQL_NEXT_DUE] =
-		"SELECT min(CAST(strftime('%s', process_after) AS INTEGER))"
-		" FROM @messages_in WHERE status = 'pending'"
-		" AND id IS NOT NULL"
-		" AND (kind IS 'system' OR coalesce(\"trigger\", 1) != 0)"
-		" AND datetime(process_after) > datetime('now')" INBOUND_SQL_UNSETTLED,
-	[INBOUND_SQL_FROM_ROW] = "SELECT rid, id FROM @messages_in WHERE rid >= :from"
-				 " ORDER BY rid LIMIT :max",
-	[INBOUND_SQL_LAST_ROW] = "SELECT coalesce(max(rid), 0) FROM @messages_in",
-	[INBOUND_SQL_ROW] = "SELECT rid, iif(typeof(seq) = 'integer'"
-			    " AND seq BETWEEN 0 AND :max_seq, seq, NULL),"
-			    " coalesce(\"trigger\", 1) != 0, id, kind, timestamp, platform_id,"
-			    " channel_type, thread_id,"
-			    " CASE WHEN length(CAST(content AS BLOB)) <= :max THEN content END,"
-			    " length(CAST(content AS BLOB)) > :max"
-			    " FROM @messages_in WHERE rid = :rid",
-	[INBOUND_SQL_FROM] = "SELECT rid, id FROM @messages_in"
-			     " WHERE channel_type = :channel_type AND platform_id = :platform_id"
-			     " AND id IS NOT NULL"
-			     " ORDER BY seq IS NOT NULL, seq DESC, rid DESC",
+	[INBOUND_SQL_DUE] = INBOUND_SQL_WAITING "rowid >= :from" INBOUND_SQL_WAITING_ORDER,
+	/*
+	 * All rows but those that are settled (settled.h). :open holds the numbers of those that are
+	 * read nevertheless, INBOUND_OPEN_WIDTH characters each. SQLite looks both parts up by rowid.
+	 */
+	[INBOUND_SQL_DUE_OR_OPEN] = INBOUND_SQL_WAITING
+	"(rowid >= :from OR rowid IN (WITH RECURSIVE place(i) AS (SELECT 1"
+	" UNION ALL SELECT i + :width FROM place WHERE i + :width < length(:open))"
+	" SELECT CAST(substr(:open, i, :width) AS INTEGER) FROM place))" INBOUND_SQL_WAITING_ORDER,
+	[INBOUND_SQL_FROM_ROW] = "SELECT rowid, @id FROM @messages_in WHERE rowid >= :from"
+				 " ORDER BY rowid LIMIT :max",
+	[INBOUND_SQL_LAST_ROW] = "SELECT coalesce(max(rowid), 0) FROM @messages_in",
+	[INBOUND_SQL_ROW] = "SELECT rowid, iif(typeof(@seq) = 'integer'"
+			    " AND @seq BETWEEN 0 AND :max_seq, @seq, NULL),"
+			    " coalesce(@trigger, 1) != 0, @id, @kind, @timestamp, @platform_id,"
+			    " @channel_type, @thread_id,"
+			    " CASE WHEN length(CAST(@content AS BLOB)) <= :max THEN @content END,"
+			    " length(CAST(@content AS BLOB)) > :max"
+			    " FROM @messages_in WHERE rowid = :rid",
+	[INBOUND_SQL_FROM] = "SELECT rowid, @id FROM @messages_in"
+			     " WHERE @channel_type = :channel_type AND @platform_id = :platform_id"
+			     " AND @id IS NOT NULL"
+			     " ORDER BY @seq IS NOT NULL, @seq DESC, rowid DESC",
 	[INBOUND_SQL_MAX_SEQ] =
-		"SELECT max(seq) FROM @messages_in WHERE seq BETWEEN 0 AND :max_seq",
-	[INBOUND_SQL_DESTINATIONS] = "SELECT name, coalesce(nullif(display_name, ''), name),"
-				     " type IS 'agent', CASE type WHEN 'agent' THEN 'agent'"
-				     " ELSE channel_type END, CASE type WHEN 'agent'"
-				     " THEN agent_group_id ELSE platform_id END"
-				     " FROM @destinations WHERE name IS NOT NULL ORDER BY name",
-	[INBOUND_SQL_SESSION] = ("SELECT channel_type, platform_id, thread_id"
-				 " FROM @session_routing WHERE id = 1"),
-	[INBOUND_SQL_BY_SEQ] = "SELECT id, channel_type, platform_id, thread_id"
-			       " FROM @messages_in WHERE seq = :seq AND id IS NOT NULL",
-	[INBOUND_SQL_DELIVERED_ID] = "SELECT platform_message_id FROM @delivered"
-				     " WHERE message_out_id = :id"
-				     " AND nullif(platform_message_id, '') IS NOT NULL",
+		"SELECT max(@seq) FROM @messages_in WHERE @seq BETWEEN 0 AND :max_seq",
+	[INBOUND_SQL_DESTINATIONS] = "SELECT @name, coalesce(nullif(@display_name, ''), @name),"
+				     " @type IS 'agent', CASE @type WHEN 'agent' THEN 'agent'"
+				     " ELSE @channel_type END, CASE @type WHEN 'agent'"
+				     " THEN @agent_group_id ELSE @platform_id END"
+				     " FROM @destinations WHERE @name IS NOT NULL ORDER BY @name",
+	[INBOUND_SQL_SESSION] = ("SELECT @channel_type, @platform_id, @thread_id"
+				 " FROM @session_routing WHERE @id = 1"),
+	[INBOUND_SQL_BY_SEQ] = "SELECT @id, @channel_type, @platform_id, @thread_id"
+			       " FROM @messages_in WHERE @seq = :seq AND @id IS NOT NULL",
+	[INBOUND_SQL_DELIVERED_ID] = "SELECT @platform_message_id FROM @delivered"
+				     " WHERE @message_out_id = :id"
+				     " AND nullif(@platform_message_id, '') IS NOT NULL",
 	/* Deliveries pile up, and no index tells those that failed: what is long past is not told. */
 	[INBOUND_SQL_FAILURES] =
-		"SELECT rid, message_out_id FROM (SELECT rid, message_out_id, status"
-		" FROM @delivered ORDER BY rid DESC LIMIT :newest)"
-		" WHERE status = 'failed' AND message_out_id IS NOT NULL"
+		"SELECT rid, out_id FROM (SELECT rowid AS rid, @message_out_id AS out_id,"
+		" @status AS state FROM @delivered ORDER BY rowid DESC LIMIT :newest)"
+		" WHERE state = 'failed' AND out_id IS NOT NULL"
 		" ORDER BY rid DESC LIMIT :max",
-	/*
-	 * A window function copies its rows, all columns of them, and @table is not flattened into
-	 * one: the subquery between the two keeps the contents out of it.
-	 */
+	/* A window function copies its rows: the innermost query keeps the contents out of it. */
 	[INBOUND_SQL_TASKS] =
-		"SELECT rid, series, status, process_after, recurrence, count(*) OVER ()"
+		"SELECT rid, series, state, due, again, count(*) OVER ()"
 		" FROM (SELECT *, row_number() OVER (PARTITION BY series"
-		" ORDER BY seq DESC, rid DESC) AS place"
-		" FROM (SELECT rid, seq, status, process_after, recurrence,"
-		" coalesce(nullif(series_id, ''), id) AS series"
-		" FROM @messages_in WHERE kind = 'task' AND id IS NOT NULL"
-		" AND status IN ('pending', 'paused') AND (:status IS NULL OR status = :status)))"
-		" WHERE place = 1 ORDER BY datetime(process_after), seq, rid LIMIT :limit",
+		" ORDER BY number DESC, rid DESC) AS place"
+		" FROM (SELECT rowid AS rid, @seq AS number, @status AS state,"
+		" @process_after AS due, @recurrence AS again,"
+		" coalesce(nullif(@series_id, ''), @id) AS series"
+		" FROM @messages_in WHERE @kind = 'task' AND @id IS NOT NULL"
+		" AND @status IN ('pending', 'paused') AND (:status IS NULL OR @status = :status)))"
+		" WHERE place = 1 ORDER BY datetime(due), number, rid LIMIT :limit",
 };
 TABLE_COVERS(inbound_sql_texts, INBOUND_SQL_QUERIES);
+
+/* The longest name behind an @. */
+#define INBOUND_SQL_NAME_MAX 31
 
 /* The tables with what stands in for a column that an older host lacks; NULL: none lacks it. */
 static const struct inbound_sql_table {
@@ -126,51 +127,75 @@ static const struct inbound_sql_table {
 	    { "status", "'delivered'" } } },
 };
 
-/* Appends the subquery behind @table. SQLite flattens it, so it costs nothing. */
-static int inbound_sql_append_source(struct db *db, const struct inbound_sql_table *table,
-				     struct strbuf *sql, struct err *err)
+/* The table that the text is about; NULL: none. */
+static const struct inbound_sql_table *inbound_sql_find_table(const char *text)
 {
-	int has_table = db_has(db, table->name, NULL, err);
+	for (size_t i = 0; i < ARRAY_LEN(inbound_sql_tables); i++) {
+		const char *name = inbound_sql_tables[i].name;
+		const char *place = strstr(text, name);
 
-	if (has_table < 0)
-		return has_table;
-	strbuf_puts(sql, "(SELECT rowid AS rid");
-	for (size_t i = 0; i < ARRAY_LEN(table->columns) && table->columns[i].name; i++) {
-		const char *name = table->columns[i].name, *fallback = table->columns[i].fallback;
-		int r = has_table ? db_has(db, table->name, name, err) : 0;
-
-		if (r < 0)
-			return r;
-		if (r > 0 || !fallback)
-			/* Qualified: a bare name in quotes that is no column would be a string. */
-			strbuf_printf(sql, ", %s.\"%s\" AS \"%s\"", table->name, name, name);
-		else
-			strbuf_printf(sql, ", %s AS \"%s\"", fallback, name);
+		if (place && place > text && place[-1] == '@')
+			return &inbound_sql_tables[i];
 	}
-	if (has_table)
-		return strbuf_printf(sql, " FROM %s)", table->name);
-	return strbuf_puts(sql, " FROM (SELECT 0 AS rowid) WHERE 0)");
+	return NULL;
+}
+
+/* Appends what the column is, or what stands for it. 0 or <0. */
+static int inbound_sql_append_column(struct db *db, const struct inbound_sql_table *table,
+				     bool has_table, const char *name, struct strbuf *sql,
+				     struct err *err)
+{
+	const char *fallback = NULL;
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(table->columns) && table->columns[i].name; i++)
+		if (strcmp(table->columns[i].name, name) == 0)
+			fallback = table->columns[i].fallback;
+	if (fallback && has_table)
+		r = db_has(db, table->name, name, err);
+	if (r < 0)
+		return r;
+	if (r > 0 || !fallback)
+		/* Qualified: a bare name in quotes that is no column would be a string. */
+		return strbuf_printf(sql, "%s.\"%s\"", table->name, name);
+	return strbuf_puts(sql, fallback);
+}
+
+/* Appends what is behind an @. */
+static int inbound_sql_append_name(struct db *db, const struct inbound_sql_table *table,
+				   bool has_table, const char *name, struct strbuf *sql,
+				   struct err *err)
+{
+	if (strcmp(name, table->name) != 0)
+		return inbound_sql_append_column(db, table, has_table, name, sql, err);
+	return strbuf_puts(sql, has_table ? name : "(SELECT 0 AS rowid WHERE 0)");
 }
 
 int inbound_sql_compose(struct db *db, enum inbound_sql query, char **ret_text, struct err *err)
 {
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz_";
 	cleanup_strbuf struct strbuf sql = STRBUF_EMPTY;
-	const char *text = inbound_sql_texts[query], *place = strchr(text, '@');
+	const char *text = inbound_sql_texts[query], *place;
+	const struct inbound_sql_table *table = inbound_sql_find_table(text);
+	int has_table = table ? db_has(db, table->name, NULL, err) : 0;
 	char *composed;
-	size_t len;
-	int r;
 
-	strbuf_append(&sql, text, place ? (size_t)(place - text) : strlen(text));
-	for (size_t i = 0; place && i < ARRAY_LEN(inbound_sql_tables); i++) {
-		len = strlen(inbound_sql_tables[i].name);
-		if (strncmp(place + 1, inbound_sql_tables[i].name, len) != 0)
-			continue;
-		r = inbound_sql_append_source(db, &inbound_sql_tables[i], &sql, err);
-		if (r < 0)
+	if (has_table < 0)
+		return has_table;
+	for (; table && (place = strchr(text, '@')); text = place) {
+		char name[INBOUND_SQL_NAME_MAX + 1] = "";
+		size_t len = strspn(place + 1, letters);
+		int r;
+
+		assert(len <= INBOUND_SQL_NAME_MAX);
+		memcpy(name, place + 1, len);
+		strbuf_append(&sql, text, (size_t)(place - text));
+		r = inbound_sql_append_name(db, table, has_table, name, &sql, err);
+		if (r < 0 && r != -ENOMEM)
 			return r;
-		strbuf_puts(&sql, place + 1 + len);
-		break;
+		place += 1 + len;
 	}
+	strbuf_puts(&sql, text);
 	composed = strbuf_steal(&sql);
 	if (!composed)
 		return err_sys(err, -ENOMEM, "cannot read messages");

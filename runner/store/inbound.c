@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/table.h"
 #include "runner/store/db.h"
 #include "runner/store/inbound-look.h"
@@ -16,7 +17,9 @@ struct inbound {
 	char *sql[INBOUND_SQL_QUERIES]; /* NULL: not composed yet */
 	sqlite3_stmt *due;		/* the walk over the due rows */
 	char *due_id;
-	int64_t from; /* of inbound_pass_over() */
+	int64_t now_s;	 /* at which the walk began; real time */
+	int64_t later_s; /* when the next row falls due, as far as the walk knows; -1: none */
+	int64_t from;	 /* of inbound_pass_over() */
 	const char *open;
 };
 
@@ -207,30 +210,46 @@ void inbound_pass_over(struct inbound *inbound, int64_t from, const char *open)
 	inbound->open = open;
 }
 
-/* A statement that knows what is passed over. */
-static int inbound_walk(struct inbound *inbound, enum inbound_sql query, sqlite3_stmt **ret_s,
-			struct err *err)
+int inbound_due_start(struct inbound *inbound, struct err *err)
 {
-	int r = inbound_statement(inbound, query, ret_s, err);
+	bool has_open = inbound->open[0] != '\0';
+	int r = inbound_statement(inbound, has_open ? INBOUND_SQL_DUE_OR_OPEN : INBOUND_SQL_DUE,
+				  &inbound->due, err);
 
 	if (r < 0)
 		return r;
-	db_bind_int(*ret_s, ":from", inbound->from);
-	db_bind_text(*ret_s, ":open", inbound->open);
-	db_bind_int(*ret_s, ":width", INBOUND_OPEN_WIDTH);
+	inbound->now_s = clock_realtime_ms() / 1000;
+	inbound->later_s = -1;
+	db_bind_int(inbound->due, ":now", inbound->now_s);
+	db_bind_int(inbound->due, ":from", inbound->from);
+	if (has_open) {
+		db_bind_text(inbound->due, ":open", inbound->open);
+		db_bind_int(inbound->due, ":width", INBOUND_OPEN_WIDTH);
+	}
 	return 0;
 }
 
-int inbound_due_start(struct inbound *inbound, struct err *err)
+/* What falls due later comes first in the walk: 1: this row does; it is noted. */
+static int inbound_note_later(struct inbound *inbound)
 {
-	return inbound_walk(inbound, INBOUND_SQL_DUE, &inbound->due, err);
+	sqlite3_stmt *s = inbound->due;
+	int64_t due_s = sqlite3_column_int64(s, 4);
+
+	if (sqlite3_column_type(s, 4) == SQLITE_NULL || due_s <= inbound->now_s)
+		return 0;
+	if (sqlite3_column_int(s, 2) && (inbound->later_s < 0 || due_s < inbound->later_s))
+		inbound->later_s = due_s;
+	return 1;
 }
 
 int inbound_due_next(struct inbound *inbound, struct inbound_due *ret_due, struct err *err)
 {
 	sqlite3_stmt *s = inbound->due;
-	int r = db_step(inbound->db, s, err);
+	int r;
 
+	do
+		r = db_step(inbound->db, s, err);
+	while (r > 0 && inbound_note_later(inbound));
 	if (r <= 0)
 		return r;
 	free(steal_ptr(inbound->due_id));
@@ -241,10 +260,16 @@ int inbound_due_next(struct inbound *inbound, struct inbound_due *ret_due, struc
 		.rowid = sqlite3_column_int64(s, 0),
 		.id = inbound->due_id,
 		.wakes = sqlite3_column_int(s, 2) != 0,
-		.odd_time = sqlite3_column_int(s, 3) != 0,
-		.on_wake = sqlite3_column_int(s, 4) != 0,
+		.odd_time =
+			sqlite3_column_int(s, 3) != 0 && sqlite3_column_type(s, 4) == SQLITE_NULL,
+		.on_wake = sqlite3_column_int(s, 5) != 0,
 	};
 	return 1;
+}
+
+int64_t inbound_next_due_ms(const struct inbound *inbound)
+{
+	return inbound->later_s < 0 ? -1 : inbound->later_s * 1000;
 }
 
 /* The one integer that a query answers, fallback if it is null. */
@@ -260,20 +285,6 @@ static int inbound_read_integer(struct inbound *inbound, sqlite3_stmt *s, int64_
 			     : sqlite3_column_int64(s, 0);
 	sqlite3_reset(s);
 	return 0;
-}
-
-int inbound_next_due_ms(struct inbound *inbound, int64_t *ret_ms, struct err *err)
-{
-	int64_t seconds = -1;
-	sqlite3_stmt *s;
-	int r;
-
-	r = inbound_walk(inbound, INBOUND_SQL_NEXT_DUE, &s, err);
-	if (r == 0)
-		r = inbound_read_integer(inbound, s, -1, &seconds, err);
-	if (r == 0)
-		*ret_ms = seconds < 0 ? -1 : seconds * 1000;
-	return r;
 }
 
 int inbound_max_seq(struct inbound *inbound, int64_t *ret_seq, struct err *err)

@@ -83,8 +83,11 @@ int inbound_due_start(struct inbound *inbound, struct err *err);
 /* 1: *ret_due is the next row; 0: there is none. */
 int inbound_due_next(struct inbound *inbound, struct inbound_due *ret_due, struct err *err);
 
-/* Real time in ms at which the next row that wakes falls due; -1: none is scheduled. */
-int inbound_next_due_ms(struct inbound *inbound, int64_t *ret_ms, struct err *err);
+/*
+ * Real time in ms at which the next row that wakes falls due; -1: none is scheduled. Known since
+ * inbound_due_next() was first called.
+ */
+int64_t inbound_next_due_ms(const struct inbound *inbound);
 
 /* Does processing_ack bear this id? 1, 0, or <0: it cannot be said, and the look fails with it. */
 typedef int inbound_acked_fn(void *userdata, const char *id);

@@ -62,12 +62,11 @@ static void test_schema(void **state)
 		for (size_t i = 0; known[t].columns[i]; i++) {
 			char column[128];
 
-			(void)snprintf(column, sizeof(column), ", %s.\"%s\" AS \"%s\"",
-				       known[t].table, known[t].columns[i], known[t].columns[i]);
+			(void)snprintf(column, sizeof(column), "%s.\"%s\"", known[t].table,
+				       known[t].columns[i]);
 			if (!strstr(texts.data, column))
 				fail_msg("not read: %s", column);
 		}
-	assert_null(strstr(texts.data, "NULL AS"));
 	assert_null(strchr(texts.data, '@'));
 }
 

@@ -83,9 +83,7 @@ static void append_due(struct inbound *inbound, struct strbuf *text)
 static void assert_later(struct inbound *inbound)
 {
 	char sql[512];
-	int64_t ms;
 
-	assert_int_equal(inbound_next_due_ms(inbound, &ms, NULL), 0);
 	(void)snprintf(sql, sizeof(sql),
 		       "ATTACH '%s' AS host; SELECT count(*) FROM host.messages_in"
 		       " WHERE status = 'pending' AND datetime(process_after) > datetime('now')"
@@ -93,7 +91,22 @@ static void assert_later(struct inbound *inbound)
 		       " WHERE status <> 'processing')",
 		       world.inbound);
 	if (strcmp(sqlite_query(world.path, sql, &result), "0\n") != 0)
-		assert_true(ms > 0);
+		assert_true(inbound_next_due_ms(inbound) > 0);
+}
+
+/* The steps of SQLite's machine that walks took since this was asked last. */
+static int walk_cost(struct inbound *inbound)
+{
+	static const enum inbound_sql walks[] = { INBOUND_SQL_DUE, INBOUND_SQL_DUE_OR_OPEN };
+	int cost = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(walks); i++) {
+		sqlite3_stmt *s;
+
+		assert_int_equal(inbound_statement(inbound, walks[i], &s, NULL), 0);
+		cost += sqlite3_stmt_status(s, SQLITE_STMTSTATUS_VM_STEP, 1);
+	}
+	return cost;
 }
 
 /*
@@ -104,18 +117,16 @@ static void assert_due(const char *expected, int *ret_cost)
 {
 	cleanup_strbuf struct strbuf all = STRBUF_EMPTY, text = STRBUF_EMPTY;
 	struct inbound *inbound;
-	sqlite3_stmt *s;
 
 	assert_int_equal(inbound_open(world.inbound, &inbound, NULL), 0);
 	outbound_begin_reads(world.outbound);
 	append_due(inbound, &all);
-	assert_int_equal(inbound_statement(inbound, INBOUND_SQL_DUE, &s, NULL), 0);
-	(void)sqlite3_stmt_status(s, SQLITE_STMTSTATUS_VM_STEP, 1);
+	(void)walk_cost(inbound);
 	settled_apply(settled, inbound, world.outbound);
 	append_due(inbound, &text);
 	assert_later(inbound);
 	if (ret_cost)
-		*ret_cost = sqlite3_stmt_status(s, SQLITE_STMTSTATUS_VM_STEP, 1);
+		*ret_cost = walk_cost(inbound);
 	if (expected)
 		assert_string_equal(text.data, expected);
 	assert_string_equal(text.data, all.data);
