@@ -24,9 +24,15 @@
 /* So many at once are counted. */
 #define DB_STEPS_COUNTED 100000
 
-/* How often it is looked again for a lock, in milliseconds; the first times each millisecond. */
-#define DB_TRY_MS      5
-#define DB_QUICK_TRIES 10
+/* From this much memory on SQLite, all connections together, uses pages again before it takes more. */
+#define DB_HEAP_BYTES (1024 * 1024)
+
+/*
+ * After how many microseconds it is looked again for a lock: twice as many each time, from a host's
+ * last step of a commit up to what costs nothing.
+ */
+#define DB_TRY_FIRST_US 50
+#define DB_TRY_MAX_US	5000
 
 struct db {
 	sqlite3 *handle;
@@ -34,6 +40,8 @@ struct db {
 	char vfs_name[sizeof("agent-runner-") + 2 * sizeof(void *) + sizeof("0x")];
 	int64_t steps; /* that are left */
 	int busy_ms;   /* how long a statement waits for a lock */
+	int waited_us; /* this time */
+	int try_us;    /* until the next look */
 	const char *const *sql;
 	size_t sql_count;
 	sqlite3_stmt **statements;
@@ -133,13 +141,19 @@ static void db_limit_steps(struct db *db, const char *path)
 static int db_wait(void *userdata, int tries)
 {
 	struct db *db = userdata;
-	int quick = tries < DB_QUICK_TRIES ? tries : DB_QUICK_TRIES;
-	int64_t left_ms = db->busy_ms - quick - (int64_t)(tries - quick) * DB_TRY_MS;
-	int ms = quick < DB_QUICK_TRIES ? 1 : DB_TRY_MS;
+	int left_us, us;
 
-	if (left_ms <= 0)
+	if (tries == 0) {
+		db->waited_us = 0;
+		db->try_us = DB_TRY_FIRST_US;
+	}
+	left_us = db->busy_ms * 1000 - db->waited_us;
+	us = db->try_us < left_us ? db->try_us : left_us;
+	if (us <= 0)
 		return 0;
-	(void)db->vfs.xSleep(&db->vfs, 1000 * (int)(left_ms < ms ? left_ms : ms));
+	(void)db->vfs.xSleep(&db->vfs, us);
+	db->waited_us += us;
+	db->try_us = 2 * us < DB_TRY_MAX_US ? 2 * us : DB_TRY_MAX_US;
 	return 1;
 }
 
@@ -239,6 +253,9 @@ int db_open(const char *path, const struct db_options *options, struct db **ret_
 
 	if (!db)
 		return err_sys(err, -ENOMEM, "%s", path);
+	/* One thread: no lock around each allocation. Not heard, and no harm, once SQLite is in use. */
+	(void)sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
+	(void)sqlite3_soft_heap_limit64(DB_HEAP_BYTES);
 	flags |= options->mode == DB_READ ? SQLITE_OPEN_READONLY
 					  : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
 	db->sql = options->sql;
