@@ -51,10 +51,8 @@ static const char *const inbound_sql_texts[] = {
 			     " ORDER BY @seq IS NOT NULL, @seq DESC, rowid DESC",
 	[INBOUND_SQL_MAX_SEQ] =
 		"SELECT max(@seq) FROM @messages_in WHERE @seq BETWEEN 0 AND :max_seq",
-	[INBOUND_SQL_DESTINATIONS] = "SELECT @name, coalesce(nullif(@display_name, ''), @name),"
-				     " @type IS 'agent', CASE @type WHEN 'agent' THEN 'agent'"
-				     " ELSE @channel_type END, CASE @type WHEN 'agent'"
-				     " THEN @agent_group_id ELSE @platform_id END"
+	[INBOUND_SQL_DESTINATIONS] = "SELECT @name, @display_name, @type IS 'agent', @channel_type,"
+				     " @platform_id, @agent_group_id"
 				     " FROM @destinations WHERE @name IS NOT NULL ORDER BY @name",
 	[INBOUND_SQL_SESSION] = ("SELECT @channel_type, @platform_id, @thread_id"
 				 " FROM @session_routing WHERE @id = 1"),
@@ -155,10 +153,13 @@ static int inbound_sql_append_column(struct db *db, const struct inbound_sql_tab
 		r = db_has(db, table->name, name, err);
 	if (r < 0)
 		return r;
-	if (r > 0 || !fallback)
-		/* Qualified: a bare name in quotes that is no column would be a string. */
-		return strbuf_printf(sql, "%s.\"%s\"", table->name, name);
-	return strbuf_puts(sql, fallback);
+	if (r == 0 && fallback)
+		return strbuf_puts(sql, fallback);
+	/* Qualified: a bare name in quotes that is no column would be a string. */
+	strbuf_puts(sql, table->name);
+	strbuf_puts(sql, ".\"");
+	strbuf_puts(sql, name);
+	return strbuf_putc(sql, '"');
 }
 
 /* Appends what is behind an @. */

@@ -350,14 +350,17 @@ static int inbound_add_destination(struct inbound_destinations *list, sqlite3_st
 {
 	struct inbound_destination *rows = reallocarray(list->rows, list->count + 1, sizeof(*rows));
 	struct inbound_destination row = { .is_agent = sqlite3_column_int(s, 2) != 0 };
+	bool has_title = sqlite3_column_bytes(s, 1) > 0;
 
 	if (!rows)
 		return -ENOMEM;
 	list->rows = rows;
+	if (row.is_agent)
+		row.channel_type = strdup("agent");
 	if (db_column_dup(s, 0, &row.name, NULL) < 0 ||
-	    db_column_dup(s, 1, &row.display_name, NULL) < 0 ||
-	    db_column_dup(s, 3, &row.channel_type, NULL) < 0 ||
-	    db_column_dup(s, 4, &row.platform_id, NULL) < 0) {
+	    db_column_dup(s, has_title ? 1 : 0, &row.display_name, NULL) < 0 ||
+	    (row.is_agent ? !row.channel_type : db_column_dup(s, 3, &row.channel_type, NULL) < 0) ||
+	    db_column_dup(s, row.is_agent ? 5 : 4, &row.platform_id, NULL) < 0) {
 		inbound_destination_deinit(&row);
 		return -ENOMEM;
 	}
