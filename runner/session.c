@@ -2,6 +2,7 @@
 #include "runner/session.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include "common/cleanup.h"
 #include "common/exit-code.h"
 #include "common/log.h"
+#include "common/pages.h"
 #include "common/table.h"
 #include "runner/config.h"
 #include "runner/conversation.h"
@@ -267,10 +269,22 @@ static void session_on_ended(void *userdata)
 	loop_stop(s->loop, 0);
 }
 
+/*
+ * The last beat after a turn, and maybe the last thing to do for hours: what the work took goes back.
+ * The next message brings it in again, in a tenth of a millisecond.
+ */
+static void session_shrink(void)
+{
+	(void)malloc_trim(0);
+	pages_release();
+}
+
 static enum pulse_need session_need(void *userdata)
 {
 	const struct session *s = userdata;
 
+	if (!session_is_busy(s))
+		session_shrink();
 	/* Looked for here, too: a turn may write nothing for long, and must not beat for another. */
 	if (!session_is_busy(s) || outbound_is_taken(s->outbound))
 		return PULSE_IDLE;
