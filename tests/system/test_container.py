@@ -75,7 +75,7 @@ def zombies(container):
     return [pid for pid in container.processes() if not is_alive(pid)]
 
 
-ORPHANS = "for i in $(seq 100); do (sleep 0.3 &); done; exec sleep 600"
+ORPHANS = "for i in $(seq 100); do (sleep 1 &); done; exec sleep 600"
 
 
 def sleepers(container):
@@ -90,9 +90,9 @@ def test_orphans_are_reaped():
 
 
 def test_orphans_are_not_reaped_without_us():
-    """The test above can fail: a sleep as PID 1 keeps every zombie."""
+    """The test above can fail: a sleep as PID 1 keeps zombies. The shell before it may have reaped some."""
     with Container("-c", ORPHANS, options=["--entrypoint", "sh"]) as container:
-        wait_until(lambda: len(zombies(container)) == 100, "zombies")
+        wait_until(lambda: 0 < len(zombies(container)) == sleepers(container) - 1, "zombies only")
 
 
 SIGNALS = ["HUP", "INT", "QUIT", "USR1", "USR2", "WINCH", "CONT", "RTMIN", "RTMAX"]
