@@ -119,7 +119,7 @@ def poll_cost(history, seconds):
         session.start()
         session.wait_ack(session.add_chat("hello"))
         loop = [session.loop_pid()]
-        time.sleep(0.3)
+        time.sleep(SETTLE_S)
         before = peers.cpu_and_wakes(loop)
         time.sleep(seconds)
         cpu, wakes = (b - a for a, b in zip(before, peers.cpu_and_wakes(loop)))

@@ -10,9 +10,11 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/log.h"
 
 /* https://www.sqlite.org/fileformat.html, "The Database Header" */
@@ -36,6 +38,8 @@ struct watch_stamp {
 };
 
 struct watch {
+	int64_t settle_ms;
+	int64_t marked_ms; /* monotonic */
 	char *path;
 	char *journal;
 	const char *name; /* path's last component */
@@ -125,6 +129,7 @@ int watch_new(const char *path, bool use_inotify, struct watch **ret_watch, stru
 	if (!watch)
 		return err_sys(err, -ENOMEM, "cannot watch %s", path);
 	watch->fd = -1;
+	watch->settle_ms = WATCH_SETTLE_MS;
 	watch->path = strdup(path);
 	if (!watch->path || asprintf(&watch->journal, "%s-journal", path) < 0) {
 		watch->journal = NULL;
@@ -191,22 +196,50 @@ bool watch_drain(struct watch *watch)
 	return concerns && !(stat(watch->journal, &st) == 0 && st.st_size > 0);
 }
 
+/*
+ * Is it the file of the mark, as far as its attributes tell? Asked of the server where the file lies
+ * on one: what the kernel remembers of a network mount may be a minute old (statx(2)).
+ */
+static bool watch_looks_unchanged(const struct watch *watch)
+{
+	const struct watch_stamp *mark = &watch->mark;
+	struct statx now;
+
+	return statx(AT_FDCWD, watch->path, AT_STATX_FORCE_SYNC,
+		     STATX_INO | STATX_SIZE | STATX_MTIME, &now) == 0 &&
+	       makedev(now.stx_dev_major, now.stx_dev_minor) == mark->device &&
+	       now.stx_ino == mark->inode && now.stx_size == (uint64_t)mark->size &&
+	       now.stx_mtime.tv_sec == mark->modified.tv_sec &&
+	       now.stx_mtime.tv_nsec == mark->modified.tv_nsec;
+}
+
 bool watch_changed(const struct watch *watch)
 {
+	const struct watch_stamp *mark = &watch->mark;
 	struct watch_stamp now;
 
-	if (!watch->mark.valid)
+	if (!mark->valid)
 		return true;
+	/* Two commits within one tick of the file's clock have the same time, and no later ones. */
+	if (clock_monotonic_ms() - watch->marked_ms >= watch->settle_ms &&
+	    watch_looks_unchanged(watch))
+		return false;
 	watch_stamp(watch->path, &now);
-	return !now.valid || memcmp(now.counter, watch->mark.counter, sizeof(now.counter)) != 0 ||
-	       now.device != watch->mark.device || now.inode != watch->mark.inode ||
-	       now.size != watch->mark.size || now.modified.tv_sec != watch->mark.modified.tv_sec ||
-	       now.modified.tv_nsec != watch->mark.modified.tv_nsec;
+	return !now.valid || memcmp(now.counter, mark->counter, sizeof(now.counter)) != 0 ||
+	       now.device != mark->device || now.inode != mark->inode || now.size != mark->size ||
+	       now.modified.tv_sec != mark->modified.tv_sec ||
+	       now.modified.tv_nsec != mark->modified.tv_nsec;
 }
 
 void watch_mark(struct watch *watch)
 {
 	watch_stamp(watch->path, &watch->mark);
+	watch->marked_ms = clock_monotonic_ms();
+}
+
+void watch_set_settle_ms(struct watch *watch, int64_t settle_ms)
+{
+	watch->settle_ms = settle_ms;
 }
 
 void watch_unmark(struct watch *watch)

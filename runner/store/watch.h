@@ -3,9 +3,10 @@
 /*
  * Has inbound.db changed? Two answers that complete each other: inotify, which wakes at once where
  * it works, and a look at the file's change counter, which works everywhere and costs one open and
- * one read however large the file is. Never runs SQL, waits for nothing.
+ * one read however large the file is. Of a file that was not touched for long its time says as much. Never runs SQL, waits for nothing.
  */
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "common/err.h"
 
@@ -32,6 +33,14 @@ bool watch_changed(const struct watch *watch);
 
 /* Remembers the file as it is now. To be called before the look, so that nothing slips between. */
 void watch_mark(struct watch *watch);
+
+/*
+ * For so long after a mark the counter is asked: longer than the tick of any file system's clock (2 s
+ * on FAT), within which a commit leaves no other time than the one before it.
+ */
+#define WATCH_SETTLE_MS 2500
+/* For tests. */
+void watch_set_settle_ms(struct watch *watch, int64_t settle_ms);
 
 /* Forgets the mark: the last look failed and has to be repeated. */
 void watch_unmark(struct watch *watch);

@@ -144,12 +144,33 @@ static void test_counter(void **state)
 	assert_true(watch_changed(watch));
 }
 
-static void test_replaced(void **state)
+/* The counter is not read any more, but whatever a commit leaves is seen. */
+static void test_settled_mark(void **state)
+{
+	struct stat before;
+
+	(void)state;
+	mark();
+	assert_int_equal(stat(path, &before), 0);
+	sqlite_run(path, "INSERT INTO t VALUES (1)");
+	set_times(path, &before);
+	watch_set_settle_ms(watch, 0);
+	assert_false(watch_changed(watch));
+	sqlite_run(path, "INSERT INTO t VALUES (2)");
+	assert_true(watch_changed(watch));
+	mark();
+	assert_int_equal(truncate(path, before.st_size + 1), 0);
+	assert_true(watch_changed(watch));
+	mark();
+	assert_int_equal(unlink(path), 0);
+	assert_true(watch_changed(watch));
+}
+
+static void assert_replacement_is_seen(void)
 {
 	char other[128];
 	struct stat before;
 
-	(void)state;
 	mark();
 	assert_int_equal(stat(path, &before), 0);
 	/* The same counter, size and time: it is still another file. */
@@ -158,6 +179,14 @@ static void test_replaced(void **state)
 	set_times(other, &before);
 	assert_int_equal(rename(other, path), 0);
 	assert_true(watch_changed(watch));
+}
+
+static void test_replaced(void **state)
+{
+	(void)state;
+	assert_replacement_is_seen();
+	watch_set_settle_ms(watch, 0);
+	assert_replacement_is_seen();
 }
 
 static void test_written_without_counter(void **state)
@@ -334,6 +363,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_closed_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_changed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_counter, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_settled_mark, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_replaced, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_written_without_counter, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_commit_is_noticed, setup, teardown),
