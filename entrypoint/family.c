@@ -185,7 +185,7 @@ bool family_has_others(void)
 }
 
 struct family_group {
-	const struct signalfd_siginfo *info;
+	const siginfo_t *info;
 	pid_t group;
 };
 
@@ -196,12 +196,12 @@ static bool family_forward_one(pid_t pid, const void *data)
 	return getpgid(pid) == target->group && signals_forward(target->info, pid) == 0;
 }
 
-int family_forward_group(const struct signalfd_siginfo *info, pid_t group)
+int family_forward_group(const siginfo_t *info, pid_t group)
 {
 	const struct family_group target = { .info = info, .group = group };
 
 	/* One call reaches all members at once; but there is none that carries a value. */
-	if (info->ssi_code == SI_QUEUE && family_each(family_forward_one, &target) > 0)
+	if (info->si_code == SI_QUEUE && family_each(family_forward_one, &target) > 0)
 		return 0;
-	return kill(-group, (int)info->ssi_signo) < 0 ? -errno : 0;
+	return kill(-group, info->si_signo) < 0 ? -errno : 0;
 }

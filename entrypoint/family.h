@@ -5,9 +5,9 @@
  * group. Where /proc is missing none is found. The caller is PID 1 or a child subreaper, else who
  * loses its parent is no descendant any more.
  */
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/signalfd.h>
 #include <sys/types.h>
 
 /* SIGCONT to a process that is stopped: else it would sleep through the signal that it got. */
@@ -39,4 +39,4 @@ void family_kill_all(pid_t keep);
 bool family_has_others(void);
 
 /* Sends the signal on to every member of the group, with its value. 0, or -ESRCH: no member. */
-int family_forward_group(const struct signalfd_siginfo *info, pid_t group);
+int family_forward_group(const siginfo_t *info, pid_t group);

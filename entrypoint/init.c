@@ -292,8 +292,7 @@ static void init_on_main_end(struct init *init, const struct reap *end)
 	}
 	log_debug("%s ended with code %d", init->job->what, end->code);
 	/* The loop handles the signal: this one had not begun, and ended as it was asked to. */
-	is_early = init->job->restarts && init->stopping &&
-		   signals_kind((unsigned int)end->signo) == SIGNALS_END;
+	is_early = init->job->restarts && init->stopping && signals_kind(end->signo) == SIGNALS_END;
 	init_end(init, is_early ? EXIT_CODE_OK : end->code);
 }
 
@@ -330,23 +329,23 @@ static void init_reap(struct init *init)
 
 /* Signals */
 
-static void init_forward(struct init *init, const struct signalfd_siginfo *info)
+static void init_forward(struct init *init, const siginfo_t *info)
 {
 	int r = -ESRCH;
 
 	if (init->child == 0) {
-		log_debug("nobody is there for signal %u", info->ssi_signo);
+		log_debug("nobody is there for signal %d", info->si_signo);
 		return;
 	}
-	init->forwarded |= UINT64_C(1) << (info->ssi_signo - 1);
+	init->forwarded |= UINT64_C(1) << (info->si_signo - 1);
 	/* A job's processes stop together, and go on together. */
-	if (init->spec->to_group || (info->ssi_signo == SIGCONT && init->has_terminal))
+	if (init->spec->to_group || (info->si_signo == SIGCONT && init->has_terminal))
 		r = family_forward_group(info, init->child);
 	if (r == -ESRCH)
 		r = signals_forward(info, init->child);
 	/* -ESRCH: dead, and reaped in a moment. */
 	if (r < 0 && r != -ESRCH)
-		log_warning("cannot pass signal %u on: %s", info->ssi_signo, strerror(-r));
+		log_warning("cannot pass signal %d on: %s", info->si_signo, strerror(-r));
 }
 
 /* From SIGTERM to SIGKILL; <0: no limit. */
@@ -360,7 +359,7 @@ static int64_t init_grace(const struct init *init)
 	return grace;
 }
 
-static void init_stop(struct init *init, const struct signalfd_siginfo *info)
+static void init_stop(struct init *init, const siginfo_t *info)
 {
 	int64_t grace = init_grace(init);
 
@@ -368,22 +367,22 @@ static void init_stop(struct init *init, const struct signalfd_siginfo *info)
 		init_arm(init, INIT_TIMER_KILL, grace);
 	init->stopping = true;
 	if (init->phase == INIT_ENDING) {
-		family_signal_all((int)info->ssi_signo);
+		family_signal_all(info->si_signo);
 	} else if (init->phase < INIT_ENDING && init->child > 0) {
 		init_forward(init, info);
 		family_wake(init->child);
 	} else if (init->phase < INIT_ENDING) {
 		/* A container that had nothing to do but to wait for this did it well. */
-		init_end(init, init->job->run ? EXIT_CODE_SIGNAL_BASE + (int)info->ssi_signo
-					      : EXIT_CODE_OK);
+		init_end(init,
+			 init->job->run ? EXIT_CODE_SIGNAL_BASE + info->si_signo : EXIT_CODE_OK);
 	}
 }
 
-static void init_on_signal(struct init *init, const struct signalfd_siginfo *info)
+static void init_on_signal(struct init *init, const siginfo_t *info)
 {
-	if (signals_is_own(info))
+	if (signals_is_own(info, init->self))
 		return;
-	switch (signals_kind(info->ssi_signo)) {
+	switch (signals_kind(info->si_signo)) {
 	case SIGNALS_CHILD:
 		break; /* we reap at each wake-up */
 	case SIGNALS_END:
@@ -405,15 +404,18 @@ static void init_on_signal(struct init *init, const struct signalfd_siginfo *inf
 	}
 }
 
-static void init_read_signals(struct init *init)
+/* Waits for one, and takes all that are there. */
+static void init_take_signals(struct init *init, int timeout_ms)
 {
-	struct signalfd_siginfo info;
+	siginfo_t info;
 	int r;
 
-	while ((r = signals_read(init->signal_fd, &info)) > 0)
+	while ((r = signals_wait(timeout_ms, &info)) > 0) {
 		init_on_signal(init, &info);
+		timeout_ms = 0;
+	}
 	if (r < 0) {
-		log_warning("cannot read signals: %s", strerror(-r));
+		log_warning("cannot wait for signals: %s", strerror(-r));
 		init_arm(init, INIT_TIMER_LOOK, INIT_RETRY_MS);
 	}
 }
@@ -504,27 +506,36 @@ static int init_timeout(const struct init *init)
 
 /* The loop */
 
-static void init_turn(struct init *init)
+/* True: standard input can be read. False: a signal is there, or a timer is due. */
+static bool init_await_input(struct init *init, int timeout_ms)
 {
 	struct pollfd fds[] = {
+		{ .fd = STDIN_FILENO, .events = POLLIN },
 		{ .fd = init->signal_fd, .events = POLLIN },
-		/* A negative one is left out. */
-		{ .fd = init->phase == INIT_INPUT ? STDIN_FILENO : -1, .events = POLLIN },
 	};
-	int n = poll(fds, ARRAY_LEN(fds), init_timeout(init));
+	int n = poll(fds, ARRAY_LEN(fds), timeout_ms);
 
 	if (n < 0 && errno != EINTR) {
 		log_warning("cannot wait: %s", strerror(errno));
 		init_arm(init, INIT_TIMER_LOOK, INIT_RETRY_MS);
 	}
+	return n > 0 && fds[0].revents;
+}
+
+static void init_turn(struct init *init)
+{
+	bool awaits_input = init->phase == INIT_INPUT;
+	int timeout_ms = init_timeout(init);
+	bool has_input = awaits_input && init_await_input(init, timeout_ms);
+
 	/* Signals first: what ended the child may be among them. After a failed wait, too. */
-	init_read_signals(init);
+	init_take_signals(init, awaits_input ? 0 : timeout_ms);
 	init_reap(init);
 	/* Nobody is left for them: one that is due now would start the end anew. */
 	if (init->phase == INIT_DONE)
 		return;
 	init_run_timers(init);
-	if (n > 0 && fds[1].revents && init->phase == INIT_INPUT)
+	if (has_input && init->phase == INIT_INPUT)
 		init_start(init);
 }
 

@@ -5,7 +5,9 @@
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -52,6 +54,19 @@ int signals_release(void)
 	return signals_set_mask(&signals_none);
 }
 
+int signals_wait(int timeout_ms, siginfo_t *ret_info)
+{
+	const struct timespec timeout = {
+		.tv_sec = timeout_ms / 1000,
+		.tv_nsec = timeout_ms % 1000 * 1000000L,
+	};
+
+	if (syscall(SYS_rt_sigtimedwait, &signals_all, ret_info, timeout_ms < 0 ? NULL : &timeout,
+		    SIGNALS_SET_SIZE) > 0)
+		return 1;
+	return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+}
+
 int signals_open(int *ret_fd)
 {
 	long fd = syscall(SYS_signalfd4, -1, &signals_all, SIGNALS_SET_SIZE,
@@ -63,49 +78,25 @@ int signals_open(int *ret_fd)
 	return 0;
 }
 
-int signals_read(int fd, struct signalfd_siginfo *ret_info)
+enum signals_kind signals_kind(int signo)
 {
-	for (;;) {
-		ssize_t n = read(fd, ret_info, sizeof(*ret_info));
-
-		if (n == (ssize_t)sizeof(*ret_info))
-			return 1;
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return errno == EAGAIN ? 0 : -errno;
-		/* The kernel gives whole records only. */
-		return -EIO;
-	}
+	return signo > 0 && signo <= SIGNALS_LAST ? signals_kinds[signo] : SIGNALS_FORWARD;
 }
 
-enum signals_kind signals_kind(unsigned int signo)
+bool signals_is_own(const siginfo_t *info, pid_t self)
 {
-	return signo <= SIGNALS_LAST ? signals_kinds[signo] : SIGNALS_FORWARD;
+	return info->si_code == SI_USER && info->si_pid == self;
 }
 
-bool signals_is_own(const struct signalfd_siginfo *info)
+int signals_forward(const siginfo_t *info, pid_t pid)
 {
-	return info->ssi_code == SI_USER && info->ssi_pid == (uint32_t)getpid();
-}
-
-int signals_forward(const struct signalfd_siginfo *info, pid_t pid)
-{
-	siginfo_t copy;
-
-	if (info->ssi_code == SI_QUEUE) {
-		memset(&copy, 0, sizeof(copy));
-		copy.si_signo = (int)info->ssi_signo;
-		copy.si_code = SI_QUEUE;
-		copy.si_pid = (pid_t)info->ssi_pid;
-		copy.si_uid = info->ssi_uid;
-		copy.si_value.sival_ptr = (void *)(uintptr_t)info->ssi_ptr;
-		if (syscall(SYS_rt_sigqueueinfo, pid, copy.si_signo, &copy) == 0)
+	if (info->si_code == SI_QUEUE) {
+		if (syscall(SYS_rt_sigqueueinfo, pid, info->si_signo, info) == 0)
 			return 0;
 		if (errno == ESRCH)
 			return -ESRCH;
-		log_warning("signal %u is passed on without its value: %s", info->ssi_signo,
+		log_warning("signal %d is passed on without its value: %s", info->si_signo,
 			    strerror(errno));
 	}
-	return kill(pid, (int)info->ssi_signo) < 0 ? -errno : 0;
+	return kill(pid, info->si_signo) < 0 ? -errno : 0;
 }

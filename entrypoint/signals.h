@@ -2,11 +2,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Signals as PID 1 needs them: all 64, those that the C library keeps for itself included, so the
- * kernel is called directly. None is ever handled: all are blocked and read from a descriptor.
+ * kernel is called directly. None is ever handled: all are blocked, and waited for.
  */
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/signalfd.h>
 #include <sys/types.h>
 
 #define SIGNALS_LAST 64
@@ -30,19 +30,25 @@ int signals_take(void);
 /* In a forked child: unblocks every signal. 0 or -errno. */
 int signals_release(void);
 
-/* The descriptor from which blocked signals are read: non-blocking, CLOEXEC. 0 or -errno. */
+/*
+ * Waits for a blocked signal, timeout_ms at most; <0: without a limit. One call from its arrival to
+ * its data. 1: it is in *ret_info; 0: none came, or the process was stopped meanwhile; or -errno.
+ */
+int signals_wait(int timeout_ms, siginfo_t *ret_info);
+
+/*
+ * For who waits for something else, too: a descriptor (signalfd(2)) that is readable while a signal
+ * waits for signals_wait(). Non-blocking, CLOEXEC, the caller's. 0 or -errno.
+ */
 int signals_open(int *ret_fd);
 
-/* 1: one signal in *ret_info; 0: none is waiting; or -errno. */
-int signals_read(int fd, struct signalfd_siginfo *ret_info);
+enum signals_kind signals_kind(int signo);
 
-enum signals_kind signals_kind(unsigned int signo);
-
-/* Was it sent by this process itself (SIGPIPE from a log that nobody reads)? */
-bool signals_is_own(const struct signalfd_siginfo *info);
+/* Was it sent by this process itself, whose pid self is (SIGPIPE from a log that nobody reads)? */
+bool signals_is_own(const siginfo_t *info, pid_t self);
 
 /*
  * Sends the signal on: a queued one (sigqueue(3)) with its value and sender. If the receiver's
  * queue is full it arrives without them. 0; -ESRCH: nobody is there; or -errno.
  */
-int signals_forward(const struct signalfd_siginfo *info, pid_t pid);
+int signals_forward(const siginfo_t *info, pid_t pid);

@@ -160,7 +160,7 @@ static void test_signal(void **state)
 
 static int forward_to_group(void)
 {
-	const struct signalfd_siginfo plain = { .ssi_signo = SIGTERM, .ssi_code = SI_USER };
+	const siginfo_t plain = { .si_signo = SIGTERM, .si_code = SI_USER };
 	struct family family;
 	int status;
 
@@ -192,11 +192,10 @@ static void on_signal(int signo, siginfo_t *info, void *context)
 static int forward_value_to_group(void)
 {
 	const struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO };
-	const struct signalfd_siginfo info = {
-		.ssi_signo = (uint32_t)SIGRTMIN,
-		.ssi_code = SI_QUEUE,
-		.ssi_int = 5,
-		.ssi_ptr = 5,
+	const siginfo_t info = {
+		.si_signo = SIGRTMIN,
+		.si_code = SI_QUEUE,
+		.si_value = { .sival_ptr = (void *)5 },
 	};
 	struct family family;
 	int values[2];

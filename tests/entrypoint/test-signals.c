@@ -3,12 +3,15 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "tests/forked.h"
 
 /* A set of /proc/self/status: bit n - 1 is signal n. */
@@ -50,72 +53,105 @@ static void test_take(void **state)
 	assert_int_equal(forked(take_after_inheritance), 0);
 }
 
-static int read_all_numbers(void)
+static int wait_for_all_numbers(void)
 {
-	struct signalfd_siginfo info;
-	int fd = -1;
+	siginfo_t info;
 
 	CHECK(signals_take() == 0);
-	CHECK(signals_open(&fd) == 0);
-	CHECK(signals_read(fd, &info) == 0);
+	CHECK(signals_wait(0, &info) == 0);
 	/* By number and by the kernel: the C library refuses 32 and 33. */
 	for (int signo = 1; signo <= SIGNALS_LAST; signo++) {
 		if (signo == SIGKILL || signo == SIGSTOP)
 			continue;
 		CHECK(syscall(SYS_kill, getpid(), signo) == 0);
-		CHECK(signals_read(fd, &info) == 1);
-		CHECK(info.ssi_signo == (uint32_t)signo);
-		CHECK(signals_is_own(&info));
-		CHECK(signals_read(fd, &info) == 0);
+		CHECK(signals_wait(-1, &info) == 1);
+		CHECK(info.si_signo == signo);
+		CHECK(signals_is_own(&info, getpid()) && !signals_is_own(&info, 1));
+		CHECK(signals_wait(0, &info) == 0);
 	}
-	close(fd);
-	CHECK(signals_read(fd, &info) == -EBADF);
 	return 0;
 }
 
-static void test_read(void **state)
+/* It ends at its time, and with a signal before that. */
+static int wait_in_time(void)
+{
+	siginfo_t info;
+	int64_t before;
+	pid_t pid;
+
+	CHECK(signals_take() == 0);
+	before = clock_monotonic_ms();
+	CHECK(signals_wait(1100, &info) == 0);
+	CHECK(clock_monotonic_ms() - before >= 1100);
+	pid = fork();
+	if (pid == 0) {
+		(void)poll(NULL, 0, 100);
+		_exit(kill(getppid(), SIGUSR1));
+	}
+	CHECK(signals_wait(60 * 1000, &info) == 1);
+	CHECK(info.si_signo == SIGUSR1 && info.si_pid == pid);
+	CHECK(waitpid(pid, NULL, 0) == pid);
+	return 0;
+}
+
+/* Its descriptor tells that there is one, and leaves it there. */
+static int wait_beside_others(void)
+{
+	struct pollfd ready = { .events = POLLIN };
+	siginfo_t info;
+
+	CHECK(signals_take() == 0);
+	CHECK(signals_open(&ready.fd) == 0);
+	CHECK(poll(&ready, 1, 0) == 0);
+	CHECK(kill(getpid(), SIGUSR1) == 0);
+	CHECK(poll(&ready, 1, -1) == 1);
+	CHECK(signals_wait(0, &info) == 1 && info.si_signo == SIGUSR1);
+	CHECK(poll(&ready, 1, 0) == 0);
+	close(ready.fd);
+	return 0;
+}
+
+static void test_wait(void **state)
 {
 	(void)state;
-	assert_int_equal(forked(read_all_numbers), 0);
+	assert_int_equal(forked(wait_for_all_numbers), 0);
+	assert_int_equal(forked(wait_in_time), 0);
+	assert_int_equal(forked(wait_beside_others), 0);
 }
 
 static int forward_values(void)
 {
 	const union sigval values[] = { { .sival_int = 42 }, { .sival_ptr = (void *)0x1234567 } };
-	struct signalfd_siginfo info, copy;
-	int fd = -1;
+	siginfo_t info, copy;
 
 	CHECK(signals_take() == 0);
-	CHECK(signals_open(&fd) == 0);
 	for (int i = 0; i < 2; i++)
 		CHECK(sigqueue(getpid(), SIGRTMIN + 3, values[i]) == 0);
 	for (int i = 0; i < 2; i++) {
-		CHECK(signals_read(fd, &info) == 1);
-		CHECK(!signals_is_own(&info));
-		info.ssi_pid = 77;
-		info.ssi_uid = 88;
+		CHECK(signals_wait(0, &info) == 1);
+		CHECK(!signals_is_own(&info, getpid()));
+		info.si_pid = 77;
+		info.si_uid = 88;
 		CHECK(signals_forward(&info, getpid()) == 0);
 	}
 	for (int i = 0; i < 2; i++) {
-		CHECK(signals_read(fd, &copy) == 1);
-		CHECK(copy.ssi_signo == (uint32_t)SIGRTMIN + 3 && copy.ssi_code == SI_QUEUE);
-		CHECK(copy.ssi_ptr == (uintptr_t)values[i].sival_ptr);
-		CHECK(copy.ssi_pid == 77 && copy.ssi_uid == 88);
+		CHECK(signals_wait(0, &copy) == 1);
+		CHECK(copy.si_signo == SIGRTMIN + 3 && copy.si_code == SI_QUEUE);
+		CHECK(copy.si_value.sival_ptr == values[i].sival_ptr);
+		CHECK(copy.si_pid == 77 && copy.si_uid == 88);
 	}
 	return 0;
 }
 
 static int forward_without_value(void)
 {
-	const struct signalfd_siginfo info = { .ssi_signo = SIGUSR2, .ssi_code = SI_USER };
-	struct signalfd_siginfo copy;
-	int fd = -1;
+	const siginfo_t info = { .si_signo = SIGUSR2, .si_code = SI_USER };
+	siginfo_t copy;
 
 	CHECK(signals_take() == 0);
-	CHECK(signals_open(&fd) == 0);
 	CHECK(signals_forward(&info, getpid()) == 0);
-	CHECK(signals_read(fd, &copy) == 1);
-	CHECK(copy.ssi_signo == SIGUSR2 && copy.ssi_code == SI_USER);
+	CHECK(signals_wait(0, &copy) == 1);
+	CHECK(copy.si_signo == SIGUSR2 && copy.si_code == SI_USER);
 	return 0;
 }
 
@@ -128,14 +164,14 @@ static void test_forward(void **state)
 
 static int forward_to_nobody(void)
 {
-	struct signalfd_siginfo info = { .ssi_signo = SIGUSR1, .ssi_code = SI_USER };
+	siginfo_t info = { .si_signo = SIGUSR1, .si_code = SI_USER };
 	pid_t pid = fork();
 
 	if (pid == 0)
 		_exit(0);
 	CHECK(waitpid(pid, NULL, 0) == pid);
 	CHECK(signals_forward(&info, pid) == -ESRCH);
-	info.ssi_code = SI_QUEUE;
+	info.si_code = SI_QUEUE;
 	CHECK(signals_forward(&info, pid) == -ESRCH);
 	return 0;
 }
@@ -160,12 +196,13 @@ static void test_kinds(void **state)
 	assert_int_equal(signals_kind(SIGQUIT), SIGNALS_FORWARD);
 	assert_int_equal(signals_kind(64), SIGNALS_FORWARD);
 	assert_int_equal(signals_kind(65), SIGNALS_FORWARD);
+	assert_int_equal(signals_kind(0), SIGNALS_FORWARD);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_take),	cmocka_unit_test(test_read),
+		cmocka_unit_test(test_take),	cmocka_unit_test(test_wait),
 		cmocka_unit_test(test_forward), cmocka_unit_test(test_forward_to_nobody),
 		cmocka_unit_test(test_kinds),
 	};
