@@ -7,6 +7,7 @@
  *     floor commit ROUNDS FOLDER    open of a database, and one transaction that is on disk
  *     floor wake ROUNDS FOLDER      inotify: from a file's change until the process that waits runs
  *     floor pipe ROUNDS             a byte to another process, and back
+ *     floor timer ROUNDS            CPU time of a wait for a millisecond, and of the wake-up after it
  *
  * Prints the median and the 99th percentile of the rounds in nanoseconds. Exits 1, with a line on
  * stderr, if something fails.
@@ -20,7 +21,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/inotify.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bench/child.h"
@@ -212,6 +215,37 @@ static void floor_close_wake(void)
 	close(floor_file);
 }
 
+/* timer */
+
+static long long floor_cpu_ns(void)
+{
+	struct timespec used = { 0 };
+
+	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+	return used.tv_sec * 1000000000LL + used.tv_nsec;
+}
+
+static int floor_open_timer(const char *word)
+{
+	(void)word;
+	floor_file = epoll_create1(EPOLL_CLOEXEC);
+	return floor_file < 0 ? -1 : 0;
+}
+
+static long long floor_timer(const char *word)
+{
+	long long start = floor_cpu_ns();
+	struct epoll_event event;
+
+	(void)word;
+	return epoll_wait(floor_file, &event, 1, 1) == 0 ? floor_cpu_ns() - start : -1;
+}
+
+static void floor_close_timer(void)
+{
+	close(floor_file);
+}
+
 static const struct floor floors[] = {
 	{ .name = "exec", .words = 1, .round = floor_exec },
 	{ .name = "fork", .round = floor_fork },
@@ -222,6 +256,10 @@ static const struct floor floors[] = {
 	  .round = floor_wake,
 	  .close = floor_close_wake },
 	{ .name = "pipe", .open = floor_open_pipe, .round = floor_pipe, .close = floor_end_other },
+	{ .name = "timer",
+	  .open = floor_open_timer,
+	  .round = floor_timer,
+	  .close = floor_close_timer },
 };
 
 static int floor_compare(const void *a, const void *b)
@@ -260,6 +298,6 @@ int main(int argc, char **argv)
 		if (rounds >= 1 && rounds <= ROUNDS_MAX && strcmp(argv[1], floors[i].name) == 0 &&
 		    argc == floors[i].words + 3)
 			return floor_run(&floors[i], (size_t)rounds, argv[3]);
-	fputs("usage: floor exec|fork|commit|wake|pipe ROUNDS [WORD]\n", stderr);
+	fputs("usage: floor exec|fork|commit|wake|pipe|timer ROUNDS [WORD]\n", stderr);
 	return 64;
 }

@@ -128,12 +128,12 @@ def poll_cost(history, seconds):
 
 def measure_poll(pace):
     costs = {history: poll_cost(history, pace.poll_seconds) for history in (0, POLL_HISTORY)}
-    wake = floor("pipe", 1000) / 2
+    wake = floor("timer", 1000)
     here = costs[POLL_HISTORY]
     yield Row(f"CPU of a poll without inotify, {POLL_HISTORY:,} rows of history",
               f"{us(here)} ({us(costs[0])} with none)", here / wake,
               Goal("≤ 20 µs", here, 20e3, us),
-              f"half a pipe round trip, that is one wake-up {us(wake)}")
+              f"a wait for a millisecond that does nothing {us(wake)}")
 
 
 def peer_idle(runner, pace):
