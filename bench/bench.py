@@ -59,7 +59,7 @@ class Pace:
 
 
 FULL = Pace(rounds=100, poll_seconds=4, idle_seconds=30, backlog=2000, bursts=(1000, 10_000),
-            orphans=20_000, orphan_rounds=3)
+            orphans=20_000, orphan_rounds=8)
 QUICK = Pace(rounds=5, poll_seconds=0.5, idle_seconds=2, backlog=100, bursts=(100, 1000),
              orphans=300, orphan_rounds=1)
 
