@@ -416,7 +416,7 @@ static void init_take_signals(struct init *init, int timeout_ms)
 	}
 	if (r < 0) {
 		log_warning("cannot wait for signals: %s", strerror(-r));
-		init_arm(init, INIT_TIMER_LOOK, INIT_RETRY_MS);
+		(void)poll(NULL, 0, INIT_RETRY_MS);
 	}
 }
 
@@ -549,6 +549,7 @@ int init_run(const struct init_spec *spec, struct err *err)
 		.has_terminal = terminal_is_there(),
 		.terminal = terminal_find(),
 	};
+	siginfo_t info;
 	int r;
 
 	(void)prctl(PR_SET_NAME, "agent-runner");
@@ -560,7 +561,13 @@ int init_run(const struct init_spec *spec, struct err *err)
 	if (r < 0)
 		return err_sys(err, r, "cannot receive signals");
 	init.signal_fd = signal_fd;
+	/* A profile that denies it would leave us deaf. */
+	r = signals_wait(0, &info);
+	if (r < 0)
+		return err_sys(err, r, "cannot wait for signals");
 	init_begin(&init);
+	if (r > 0)
+		init_on_signal(&init, &info);
 	init_arm(&init, INIT_TIMER_SETTLE, INIT_SETTLE_MS);
 	while (init.phase != INIT_DONE)
 		init_turn(&init);

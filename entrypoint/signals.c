@@ -56,12 +56,14 @@ int signals_release(void)
 
 int signals_wait(int timeout_ms, siginfo_t *ret_info)
 {
+	/* Not the constant: PID 1 waits for hours, and its page would be there for that alone. */
+	const uint64_t all = ~UINT64_C(0);
 	const struct timespec timeout = {
 		.tv_sec = timeout_ms / 1000,
 		.tv_nsec = timeout_ms % 1000 * 1000000L,
 	};
 
-	if (syscall(SYS_rt_sigtimedwait, &signals_all, ret_info, timeout_ms < 0 ? NULL : &timeout,
+	if (syscall(SYS_rt_sigtimedwait, &all, ret_info, timeout_ms < 0 ? NULL : &timeout,
 		    SIGNALS_SET_SIZE) > 0)
 		return 1;
 	return errno == EAGAIN || errno == EINTR ? 0 : -errno;

@@ -269,22 +269,10 @@ static void session_on_ended(void *userdata)
 	loop_stop(s->loop, 0);
 }
 
-/*
- * The last beat after a turn, and maybe the last thing to do for hours: what the work took goes back.
- * The next message brings it in again, in a tenth of a millisecond.
- */
-static void session_shrink(void)
-{
-	(void)malloc_trim(0);
-	pages_release();
-}
-
 static enum pulse_need session_need(void *userdata)
 {
 	const struct session *s = userdata;
 
-	if (!session_is_busy(s))
-		session_shrink();
 	/* Looked for here, too: a turn may write nothing for long, and must not beat for another. */
 	if (!session_is_busy(s) || outbound_is_taken(s->outbound))
 		return PULSE_IDLE;
@@ -294,6 +282,14 @@ static enum pulse_need session_need(void *userdata)
 			       toolbox_awaits_person(s->toolbox)
 		       ? PULSE_WAITING
 		       : PULSE_AGENT;
+}
+
+/* Maybe the last thing to do for hours: what the work took goes back. A message brings it in again. */
+static void session_on_rest(void *userdata)
+{
+	(void)userdata;
+	(void)malloc_trim(0);
+	pages_release();
 }
 
 static void session_on_silence(void *userdata, int64_t silent_ms)
@@ -425,6 +421,8 @@ static int session_make_parts(struct session *s, struct err *err)
 			      session_need, s, &s->pulse);
 	if (r == 0 && s->config->silence_s > 0)
 		pulse_set_silence(s->pulse, s->config->silence_s * 1000, session_on_silence);
+	if (r == 0)
+		pulse_on_rest(s->pulse, session_on_rest);
 	if (r == 0)
 		r = session_make_toolbox(s);
 	if (r == 0)

@@ -9,15 +9,19 @@
 #include "common/strbuf.h"
 #include "common/table.h"
 
-/* The walk over what waits: what falls due later first, then what is due. Behind it: what is read. */
-#define INBOUND_SQL_WAITING                                                       \
-	"SELECT rowid, @id, coalesce(@trigger, 1) != 0 OR @kind IS 'system',"     \
-	" @process_after IS NOT NULL, strftime('%s', @process_after) AS due,"     \
-	" coalesce(@on_wake, 0) != 0 FROM @messages_in WHERE @status = 'pending'" \
+/*
+ * The walk over what waits: what falls due later first, then what is due. Behind it: what is read.
+ * Where the host has a column of an alias' name, ORDER BY means the column.
+ */
+#define INBOUND_SQL_WAITING                                                                \
+	"SELECT rowid, @id, coalesce(@trigger, 1) != 0 OR @kind IS 'system',"              \
+	" @process_after IS NOT NULL, strftime('%s', @process_after) AS agent_runner_due," \
+	" coalesce(@on_wake, 0) != 0 FROM @messages_in WHERE @status = 'pending'"          \
 	" AND @id IS NOT NULL AND "
 /* What answers a tool of the agent comes first: nothing of it may wait behind a flood. */
-#define INBOUND_SQL_WAITING_ORDER                                                        \
-	" ORDER BY ifnull(due + 0 > :now, 0) DESC, @kind IS NOT 'system', @seq IS NULL," \
+#define INBOUND_SQL_WAITING_ORDER                                                                \
+	" ORDER BY ifnull(agent_runner_due + 0 > :now, 0) DESC, @kind IS NOT 'system', @seq IS " \
+	"NULL,"                                                                                  \
 	" @seq, rowid"
 
 /*
@@ -138,7 +142,7 @@ static const struct inbound_sql_table *inbound_sql_find_table(const char *text)
 	return NULL;
 }
 
-/* Appends what the column is, or what stands for it. 0 or <0. */
+/* Appends what the column is, or what stands for it. 0, or of db_has(); sql knows its own failure. */
 static int inbound_sql_append_column(struct db *db, const struct inbound_sql_table *table,
 				     bool has_table, const char *name, struct strbuf *sql,
 				     struct err *err)
@@ -153,13 +157,16 @@ static int inbound_sql_append_column(struct db *db, const struct inbound_sql_tab
 		r = db_has(db, table->name, name, err);
 	if (r < 0)
 		return r;
-	if (r == 0 && fallback)
-		return strbuf_puts(sql, fallback);
+	if (r == 0 && fallback) {
+		strbuf_puts(sql, fallback);
+		return 0;
+	}
 	/* Qualified: a bare name in quotes that is no column would be a string. */
 	strbuf_puts(sql, table->name);
 	strbuf_puts(sql, ".\"");
 	strbuf_puts(sql, name);
-	return strbuf_putc(sql, '"');
+	strbuf_putc(sql, '"');
+	return 0;
 }
 
 /* Appends what is behind an @. */
@@ -169,7 +176,8 @@ static int inbound_sql_append_name(struct db *db, const struct inbound_sql_table
 {
 	if (strcmp(name, table->name) != 0)
 		return inbound_sql_append_column(db, table, has_table, name, sql, err);
-	return strbuf_puts(sql, has_table ? name : "(SELECT 0 AS rowid WHERE 0)");
+	strbuf_puts(sql, has_table ? name : "(SELECT 0 AS rowid WHERE 0)");
+	return 0;
 }
 
 int inbound_sql_compose(struct db *db, enum inbound_sql query, char **ret_text, struct err *err)
@@ -192,7 +200,7 @@ int inbound_sql_compose(struct db *db, enum inbound_sql query, char **ret_text, 
 		memcpy(name, place + 1, len);
 		strbuf_append(&sql, text, (size_t)(place - text));
 		r = inbound_sql_append_name(db, table, has_table, name, &sql, err);
-		if (r < 0 && r != -ENOMEM)
+		if (r < 0)
 			return r;
 		place += 1 + len;
 	}

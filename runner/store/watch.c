@@ -40,6 +40,7 @@ struct watch_stamp {
 struct watch {
 	int64_t settle_ms;
 	int64_t marked_ms; /* monotonic */
+	bool rests;	   /* the file is as marked, and was so when the mark had settled */
 	char *path;
 	char *journal;
 	const char *name; /* path's last component */
@@ -213,28 +214,36 @@ static bool watch_looks_unchanged(const struct watch *watch)
 	       now.stx_mtime.tv_nsec == mark->modified.tv_nsec;
 }
 
-bool watch_changed(const struct watch *watch)
+bool watch_changed(struct watch *watch)
 {
 	const struct watch_stamp *mark = &watch->mark;
 	struct watch_stamp now;
+	bool has_settled;
 
 	if (!mark->valid)
 		return true;
-	/* Two commits within one tick of the file's clock have the same time, and no later ones. */
-	if (clock_monotonic_ms() - watch->marked_ms >= watch->settle_ms &&
-	    watch_looks_unchanged(watch))
+	if (watch->rests && watch_looks_unchanged(watch))
 		return false;
+	/*
+	 * Asked before the file is read: a commit after that has another time than the mark. One of
+	 * the same time as the mark shows by its counter now, however late this is.
+	 */
+	has_settled = clock_monotonic_ms() - watch->marked_ms >= watch->settle_ms;
 	watch_stamp(watch->path, &now);
-	return !now.valid || memcmp(now.counter, mark->counter, sizeof(now.counter)) != 0 ||
-	       now.device != mark->device || now.inode != mark->inode || now.size != mark->size ||
-	       now.modified.tv_sec != mark->modified.tv_sec ||
-	       now.modified.tv_nsec != mark->modified.tv_nsec;
+	if (!now.valid || memcmp(now.counter, mark->counter, sizeof(now.counter)) != 0 ||
+	    now.device != mark->device || now.inode != mark->inode || now.size != mark->size ||
+	    now.modified.tv_sec != mark->modified.tv_sec ||
+	    now.modified.tv_nsec != mark->modified.tv_nsec)
+		return true;
+	watch->rests = has_settled;
+	return false;
 }
 
 void watch_mark(struct watch *watch)
 {
 	watch_stamp(watch->path, &watch->mark);
 	watch->marked_ms = clock_monotonic_ms();
+	watch->rests = false;
 }
 
 void watch_set_settle_ms(struct watch *watch, int64_t settle_ms)

@@ -3,7 +3,8 @@
 /*
  * Has inbound.db changed? Two answers that complete each other: inotify, which wakes at once where
  * it works, and a look at the file's change counter, which works everywhere and costs one open and
- * one read however large the file is. Of a file that was not touched for long its time says as much. Never runs SQL, waits for nothing.
+ * one read however large the file is. Of a file that rests its time says as much, for one call.
+ * Never runs SQL, waits for nothing.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,14 +30,14 @@ int watch_fd(const struct watch *watch);
 bool watch_drain(struct watch *watch);
 
 /* True if the file changed since the last watch_mark(), or there is no mark. */
-bool watch_changed(const struct watch *watch);
+bool watch_changed(struct watch *watch);
 
 /* Remembers the file as it is now. To be called before the look, so that nothing slips between. */
 void watch_mark(struct watch *watch);
 
 /*
- * For so long after a mark the counter is asked: longer than the tick of any file system's clock (2 s
- * on FAT), within which a commit leaves no other time than the one before it.
+ * Two commits within one tick of the file system's clock have the same time. So a file rests when it
+ * was read so long after its mark, and was still as marked: longer than any such tick (2 s on FAT).
  */
 #define WATCH_SETTLE_MS 2500
 /* For tests. */

@@ -750,8 +750,8 @@ def test_service_managers_find_the_command(subreaper):
 # Failing system calls
 
 
-CALLS = ["/^p?poll$", "rt_sigtimedwait", "waitid", "signalfd4", "rt_sigprocmask", "rt_sigaction", "setpgid", "kill",
-         "prctl", "clone", "getdents64"]
+CALLS = ["/^p?poll$", "rt_sigtimedwait", "waitid", "signalfd4", "rt_sigprocmask", "rt_sigaction",
+         "setpgid", "kill", "prctl", "clone", "getdents64"]
 # The loader, and the runtime of the sanitizers.
 NOT_OURS = ["error while loading shared libraries", "Sanitizer has encountered a fatal error",
             "Sanitizer: CHECK failed"]
