@@ -23,6 +23,7 @@ sys.path.insert(0, str(ROOT / "tests/system"))
 
 import builds  # noqa: E402
 import command  # noqa: E402
+import peers  # noqa: E402
 import serving  # noqa: E402
 import table  # noqa: E402
 import waking  # noqa: E402
@@ -68,7 +69,7 @@ def machine():
     cpu = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo", encoding="utf-8")
                 if line.startswith("model name")), platform.machine())
     return (f"{os.cpu_count()} × {cpu}, Linux {platform.release().split('-')[0]}, "
-            f"load {os.getloadavg()[0]:.1f} at the start")
+            f"{peers.busy_share():.0f} % busy before the start")
 
 
 def measured(name, pace):

@@ -11,6 +11,7 @@ import statistics
 import tempfile
 import time
 
+import peers
 import session as sessions
 
 MIB = 1 << 20
@@ -146,7 +147,7 @@ def machine():
                 if line.startswith("model name")), platform.machine())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     return (f"{os.cpu_count()} × {cpu}, {memory:.0f} GB, Linux {platform.release().split('-')[0]}, "
-            f"{_file_system(tempfile.gettempdir())}; load {os.getloadavg()[0]:.1f} at the start; "
+            f"{_file_system(tempfile.gettempdir())}; {peers.busy_share():.0f} % busy before the start; "
             f"one commit of SQLite's alone {commit_seconds() * 1000:.2f} ms")
 
 

@@ -10,6 +10,7 @@ import pathlib
 import shlex
 import shutil
 import subprocess
+import time
 
 import session as sessions
 from programs import UID, output, program
@@ -70,6 +71,24 @@ def peer_figure(measure, *arguments):
         return f"PEER_RUNNER {measure(runner, *arguments)}"
     except (NotHere, AssertionError, OSError) as error:
         return f"PEER_RUNNER: {str(error).splitlines()[0]}"
+
+
+# The machine
+
+
+def _cpu_times():
+    """Ticks of all processors together: idle, and in all."""
+    words = pathlib.Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:9]
+    ticks = [int(word) for word in words]
+    return ticks[3] + ticks[4], sum(ticks)
+
+
+def busy_share(seconds=1.0):
+    """What others do at present, in percent of all processors; /proc/loadavg remembers for minutes."""
+    idle, total = _cpu_times()
+    time.sleep(seconds)
+    idle_now, total_now = _cpu_times()
+    return 100 * (1 - (idle_now - idle) / (total_now - total))
 
 
 # Processes
