@@ -25,8 +25,8 @@ import growth_page as page  # noqa: E402
 import model_server  # noqa: E402
 import session as sessions  # noqa: E402
 from growth_probe import (  # noqa: E402
-    CLAIMED, COMPLETED, Watcher, cpu_seconds, machine, peak_rss_mb, pids_of, pss_mb, rss_mb, settle,
-    tree_of)
+    CLAIMED, COMPLETED, Watcher, cpu_seconds, machine, peak_rss_mb, pids_of, pss_mb, rest, rss_mb,
+    settle, tree_of)
 
 Session = sessions.Session
 
@@ -154,11 +154,11 @@ def measure_size(quick):
 
 
 def measure_sessions(quick):
-    return [_many_sessions(count, 0.5 if quick else 5)
+    return [_many_sessions(count, quick)
             for count in ((1, 3) if quick else (1, 10, 50, 100, 200))]
 
 
-def _many_sessions(count, seconds):
+def _many_sessions(count, quick):
     with contextlib.ExitStack() as stack:
         some = [stack.enter_context(Session()) for _ in range(count)]
         watcher = stack.enter_context(Watcher(*some))
@@ -166,11 +166,11 @@ def _many_sessions(count, seconds):
             session.start()
         watcher.wait({session: session.add_chat("warm-up") for session in some}, COMPLETED)
         pids = [pid for session in some for pid in pids_of(session)]
-        settle(pids)
+        rest(pids, quick)
         row = {"size": count, "pss": pss_mb(pids), "pss_each": pss_mb(pids) / count,
                "polling": sum(bool(session.lines("with inotify")) for session in some)}
         cpu_before, before = cpu_seconds(pids), time.monotonic()
-        time.sleep(seconds)
+        time.sleep(0.5 if quick else 5)
         row["idle"] = (cpu_seconds(pids) - cpu_before) / (time.monotonic() - before) * 100
         cpu_before, before, wanted, sent = cpu_seconds(pids), time.monotonic(), {}, {}
         for session in some:
@@ -216,8 +216,8 @@ def _idle_rows(provider, env, quick):
         with contextlib.ExitStack() as stack:
             some = [stack.enter_context(Session(provider=provider, env=env, config=config))
                     for _ in range(1 if quick else COPIES)]
-            memory = [_idle_memory(some[:count], line) for count in (1, len(some))]
-            times = [_ask(some[0], line) for _ in range(rounds)]
+            memory = [_idle_memory(some[:count], line, quick) for count in (1, len(some))]
+            times = [_ask(some[0], line, quick) for _ in range(rounds)]
             rows.append({"agent": provider, "state": name, "one": memory[0],
                          "hundred": memory[0] + 99 * (
                              (memory[1] - memory[0]) / (len(some) - 1) if some[1:] else memory[0]),
@@ -235,7 +235,7 @@ def _wake(session):
     session.wait_ack(session.add_chat("hello"), timeout=60)
 
 
-def _idle_memory(some, line):
+def _idle_memory(some, line, quick):
     """PSS of all of these when they have nothing to do; line: what the log says by then."""
     for session in some:
         if session.process is None:
@@ -243,7 +243,7 @@ def _idle_memory(some, line):
     for session in some:
         if line:
             session.wait_stderr(line)
-        settle(tree_of(session), patience=3)
+        rest(tree_of(session), quick)
     return sum(pss_mb(tree_of(session)) for session in some)
 
 
@@ -256,11 +256,11 @@ def _answer_seconds(session, start):
         return watcher.wait({session: message}, COMPLETED)[0] - before
 
 
-def _ask(session, line):
+def _ask(session, line, quick):
     """A message to a session that is idle, or whose agent ended."""
     if line:
         session.wait(lambda: len(tree_of(session)) == 2, "the end of the agent")
-    settle(tree_of(session), patience=3)
+    rest(tree_of(session), quick)
     return _answer_seconds(session, start=False)
 
 

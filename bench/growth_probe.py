@@ -101,6 +101,13 @@ def settle(pids, patience=10.0):
         time.sleep(0.2)
 
 
+def rest(pids, quick):
+    """The same, and so long that a session gives back what its last turn took: after three seconds."""
+    settle(pids, patience=3)
+    if not quick:
+        time.sleep(3.5)
+
+
 def _kib(pid, file, name):
     text = pathlib.Path(f"/proc/{pid}/{file}").read_text(encoding="ascii")
     return next(int(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name}:"))
