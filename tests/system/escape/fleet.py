@@ -108,7 +108,11 @@ class Attack:
 
         def probe():
             self.keep_pace()
-            return self.session.acks().get(message) in ("completed", "failed")
+            try:
+                return self.session.acks().get(message) in ("completed", "failed")
+            except sqlite3.DatabaseError:
+                # Where nothing is protected, an attempt damages it for a moment.
+                return False
         sessions.wait_until(probe, f"the answer to {text[:40]!r}", timeout,
                             self.explain)
         new = self.session.texts()[before:]
