@@ -86,12 +86,31 @@ def test_fork_bomb():
         running.stops()
 
 
-@pytest.mark.parametrize("how", ["stay", "stay-by-reaper", "stay-by-forks"])
+@pytest.mark.parametrize("how", ["stay", "stay-by-reaper"])
 def test_nothing_stays(how):
     with victim() as running:
         running.rude(how, "stays")
         sessions.wait_until(lambda: len(running.agents()) > 1, "what stays")
         running.lose_agent()
+        running.goes_on()
+        assert len(running.agents()) == 1
+        running.stops()
+
+
+def made_pids(running):
+    """How many pids were given in the container within a look from inside, or two."""
+    def last():
+        return int(running.container.exec("cat", "/proc/loadavg").stdout.split()[4])
+    return abs(last() - last())
+
+
+def test_nothing_stays_that_forks():
+    """No list shows for sure what is another process every moment; the numbers that it uses up do."""
+    with victim() as running:
+        running.rude("stay-by-forks", "stays")
+        sessions.wait_until(lambda: made_pids(running) > 100, "what forks")
+        running.lose_agent()
+        assert made_pids(running) < 20
         running.goes_on()
         assert len(running.agents()) == 1
         running.stops()
