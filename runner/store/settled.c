@@ -108,13 +108,16 @@ static int settled_close(struct settled *settled, struct inbound *inbound,
 
 	for (size_t i = 0; i < settled->open_count; i++) {
 		cleanup_free char *id = NULL;
-		int r = settled_read_id(inbound, settled->open[i], &id);
+		int is_final, r = settled_read_id(inbound, settled->open[i], &id);
 
-		if (r > 0)
-			r = !outbound_is_final(outbound, id, NULL);
 		if (r < 0)
 			return r;
-		if (r > 0)
+		if (r == 0)
+			continue;
+		is_final = outbound_is_final(outbound, id, NULL);
+		if (is_final < 0)
+			return is_final;
+		if (!is_final)
 			settled->open[kept++] = settled->open[i];
 	}
 	settled->open_count = kept;
