@@ -568,6 +568,8 @@ int init_run(const struct init_spec *spec, struct err *err)
 	init_begin(&init);
 	if (r > 0)
 		init_on_signal(&init, &info);
+	/* It is taken: what it told of has to be looked at without another. */
+	init.more_dead = r > 0;
 	init_arm(&init, INIT_TIMER_SETTLE, INIT_SETTLE_MS);
 	while (init.phase != INIT_DONE)
 		init_turn(&init);

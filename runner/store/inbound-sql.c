@@ -19,10 +19,9 @@
 	" coalesce(@on_wake, 0) != 0 FROM @messages_in WHERE @status = 'pending'"          \
 	" AND @id IS NOT NULL AND "
 /* What answers a tool of the agent comes first: nothing of it may wait behind a flood. */
-#define INBOUND_SQL_WAITING_ORDER                                                                \
-	" ORDER BY ifnull(agent_runner_due + 0 > :now, 0) DESC, @kind IS NOT 'system', @seq IS " \
-	"NULL,"                                                                                  \
-	" @seq, rowid"
+#define INBOUND_SQL_WAITING_ORDER                                \
+	" ORDER BY ifnull(agent_runner_due + 0 > :now, 0) DESC," \
+	" @kind IS NOT 'system', @seq IS NULL, @seq, rowid"
 
 /*
  * @name is a table of inbound_sql_tables[], or a column of the one that the statement reads: what

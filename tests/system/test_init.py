@@ -747,6 +747,20 @@ def test_service_managers_find_the_command(subreaper):
         assert process.stdout.read() == "1 /s 0\n"
 
 
+def test_the_end_is_asked_for_during_the_start(subreaper):
+    """At any moment of it: what came before the first wait is not forgotten until the next wake-up."""
+    for i in range(60):
+        with subprocess.Popen(subreaper.command("--keep-alive"), env=ENVIRONMENT,
+                              stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            time.sleep(0.0001 * i)
+            process.send_signal(signal.SIGTERM)
+            sent = time.monotonic()
+            # -SIGTERM: before it blocks signals, they do what they do to any process.
+            assert process.wait(sessions.PATIENCE) in (0, -signal.SIGTERM)
+            # A timer of the start would wake it after a second.
+            assert time.monotonic() - sent < 0.9
+
+
 # Failing system calls
 
 
