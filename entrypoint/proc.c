@@ -86,64 +86,17 @@ static void proc_set_gid(struct proc_status *s, const char *value)
 	s->has_ids = true;
 }
 
-static void proc_set_no_new_privs(struct proc_status *s, const char *value)
-{
-	s->no_new_privs = value[0] == '1';
-}
-
-static void proc_set_seccomp(struct proc_status *s, const char *value)
-{
-	s->seccomp = (int)strtol(value, NULL, 10);
-}
-
-static void proc_set_inheritable(struct proc_status *s, const char *value)
-{
-	s->cap_inheritable = strtoull(value, NULL, 16);
-}
-
-static void proc_set_permitted(struct proc_status *s, const char *value)
-{
-	s->cap_permitted = strtoull(value, NULL, 16);
-}
-
-static void proc_set_effective(struct proc_status *s, const char *value)
-{
-	s->cap_effective = strtoull(value, NULL, 16);
-}
-
-static void proc_set_bounding(struct proc_status *s, const char *value)
-{
-	s->cap_bounding = strtoull(value, NULL, 16);
-	s->has_caps = true;
-}
-
-static void proc_set_ambient(struct proc_status *s, const char *value)
-{
-	s->cap_ambient = strtoull(value, NULL, 16);
-}
-
 static const struct {
 	const char *key;
 	void (*set)(struct proc_status *s, const char *value);
 } proc_fields[] = {
-	{ "Name", proc_set_name },
-	{ "State", proc_set_state },
-	{ "PPid", proc_set_parent },
-	{ "Threads", proc_set_threads },
-	{ "Uid", proc_set_uid },
-	{ "Gid", proc_set_gid },
-	{ "CapInh", proc_set_inheritable },
-	{ "CapPrm", proc_set_permitted },
-	{ "CapEff", proc_set_effective },
-	{ "CapBnd", proc_set_bounding },
-	{ "CapAmb", proc_set_ambient },
-	{ "NoNewPrivs", proc_set_no_new_privs },
-	{ "Seccomp", proc_set_seccomp },
+	{ "Name", proc_set_name },	 { "State", proc_set_state }, { "PPid", proc_set_parent },
+	{ "Threads", proc_set_threads }, { "Uid", proc_set_uid },     { "Gid", proc_set_gid },
 };
 
 int proc_status(pid_t pid, struct proc_status *ret_status)
 {
-	struct proc_status status = { .parent = -1, .no_new_privs = -1, .seccomp = -1 };
+	struct proc_status status = { .parent = -1 };
 	char text[PROC_STATUS_MAX + 1];
 	char *rest = text, *line;
 	size_t len;

@@ -18,11 +18,6 @@ struct proc_status {
 	bool has_ids;  /* the next two, effective ones, are known */
 	uid_t uid;
 	gid_t gid;
-	bool has_caps; /* the next four are known */
-	uint64_t cap_inheritable, cap_permitted, cap_effective, cap_bounding;
-	uint64_t cap_ambient; /* 0 where the kernel has no such set */
-	int no_new_privs;     /* 0, 1, -1: unknown (gVisor does not list it) */
-	int seccomp;	      /* 0: none, 2: filters, -1: unknown */
 };
 
 /* pid 0: the calling process. 0; -ENOENT or -ESRCH: no such process; or -errno. */

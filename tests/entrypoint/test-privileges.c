@@ -14,8 +14,8 @@
 
 #include "common/exit-code.h"
 #include "entrypoint/landlock.h"
-#include "entrypoint/proc.h"
 #include "entrypoint/seccomp.h"
+#include "tests/rights.h"
 #include "tests/test.h"
 
 /* In a child, what holds is told by the line that does not: 0 is success. */
@@ -69,14 +69,13 @@ static int apply(enum policy_role role, const struct privileges_user *user, stru
 	return r == 0 && role == POLICY_ROLE_RUNNER ? privileges_apply_rest(&request, err) : r;
 }
 
-static int check_common(struct proc_status *status)
+static int check_common(struct rights *rights)
 {
-	CHECK(proc_status(0, status) == 0);
-	CHECK(status->has_caps);
-	CHECK(status->cap_effective == 0 && status->cap_permitted == 0);
-	CHECK(status->cap_inheritable == 0 && status->cap_ambient == 0);
-	CHECK(status->no_new_privs == 1);
-	CHECK(status->seccomp == 2);
+	CHECK(rights_read(rights));
+	CHECK(rights->cap_effective == 0 && rights->cap_permitted == 0);
+	CHECK(rights->cap_inheritable == 0 && rights->cap_ambient == 0);
+	CHECK(rights->no_new_privs == 1);
+	CHECK(rights->seccomp == 2);
 	CHECK(seccomp_is_installed(&(struct seccomp_options){ .is_for_children = true }));
 	return 0;
 }
@@ -86,7 +85,7 @@ static int apply_runner(void)
 	const struct privileges_user *user = target();
 	bool is_root = user != NULL;
 	int high = fcntl(STDOUT_FILENO, F_DUPFD, 57);
-	struct proc_status status;
+	struct rights rights;
 	struct rlimit limit;
 	uid_t uids[3];
 	gid_t gids[3], groups[8];
@@ -95,7 +94,7 @@ static int apply_runner(void)
 
 	CHECK(high >= 57);
 	CHECK(apply(POLICY_ROLE_RUNNER, user, &err) == 0);
-	r = check_common(&status);
+	r = check_common(&rights);
 	if (r != 0)
 		return r;
 	CHECK(prctl(PR_GET_DUMPABLE) == 0);
@@ -103,7 +102,7 @@ static int apply_runner(void)
 	CHECK(getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_max == 0);
 	if (!is_root)
 		return 0;
-	CHECK(status.cap_bounding == 0);
+	CHECK(rights.cap_bounding == 0);
 	CHECK(getresuid(&uids[0], &uids[1], &uids[2]) == 0);
 	CHECK(getresgid(&gids[0], &gids[1], &gids[2]) == 0);
 	CHECK(uids[0] == 4321 && uids[1] == 4321 && uids[2] == 4321);
@@ -124,14 +123,14 @@ static void test_runner(void **state)
 static int apply_command(void)
 {
 	int high = fcntl(STDOUT_FILENO, F_DUPFD, 57);
-	struct proc_status status;
+	struct rights rights;
 	struct rlimit before, after;
 	struct err err = { .text = "" };
 	int r;
 
 	CHECK(getrlimit(RLIMIT_CORE, &before) == 0);
 	CHECK(apply(POLICY_ROLE_COMMAND, target(), &err) == 0);
-	r = check_common(&status);
+	r = check_common(&rights);
 	if (r != 0)
 		return r;
 	CHECK(fcntl(high, F_GETFD) == 0);
@@ -244,7 +243,7 @@ static void test_oom_score(void **state)
 static int apply_twice(void)
 {
 	const struct seccomp_options agent = { 0 };
-	struct proc_status status;
+	struct rights rights;
 	struct err err = { .text = "" };
 
 	CHECK(apply(POLICY_ROLE_RUNNER, target(), &err) == 0);
@@ -252,7 +251,7 @@ static int apply_twice(void)
 	/* As the loop does for each of its children. */
 	CHECK(apply(POLICY_ROLE_AGENT, NULL, &err) == 0);
 	CHECK(seccomp_is_installed(&agent));
-	CHECK(check_common(&status) == 0);
+	CHECK(check_common(&rights) == 0);
 	return 0;
 }
 
@@ -264,14 +263,14 @@ static void test_agent_below_runner(void **state)
 
 static int stay_root(void)
 {
-	struct proc_status status;
+	struct rights rights;
 	struct err err = { .text = "" };
 	uid_t uid = geteuid();
 
 	CHECK(apply(POLICY_ROLE_COMMAND, NULL, &err) == 0);
 	CHECK(geteuid() == uid);
 	/* Root in name only. */
-	CHECK(check_common(&status) == 0);
+	CHECK(check_common(&rights) == 0);
 	return 0;
 }
 
@@ -283,16 +282,16 @@ static void test_staying_who_we_are(void **state)
 
 static int switch_off(void)
 {
-	struct proc_status before, after;
+	struct rights before, after;
 	struct err err = { .text = "" };
 
-	CHECK(proc_status(0, &before) == 0);
+	CHECK(rights_read(&before));
 	CHECK(setenv("AGENT_PROTECTION_CAPS", "off", 1) == 0);
 	CHECK(setenv("AGENT_PROTECTION_SECCOMP", "off", 1) == 0);
 	CHECK(setenv("AGENT_PROTECTION_NO_NEW_PRIVS", "off", 1) == 0);
 	CHECK(setenv("AGENT_PROTECTION_UNDUMPABLE", "off", 1) == 0);
 	CHECK(apply(POLICY_ROLE_RUNNER, NULL, &err) == 0);
-	CHECK(proc_status(0, &after) == 0);
+	CHECK(rights_read(&after));
 	CHECK(after.cap_effective == before.cap_effective);
 	CHECK(after.cap_bounding == before.cap_bounding);
 	CHECK(after.no_new_privs == before.no_new_privs);
@@ -515,13 +514,13 @@ static int protect_init(void)
 {
 	const uint64_t kept = 1u << 5 /* KILL */ | 1u << 6 /* SETGID */ | 1u << 7 /* SETUID */ |
 			      1u << 8 /* SETPCAP */;
-	struct proc_status before, after;
+	struct rights before, after;
 	struct err err = { .text = "" };
 
-	CHECK(proc_status(0, &before) == 0);
+	CHECK(rights_read(&before));
 	CHECK(privileges_protect_init(target(), &err) == 0);
 	CHECK(prctl(PR_GET_DUMPABLE) == 0);
-	CHECK(proc_status(0, &after) == 0);
+	CHECK(rights_read(&after));
 	CHECK(after.no_new_privs == 1);
 	if (geteuid() != 0) {
 		CHECK(after.cap_permitted == before.cap_permitted);
