@@ -62,6 +62,9 @@ static uint32_t filter_answer(const struct filter *filter, const struct seccomp_
 		case BPF_JMP | BPF_JGE | BPF_K:
 			jump = a >= row->k;
 			break;
+		case BPF_JMP | BPF_JSET | BPF_K:
+			jump = (a & row->k) != 0;
+			break;
 		default:
 			fail_msg("row %zu: unknown code 0x%x", pc, row->code);
 			return 0;
