@@ -123,7 +123,7 @@ static void home_link_all(const struct home_request *request, int home)
 		home_link_settings(request->first, home, home_settings[i]);
 }
 
-/* 0: the text is the path. From a child it is the only way to hand it out. */
+/* 0: the text is the path. */
 static int home_make(void *data, struct err *text)
 {
 	char path[OWN_FOLDER_PATH_MAX];

@@ -7,7 +7,10 @@
 #include "common/err.h"
 #include "entrypoint/privileges.h"
 
-/* Runs in the child if there is one: what it changes in memory is lost. */
+/*
+ * May run in a child that borrows our memory (vfork(2)): what it changes there stays, and what it
+ * allocates, too. Descriptors and whatever else belongs to a process are the child's.
+ */
 typedef int probe_fn(void *data, struct err *err);
 
 /*

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "tests/test.h"
@@ -35,14 +36,15 @@ static void test_as_somebody_else(void **state)
 {
 	struct privileges_user user = { .uid = 4321, .gid = 4322, .groups = { 5 }, .n_groups = 1 };
 	struct err err = { .text = "" };
+	int calls = 0, dumpable = prctl(PR_GET_DUMPABLE);
 	char wanted[64];
-	int calls = 0;
 
 	(void)state;
 	assert_int_equal(probe_run(&user, tell_who, &calls, &err), 7);
+	assert_int_equal(calls, 1);
+	assert_int_equal(prctl(PR_GET_DUMPABLE), dumpable);
 	if (geteuid() == 0) {
 		assert_string_equal(err.text, "uid 4321 gid 4322 groups 1");
-		assert_int_equal(calls, 0);
 	} else {
 		(void)snprintf(wanted, sizeof(wanted), "uid %u gid %u", geteuid(), getegid());
 		assert_non_null(strstr(err.text, wanted));
