@@ -130,12 +130,6 @@ static const char *const grant_review_pseudo[] = { "proc",   "sysfs",	"devpts", 
 /* More of them are not named: they would bury the rest of the log. */
 #define GRANT_REVIEW_MOUNTS_MAX 8
 
-struct grant_review_mounts {
-	const struct grant_request *request;
-	grant_review_fn *say;
-	int count;
-};
-
 static bool grant_review_is_below(const char *path, const char *folder)
 {
 	size_t len = strlen(folder);
@@ -184,42 +178,54 @@ static bool grant_review_writes(const struct grant_request *request, const char 
 	return false;
 }
 
-static int grant_review_mount(void *userdata, const struct mounts_entry *entry)
+/* Can it be written, but not by the agent? */
+static bool grant_review_is_withheld(const struct grant_request *request,
+				     const struct mounts_entry *entry)
 {
-	struct grant_review_mounts *mounts = userdata;
-	struct err text;
 	struct stat st;
 
 	for (size_t i = 0; i < ARRAY_LEN(grant_review_pseudo); i++)
 		if (strcmp(entry->type, grant_review_pseudo[i]) == 0)
-			return 0;
-	if (entry->is_read_only || stat(entry->point, &st) < 0 || !S_ISDIR(st.st_mode) ||
-	    access(entry->point, W_OK) < 0 ||
-	    /* The root and the workspace are no single mounts of the agent's. */
-	    grant_review_is_below(mounts->request->workspace, entry->point) ||
-	    strcmp(entry->point, "/") == 0 || grant_review_writes(mounts->request, entry->point))
-		return 0;
-	err_set(&text, 0,
-		"%s can be written, but not by the agent: \"write\" of the sandbox lets it",
-		entry->point);
-	mounts->say(LOG_LEVEL_INFO, text.text);
-	return ++mounts->count == GRANT_REVIEW_MOUNTS_MAX;
+			return false;
+	return !entry->is_read_only && stat(entry->point, &st) == 0 && S_ISDIR(st.st_mode) &&
+	       access(entry->point, W_OK) == 0 &&
+	       /* The root and the workspace are no single mounts of the agent's. */
+	       !grant_review_is_below(request->workspace, entry->point) &&
+	       strcmp(entry->point, "/") != 0 && !grant_review_writes(request, entry->point);
+}
+
+static void grant_review_mounts(const struct grant_request *request, const struct mounts *mounts,
+				grant_review_fn *say)
+{
+	int count = 0;
+
+	for (size_t i = 0; i < mounts->count && count < GRANT_REVIEW_MOUNTS_MAX; i++) {
+		struct err text;
+
+		if (!grant_review_is_withheld(request, &mounts->entries[i]))
+			continue;
+		err_set(&text, 0,
+			"%s can be written, but not by the agent: \"write\" of the sandbox lets it",
+			mounts->entries[i].point);
+		say(LOG_LEVEL_INFO, text.text);
+		count++;
+	}
 }
 
 void grant_review(const struct grant_request *request, grant_review_fn *say)
 {
-	struct grant_review_mounts mounts = { .request = request, .say = say };
 	cleanup_free struct hidden *hidden = calloc(1, sizeof(*hidden));
-	cleanup_free char *text = NULL;
+	cleanup_mounts struct mounts mounts = { .count = 0 };
 
 	grant_review_kernel(say);
+	/* Without /proc there are none to be seen. */
+	(void)mounts_read(&mounts);
 	if (hidden && hidden_find(hidden, POLICY_ROLE_AGENT, request->workspace,
-				  grant_has_session(request)) == 0)
+				  grant_has_session(request), &mounts) == 0)
 		for (size_t i = 0; i < ARRAY_LEN(grant_review_places); i++)
 			grant_review_place(i, hidden, request->workspace, say);
 	grant_review_folders(request->workspace, say);
-	if (mounts_read(&text) == 0)
-		(void)mounts_each(text, grant_review_mount, &mounts);
+	grant_review_mounts(request, &mounts, say);
 	if (!request->sandbox)
 		return;
 	grant_review_paths(&request->sandbox->write, "write", say);

@@ -374,7 +374,8 @@ int grant_enforce(const struct grant_request *request, struct err *err)
 		return ruleset;
 	grant->ruleset = ruleset;
 	grant->has_session = grant_has_session(request);
-	r = hidden_find(&grant->hidden, request->role, request->workspace, grant->has_session);
+	r = hidden_find(&grant->hidden, request->role, request->workspace, grant->has_session,
+			NULL);
 	if (r == 0)
 		r = grant_rows(grant);
 	if (r == 0 && request->sandbox)

@@ -156,17 +156,12 @@ static int hidden_on_file_alias(void *userdata, const char *alias)
 	return r < 0 ? r : hidden_add_folder(hidden, alias);
 }
 
-static int hidden_find_aliases(struct hidden *hidden, const char *real)
+static int hidden_find_aliases(struct hidden *hidden, const char *real, const struct mounts *mounts)
 {
-	cleanup_free char *mounts = NULL;
 	const char *const *names;
 	size_t n;
-	int r = mounts_read(&mounts);
+	int r = mounts_aliases(mounts, real, hidden_on_workspace_alias, hidden);
 
-	/* Without /proc nobody can look. */
-	if (r < 0)
-		return r == -ENOSYS ? 0 : r;
-	r = mounts_aliases(mounts, real, hidden_on_workspace_alias, hidden);
 	names = policy_hidden(&n);
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		cleanup_free char *path = NULL;
@@ -224,9 +219,11 @@ static int hidden_climb_links(struct hidden *hidden, const char *path)
 	return r;
 }
 
-static int hidden_find_session(struct hidden *hidden, const char *workspace)
+static int hidden_find_session(struct hidden *hidden, const char *workspace,
+			       const struct mounts *mounts)
 {
 	cleanup_free char *real = realpath(workspace, NULL);
+	cleanup_mounts struct mounts now = { .count = 0 };
 	struct stat st;
 	int r;
 
@@ -244,18 +241,23 @@ static int hidden_find_session(struct hidden *hidden, const char *workspace)
 		r = hidden_climb(hidden, real);
 	if (r == 0)
 		r = hidden_climb_links(hidden, workspace);
-	return r < 0 ? r : hidden_find_aliases(hidden, real);
+	/* Without /proc nobody can look. */
+	if (r == 0 && !mounts)
+		r = mounts_read(&now);
+	if (r < 0 && r != -ENOSYS)
+		return r;
+	return hidden_find_aliases(hidden, real, mounts ? mounts : &now);
 }
 
 int hidden_find(struct hidden *hidden, enum policy_role role, const char *workspace,
-		bool has_session)
+		bool has_session, const struct mounts *mounts)
 {
 	const struct policy_file *rows;
 	size_t n;
 	int r = 0;
 
 	if (role == POLICY_ROLE_AGENT && has_session)
-		r = hidden_find_session(hidden, workspace);
+		r = hidden_find_session(hidden, workspace, mounts);
 	rows = policy_files(&n);
 	for (size_t i = 0; r == 0 && i < n; i++)
 		if (rows[i].access == POLICY_ACCESS_NONE && rows[i].roles & POLICY_ROLE_BIT(role))

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <sys/stat.h>
 
+#include "entrypoint/mounts.h"
 #include "entrypoint/policy.h"
 
 #define HIDDEN_ABOVE_MAX    1024
@@ -41,11 +42,12 @@ struct hidden {
 bool hidden_has_session(const char *workspace);
 
 /*
- * Finds what is hidden from the role. has_session: of hidden_has_session(), or known otherwise. 0;
- * -E2BIG: more than there is room for; or -errno: it cannot be told, and nothing may be granted.
+ * Finds what is hidden from the role. has_session: of hidden_has_session(), or known otherwise.
+ * mounts: as they are now; NULL: they are read. 0; -E2BIG: more than there is room for; or -errno:
+ * it cannot be told, and nothing may be granted.
  */
 int hidden_find(struct hidden *hidden, enum policy_role role, const char *workspace,
-		bool has_session);
+		bool has_session, const struct mounts *mounts);
 
 /* Does something that is hidden lie in this folder, or below it? */
 bool hidden_is_above(const struct hidden *hidden, const struct stat *st);

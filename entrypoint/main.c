@@ -43,9 +43,10 @@ struct main_context {
 	struct privileges_user user;
 	const struct dependencies *dependencies; /* to be installed, NULL: none */
 	int notify_fd;				 /* 0: none */
-	char self[PATH_MAX];			 /* this program, for children started through it */
-	struct cli_process of_init;		 /* of confine: what PID 1 was told */
-	bool is_beside_loop;			 /* of confine: PID 1 serves this workspace */
+	char self[PATH_MAX];	    /* this program, for children started through it; "": none is */
+	struct cli_process of_init; /* of confine: what PID 1 was told */
+	bool limits_files;	    /* of the loop: Landlock is in force */
+	bool is_beside_loop;	    /* of confine: PID 1 serves this workspace */
 };
 
 static bool main_drives_agent(enum cli_mode mode)
@@ -62,31 +63,53 @@ static struct runner_options main_runner_options(const struct main_context *cont
 	};
 }
 
+/* The loop's own rights, of what stands in cli. */
+static struct privileges_request main_loop_request(const struct cli *cli)
+{
+	return (struct privileges_request){
+		.role = POLICY_ROLE_RUNNER,
+		.workspace = cli->workspace,
+		.sandbox = &cli->sandbox,
+	};
+}
+
 /* Confines the loop itself, by the same words as its children: its rights have to hold theirs. */
 static int main_confine_loop(void *userdata, const char *const *words, struct err *err)
 {
+	struct main_context *context = userdata;
 	struct cli cli;
 	int r = confine_words_read(words, &cli, err);
 
-	(void)userdata;
 	if (r != 0)
 		return r;
 
-	const struct privileges_request request = {
-		.role = POLICY_ROLE_RUNNER,
-		.workspace = cli.workspace,
-		.sandbox = &cli.sandbox,
-	};
+	const struct privileges_request request = main_loop_request(&cli);
 
-	return privileges_apply_rest(&request, err);
+	return privileges_apply_rest(&request, &context->limits_files, err);
+}
+
+static void main_review_loop(void *userdata, const char *const *words)
+{
+	const struct main_context *context = userdata;
+	struct cli cli;
+
+	/* They were read before. */
+	if (!context->limits_files || confine_words_read(words, &cli, NULL) != 0)
+		return;
+
+	const struct privileges_request request = main_loop_request(&cli);
+
+	privileges_review(&request);
 }
 
 /* Of those that drive an agent. */
-static struct runner_options main_loop_options(const struct main_context *context)
+static struct runner_options main_loop_options(struct main_context *context)
 {
 	struct runner_options options = main_runner_options(context);
 
 	options.confine = main_confine_loop;
+	options.review = main_review_loop;
+	options.userdata = context;
 	return options;
 }
 
@@ -143,7 +166,7 @@ static int main_confine_command(void *userdata, const char *const *words, struct
 	if (sandbox_add(&cli.sandbox, &context->cli.sandbox, err) < 0)
 		return err_prefix(err, EXIT_CODE_CONFIG, "the sandbox and the options together");
 	request.sandbox = &cli.sandbox;
-	return privileges_apply_rest(&request, err);
+	return privileges_apply_rest(&request, NULL, err);
 }
 
 /* PID 1 has found a HOME for its children, and said so; whoever enters later has none of it. */
@@ -242,7 +265,7 @@ static int main_run_install(void *userdata)
 
 static int main_run_session(void *userdata)
 {
-	const struct main_context *context = userdata;
+	struct main_context *context = userdata;
 	const struct runner_options options = main_loop_options(context);
 	struct err err;
 	int r = main_become(context, POLICY_ROLE_RUNNER);
@@ -258,7 +281,7 @@ static int main_run_session(void *userdata)
 
 static int main_run_once(void *userdata)
 {
-	const struct main_context *context = userdata;
+	struct main_context *context = userdata;
 	const struct runner_options options = main_loop_options(context);
 	int r = main_become(context, POLICY_ROLE_RUNNER);
 
@@ -625,11 +648,18 @@ static int (*const main_modes[])(struct main_context *context) = {
 };
 TABLE_COVERS(main_modes, CLI_MODES);
 
+static void main_find_self(struct main_context *context, const char *name)
+{
+	ssize_t n = readlink("/proc/self/exe", context->self, sizeof(context->self) - 1);
+
+	if (n < 0)
+		(void)snprintf(context->self, sizeof(context->self), "%s", name);
+}
+
 int main(int argc, char **argv)
 {
 	struct main_context context = { .self = "" };
 	struct err err;
-	ssize_t n;
 
 	if (cli_parse(argc, argv, STDIN_FILENO, &context.cli, &err) < 0) {
 		log_error("%s", err.text);
@@ -637,8 +667,8 @@ int main(int argc, char **argv)
 	}
 	log_set_level(context.cli.log_level);
 	(void)fd_open_standard();
-	n = readlink("/proc/self/exe", context.self, sizeof(context.self) - 1);
-	if (n < 0)
-		(void)snprintf(context.self, sizeof(context.self), "%s", argv[0]);
+	/* A command is started without us in between, and its start does not wait for /proc. */
+	if (context.cli.mode != CLI_COMMAND)
+		main_find_self(&context, argv[0]);
 	return main_modes[context.cli.mode](&context);
 }

@@ -10,34 +10,47 @@
 #include <sys/stat.h>
 
 #include "common/cleanup.h"
+#include "common/fd.h"
+#include "common/table.h"
+
+/* A container has some dozens of lines of 100 bytes. */
+#define MOUNTS_MAX (4 * 1024 * 1024)
+
+static bool mounts_is_octal(char c)
+{
+	return c >= '0' && c <= '7';
+}
 
 /* "\040" for a blank, "\134" for a backslash. In place. */
 static void mounts_unescape(char *text)
 {
-	char *to = text;
+	char *to = strchr(text, '\\');
 
-	for (const char *from = text; *from; to++) {
-		unsigned int value;
-
-		if (from[0] == '\\' && sscanf(from + 1, "%3o", &value) == 1) {
-			*to = (char)value;
+	for (const char *from = to; from && *from; to++) {
+		if (from[0] == '\\' && mounts_is_octal(from[1]) && mounts_is_octal(from[2]) &&
+		    mounts_is_octal(from[3])) {
+			*to = (char)((from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0'));
 			from += 4;
 		} else {
 			*to = *from++;
 		}
 	}
-	*to = '\0';
+	if (to)
+		*to = '\0';
 }
 
-/* "36 35 98:0 /root /point rw,noatime shared:1 - ext4 /dev/sda1 rw": false if it is not so. */
+/*
+ * "36 35 98:0 /root /point rw,noatime shared:1 - ext4 /dev/sda1 rw", of which the strings are
+ * borrowed: false if it is not so.
+ */
 static bool mounts_parse(char *line, struct mounts_entry *ret_entry)
 {
-	char *fields[6], *at = line, *separator = strstr(line, " - ");
+	char *fields[6], *at = line, *separator = strstr(line, " - "), *end;
 
 	if (!separator)
 		return false;
 	*separator = '\0';
-	for (size_t i = 0; i < 6; i++) {
+	for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
 		fields[i] = strsep(&at, " ");
 		if (!fields[i])
 			return false;
@@ -45,8 +58,10 @@ static bool mounts_parse(char *line, struct mounts_entry *ret_entry)
 	at = separator + 3;
 	ret_entry->type = strsep(&at, " ");
 	ret_entry->id = (int)strtol(fields[0], NULL, 10);
-	if (sscanf(fields[2], "%u:%u", &ret_entry->major, &ret_entry->minor) != 2)
+	ret_entry->major = (unsigned int)strtoul(fields[2], &end, 10);
+	if (*end != ':')
 		return false;
+	ret_entry->minor = (unsigned int)strtoul(end + 1, NULL, 10);
 	ret_entry->root = fields[3];
 	ret_entry->point = fields[4];
 	ret_entry->is_read_only = strncmp(fields[5], "ro", 2) == 0;
@@ -55,39 +70,43 @@ static bool mounts_parse(char *line, struct mounts_entry *ret_entry)
 	return true;
 }
 
-int mounts_read(char **ret_text)
+static size_t mounts_count_lines(const char *text)
 {
-	cleanup_fclose FILE *file = fopen("/proc/self/mountinfo", "re");
-	cleanup_free char *text = NULL;
-	size_t size = 0;
+	size_t count = 0;
 
-	if (!file)
+	for (; (text = strchr(text, '\n')) != NULL; text++)
+		count++;
+	return count;
+}
+
+int mounts_read(struct mounts *ret_mounts)
+{
+	cleanup_close int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	struct mounts mounts = { .count = 0 };
+	char *rest, *line;
+	size_t len;
+
+	if (fd < 0)
 		return -ENOSYS;
-	if (getdelim(&text, &size, '\0', file) < 0 && !feof(file))
+	if (fd_read_all(fd, MOUNTS_MAX, &mounts.text, &len, NULL) < 0)
 		return -ENOMEM;
-	if (!text)
+	mounts.entries = calloc(mounts_count_lines(mounts.text) + 1, sizeof(*mounts.entries));
+	if (!mounts.entries) {
+		mounts_deinit(&mounts);
 		return -ENOMEM;
-	*ret_text = steal_ptr(text);
+	}
+	rest = mounts.text;
+	while ((line = strsep(&rest, "\n")) != NULL)
+		if (mounts_parse(line, &mounts.entries[mounts.count]))
+			mounts.count++;
+	*ret_mounts = mounts;
 	return 0;
 }
 
-int mounts_each(const char *text, int (*fn)(void *userdata, const struct mounts_entry *entry),
-		void *userdata)
+void mounts_deinit(struct mounts *mounts)
 {
-	int r = 0;
-
-	while (r == 0 && *text) {
-		size_t len = strcspn(text, "\n");
-		cleanup_free char *line = strndup(text, len);
-		struct mounts_entry entry;
-
-		if (!line)
-			return -ENOMEM;
-		if (mounts_parse(line, &entry))
-			r = fn(userdata, &entry);
-		text += len + (text[len] == '\n');
-	}
-	return r;
+	free(mounts->entries);
+	free(mounts->text);
 }
 
 /* What follows root in path, "" or from a slash on; NULL: it does not lie there. */
@@ -100,74 +119,73 @@ static const char *mounts_below(const char *path, const char *root)
 	return path + len;
 }
 
-/* The mount that a path lies on, and its path within the file system. */
-struct mounts_search {
-	const char *path;
-	uint64_t id; /* 0: the kernel does not tell; the longest mount point is it */
-	size_t longest;
-	bool is_found;
-	unsigned int major, minor;
-	char *inner;
-	int found_id;
-	int (*fn)(void *userdata, const char *alias);
-	void *userdata;
-};
-
-static int mounts_find(void *userdata, const struct mounts_entry *entry)
+/*
+ * The mount that a path lies on: the one of this id; 0: the kernel does not tell, and the longest
+ * mount point is it. NULL: there is none.
+ */
+static const struct mounts_entry *mounts_find(const struct mounts *mounts, const char *path,
+					      uint64_t id)
 {
-	struct mounts_search *search = userdata;
-	const char *rest = mounts_below(search->path, entry->point);
-	char *inner;
+	const struct mounts_entry *found = NULL;
 
-	if (search->id ? (uint64_t)entry->id != search->id
-		       : !rest || (search->is_found && strlen(entry->point) < search->longest))
-		return 0;
-	if (!rest ||
-	    asprintf(&inner, "%s%s", strcmp(entry->root, "/") == 0 ? "" : entry->root, rest) < 0)
-		return -ENOMEM;
-	free(search->inner);
-	search->inner = inner;
-	search->longest = strlen(entry->point);
-	search->is_found = true;
-	search->major = entry->major;
-	search->minor = entry->minor;
-	search->found_id = entry->id;
-	return 0;
-}
+	for (size_t i = 0; i < mounts->count; i++) {
+		const struct mounts_entry *entry = &mounts->entries[i];
 
-static int mounts_tell(void *userdata, const struct mounts_entry *entry)
-{
-	const struct mounts_search *search = userdata;
-	cleanup_free char *alias = NULL;
-	const char *rest;
-
-	if (entry->major != search->major || entry->minor != search->minor ||
-	    entry->id == search->found_id)
-		return 0;
-	rest = mounts_below(search->inner, entry->root);
-	if (!rest)
-		return 0;
-	if (asprintf(&alias, "%s%s", strcmp(entry->point, "/") == 0 ? "" : entry->point, rest) <
-	    0) {
-		alias = NULL;
-		return -ENOMEM;
+		if (id ? (uint64_t)entry->id == id
+		       : mounts_below(path, entry->point) &&
+				    (!found || strlen(entry->point) >= strlen(found->point)))
+			found = entry;
 	}
-	return search->fn(search->userdata, *alias ? alias : "/");
+	return found;
 }
 
-int mounts_aliases(const char *text, const char *path, int (*fn)(void *userdata, const char *alias),
-		   void *userdata)
+/* "/" for the root of all, "" before what follows. */
+static const char *mounts_prefix(const char *folder)
 {
-	struct mounts_search search = { .path = path, .fn = fn, .userdata = userdata };
-	struct statx st;
-	int r;
+	return strcmp(folder, "/") == 0 ? "" : folder;
+}
+
+int mounts_aliases(const struct mounts *mounts, const char *path,
+		   int (*fn)(void *userdata, const char *alias), void *userdata)
+{
+	const struct mounts_entry *own;
+	const char *below;
+	cleanup_free char *inner = NULL; /* the path within its file system */
+	struct statx st = { .stx_mask = 0 };
+	uint64_t id = 0;
 
 	if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_MNT_ID, &st) == 0 &&
 	    st.stx_mask & STATX_MNT_ID)
-		search.id = st.stx_mnt_id;
-	r = mounts_each(text, mounts_find, &search);
-	if (r == 0 && search.is_found)
-		r = mounts_each(text, mounts_tell, &search);
-	free(search.inner);
-	return r;
+		id = st.stx_mnt_id;
+	own = mounts_find(mounts, path, id);
+	if (!own)
+		return 0;
+	below = mounts_below(path, own->point);
+	if (!below)
+		return -EINVAL;
+	if (asprintf(&inner, "%s%s", mounts_prefix(own->root), below) < 0) {
+		inner = NULL;
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < mounts->count; i++) {
+		const struct mounts_entry *entry = &mounts->entries[i];
+		cleanup_free char *alias = NULL;
+		const char *rest;
+		int r;
+
+		if (entry->major != own->major || entry->minor != own->minor ||
+		    entry->id == own->id)
+			continue;
+		rest = mounts_below(inner, entry->root);
+		if (!rest)
+			continue;
+		if (asprintf(&alias, "%s%s", mounts_prefix(entry->point), rest) < 0) {
+			alias = NULL;
+			return -ENOMEM;
+		}
+		r = fn(userdata, *alias ? alias : "/");
+		if (r != 0)
+			return r;
+	}
+	return 0;
 }

@@ -5,6 +5,9 @@
  * file or folder lies, by a second mount of its file system.
  */
 #include <stdbool.h>
+#include <stddef.h>
+
+#include "common/cleanup.h"
 
 struct mounts_entry {
 	int id;
@@ -15,23 +18,26 @@ struct mounts_entry {
 	bool is_read_only;
 };
 
-/*
- * The file's text, for the functions below: the kernel writes it anew for each reader, which with
- * a container's mounts takes longer than all that is done with it. Heap. -ENOSYS: there is no
- * /proc; or -ENOMEM.
- */
-int mounts_read(char **ret_text);
+struct mounts {
+	struct mounts_entry *entries; /* in the kernel's order */
+	size_t count;
+	char *text; /* of which the entries' strings are */
+};
 
 /*
- * Each mount, in the kernel's order; the strings are borrowed for the call. What fn returns, unless
- * it is 0, ends it and is returned. -ENOMEM.
+ * All of them: the kernel writes the file anew for each reader, which with a container's mounts
+ * takes longer than all that is done with it. 0: the caller calls mounts_deinit(). -ENOSYS: there is
+ * no /proc; or -ENOMEM.
  */
-int mounts_each(const char *text, int (*fn)(void *userdata, const struct mounts_entry *entry),
-		void *userdata);
+int mounts_read(struct mounts *ret_mounts);
+void mounts_deinit(struct mounts *mounts);
+
+#define cleanup_mounts CLEANUP(mounts_deinit)
 
 /*
  * Calls fn with each other path of what lies at path, which has to be its real one. A mount on top
- * may hide such a path: who opens it looks whether it is the same. As mounts_each().
+ * may hide such a path: who opens it looks whether it is the same. What fn returns, unless it is 0,
+ * ends it and is returned. -EINVAL: it does not lie on the mount that it lies on; -ENOMEM.
  */
-int mounts_aliases(const char *text, const char *path, int (*fn)(void *userdata, const char *alias),
-		   void *userdata);
+int mounts_aliases(const struct mounts *mounts, const char *path,
+		   int (*fn)(void *userdata, const char *alias), void *userdata);

@@ -220,19 +220,19 @@ static int privileges_set_undumpable(struct privileges_context *c, struct err *e
 	return 0;
 }
 
-static struct grant_request privileges_grant_request(const struct privileges_context *c)
+static struct grant_request privileges_grant_request(const struct privileges_request *request)
 {
 	return (struct grant_request){
-		.role = c->request->role,
-		.workspace = c->request->workspace,
-		.sandbox = c->request->sandbox,
-		.program = c->request->program,
+		.role = request->role,
+		.workspace = request->workspace,
+		.sandbox = request->sandbox,
+		.program = request->program,
 	};
 }
 
 static int privileges_set_landlock(struct privileges_context *c, struct err *err)
 {
-	const struct grant_request request = privileges_grant_request(c);
+	const struct grant_request request = privileges_grant_request(c->request);
 	int r = grant_enforce(&request, err);
 
 	c->has_files = r == 0;
@@ -461,21 +461,22 @@ static void privileges_say(enum log_level level, const char *text)
 	log_write(level, "%s", text);
 }
 
-static void privileges_review(const struct privileges_context *c)
-{
-	const struct grant_request request = privileges_grant_request(c);
-
-	grant_review(&request, privileges_say);
-}
-
-int privileges_apply_rest(const struct privileges_request *request, struct err *err)
+int privileges_apply_rest(const struct privileges_request *request, bool *ret_has_files,
+			  struct err *err)
 {
 	struct privileges_context c = { .request = request, .policy = policy_of(request->role) };
 	int r = privileges_run(&c, true, err);
 
-	if (r == 0 && c.has_files && c.policy->logs)
-		privileges_review(&c);
+	if (ret_has_files)
+		*ret_has_files = r == 0 && c.has_files;
 	return r;
+}
+
+void privileges_review(const struct privileges_request *request)
+{
+	const struct grant_request files = privileges_grant_request(request);
+
+	grant_review(&files, privileges_say);
 }
 
 int privileges_switch_user(const struct privileges_user *user, struct err *err)

@@ -60,7 +60,7 @@ struct privileges_request {
 /*
  * Makes the calling process user and applies the role. Only in a forked child, before exec. Nothing
  * is switched if we are that user already. With POLICY_ROLE_RUNNER and _AGENT all fds from 3 on are
- * closed first. Afterwards /proc/self/status is read back. A protection that is tried and missing is
+ * closed first. Afterwards the kernel is asked what holds. A protection that is tried and missing is
  * logged. What the sandbox says about a protection wins over the role, the environment over both.
  * 0, or an exit code with its text: EXIT_CODE_NO_PERMISSION (the user switch failed, a required
  * protection is missing), EXIT_CODE_CONFIG. After a failure the process must exit.
@@ -69,9 +69,16 @@ int privileges_apply(const struct privileges_request *request, struct err *err);
 
 /*
  * The rest of a role whose protections depend on what it reads itself (policy.follows), or of a
- * request that is by_hand. Says in the log what the kernel's Landlock leaves open. As privileges_apply().
+ * request that is by_hand. ret_has_files: Landlock is in force; may be NULL. As privileges_apply().
  */
-int privileges_apply_rest(const struct privileges_request *request, struct err *err);
+int privileges_apply_rest(const struct privileges_request *request, bool *ret_has_files,
+			  struct err *err);
+
+/*
+ * Of a request of which Landlock is in force: says in the log what that leaves open, and what the
+ * agent may miss. It looks at each mount: a start has better things to do first.
+ */
+void privileges_review(const struct privileges_request *request);
 
 /*
  * Becomes the user for good, and nothing more: groups, gid, uid, in this order, each of them

@@ -30,6 +30,7 @@ struct agent {
 	char *instructions; /* what the running provider was started with */
 	char *cwd;
 	char *archive;
+	const char *config_dir; /* borrowed; NULL: none */
 	int64_t last_push;
 	bool has_worked;     /* a process of it was ready once */
 	bool fails_to_start; /* the last process ended before it was ready, or there was none */
@@ -194,6 +195,11 @@ void agent_free(struct agent *agent)
 	free(agent);
 }
 
+void agent_set_config_dir(struct agent *agent, const char *path)
+{
+	agent->config_dir = path;
+}
+
 const char *agent_name(const struct agent *agent)
 {
 	return agent->type->name;
@@ -221,7 +227,7 @@ static int agent_start(struct agent *agent, struct err *err)
 		.assistant_name = agent_or_null(config->assistant_name),
 		.archive_dir = agent->archive,
 		.env = env,
-		.config_dir = agent->options.config_dir,
+		.config_dir = agent->config_dir,
 		.mcp_servers = agent->options.mcp_servers,
 		.own_server = agent->options.own_server,
 		.command = (const char *const *)config->agent_command,

@@ -23,7 +23,6 @@ struct agent_options {
 	const char *continuation;  /* NULL: a fresh conversation; copied */
 	const json_t *mcp_servers; /* for struct provider_query; as all that follows */
 	const char *own_server;
-	const char *config_dir;
 	const char *const *env;
 	const struct secrets *secrets;	      /* for its environment, too; may be NULL */
 	const struct provider_events *events; /* init and exited mean the same to the caller */
@@ -33,6 +32,9 @@ struct agent_options {
 /* 0; -ENOENT: no such provider, err lists those there are; -ENOMEM. Starts nothing. */
 int agent_new(const struct agent_options *options, struct agent **ret_agent, struct err *err);
 void agent_free(struct agent *agent);
+
+/* For struct provider_query, from the next start on. Borrowed. */
+void agent_set_config_dir(struct agent *agent, const char *path);
 
 /* The provider's name, as in session_state. */
 const char *agent_name(const struct agent *agent);

@@ -13,6 +13,7 @@
 #include "common/strbuf.h"
 #include "common/table.h"
 #include "runner/agent.h"
+#include "runner/folders.h"
 #include "runner/message/instructions.h"
 #include "runner/message/route.h"
 #include "runner/message/timezone.h"
@@ -126,6 +127,38 @@ static enum provider_error conversation_start_error(int r)
 	return r == -EACCES ? PROVIDER_TRANSIENT : PROVIDER_UNAVAILABLE;
 }
 
+/* Composes the instructions anew: they name the destinations, which the host may change. */
+static int conversation_instruct(struct conversation *c)
+{
+	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
+	char *instructions = NULL;
+
+	if (instructions_compose(c->options.config->assistant_name, &c->destinations,
+				 toolbox_tool_name(c->options.toolbox, "send_message"), &text) == 0)
+		instructions = strbuf_steal(&text);
+	if (!instructions)
+		return -ENOMEM;
+	free(c->instructions);
+	c->instructions = instructions;
+	return 0;
+}
+
+/* Makes what an agent is to find when it starts. 0 or -ENOMEM. */
+static int conversation_prepare(struct conversation *c)
+{
+	const struct conversation_options *o = &c->options;
+	struct err err;
+
+	/* The last agent may have taken away what the next one needs. */
+	toolbox_prepare(o->toolbox);
+	agent_set_config_dir(c->agent, toolbox_folder(o->toolbox));
+	/* Without it the agent sees less. */
+	if (folders_make(o->workspace, FOLDERS_INBOX, &err) < 0)
+		log_warning("%s", err.text);
+	/* They name a tool, which may turn out not to be there. */
+	return conversation_instruct(c);
+}
+
 /*
  * Gives the agent what it has not been given yet, starting it if need be. replace: no turn was
  * running, so an agent that was started with other instructions may be replaced.
@@ -134,15 +167,15 @@ static void conversation_pump(struct conversation *c, bool replace)
 {
 	struct turn_push push;
 	struct err err;
-	int r;
+	int r = 0;
 
 	/* What came behind a /stop is not given to an agent that is about to be interrupted. */
 	if (c->ending || c->stop_requested || c->hangs_ms > 0 || conversation_is_waiting(c))
 		return;
-	/* The last one may have taken away what the next one needs. */
 	if (!agent_is_running(c->agent))
-		toolbox_renew(c->options.toolbox);
-	r = agent_ensure(c->agent, c->instructions, replace, &err);
+		r = conversation_prepare(c);
+	r = r < 0 ? err_sys(&err, r, "cannot prepare the agent")
+		  : agent_ensure(c->agent, c->instructions, replace, &err);
 	if (r < 0) {
 		log_error("%s", err.text);
 		conversation_follow(c, turn_broken(c->turn, conversation_start_error(r), err.text));
@@ -403,22 +436,6 @@ void conversation_on_silence(struct conversation *c, int64_t silent_ms)
 
 /* Messages */
 
-/* Composes the instructions anew: they name the destinations, which the host may change. */
-static int conversation_instruct(struct conversation *c)
-{
-	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
-	char *instructions = NULL;
-
-	if (instructions_compose(c->options.config->assistant_name, &c->destinations,
-				 toolbox_tool_name(c->options.toolbox, "send_message"), &text) == 0)
-		instructions = strbuf_steal(&text);
-	if (!instructions)
-		return -ENOMEM;
-	free(c->instructions);
-	c->instructions = instructions;
-	return 0;
-}
-
 int conversation_set_destinations(struct conversation *c, struct inbound_destinations *destinations)
 {
 	inbound_destinations_deinit(&c->destinations);
@@ -545,7 +562,6 @@ static int conversation_make_agent(struct conversation *c, struct err *err)
 		.workspace = o->workspace,
 		.mcp_servers = toolbox_servers(o->toolbox),
 		.own_server = o->config->mcp_server_name,
-		.config_dir = toolbox_folder(o->toolbox),
 		.env = toolbox_env(o->toolbox),
 		.secrets = o->secrets,
 		.events = &conversation_agent_events,

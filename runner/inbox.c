@@ -245,6 +245,8 @@ int inbox_look(const struct inbox_view *view, struct inbox_look *ret_look, struc
 	r = inbound_open(view->inbound_path, &inbound, err);
 	if (r == 0)
 		r = inbox_read(inbound, &walk, &look, err);
+	if (r == 0 && view->first_look)
+		outbound_see_inbound(view->outbound, inbound);
 	if (r < 0) {
 		inbox_look_deinit(&look);
 		return r;

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "runner/inflight.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
 #include "common/utf8.h"
 
+/* As many as most agents ever run at once; INFLIGHT_MAX is a power of two times as many. */
+#define INFLIGHT_FEW 8
+
 struct inflight {
-	struct inflight_tool tools[INFLIGHT_MAX];
-	size_t count;
+	struct inflight_tool *tools;
+	size_t count, capacity;
 };
 
 struct inflight *inflight_new(void)
@@ -19,6 +23,9 @@ struct inflight *inflight_new(void)
 
 void inflight_free(struct inflight *inflight)
 {
+	if (!inflight)
+		return;
+	free(inflight->tools);
 	free(inflight);
 }
 
@@ -42,11 +49,29 @@ static struct inflight_tool *inflight_find(struct inflight *inflight, const char
 	return NULL;
 }
 
+/* Makes room for one more. 0; -ENOSPC: there are too many; or -ENOMEM. */
+static int inflight_grow(struct inflight *inflight)
+{
+	size_t capacity = inflight->capacity ? inflight->capacity * 2 : INFLIGHT_FEW;
+	struct inflight_tool *tools;
+
+	if (inflight->count < inflight->capacity)
+		return 0;
+	if (inflight->count == INFLIGHT_MAX)
+		return -ENOSPC;
+	tools = reallocarray(inflight->tools, capacity, sizeof(*tools));
+	if (!tools)
+		return -ENOMEM;
+	inflight->tools = tools;
+	inflight->capacity = capacity;
+	return 0;
+}
+
 void inflight_start(struct inflight *inflight, const char *id, const char *name, int64_t timeout_ms)
 {
 	struct inflight_tool *tool;
 
-	if (inflight_find(inflight, id) || inflight->count == INFLIGHT_MAX)
+	if (inflight_find(inflight, id) || inflight_grow(inflight) < 0)
 		return;
 	tool = &inflight->tools[inflight->count++];
 	inflight_copy(tool->id, id);

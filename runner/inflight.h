@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* More than this at once are not tracked: the host is told of one only. */
+/* More than this at once are not tracked, nor what there is no memory for: the host is told of one only. */
 #define INFLIGHT_MAX 256
 /* Bytes of an id or a name that are kept, with the NUL: the API allows names of 128. */
 #define INFLIGHT_NAME_MAX 160

@@ -262,21 +262,26 @@ int intake_take(struct intake *intake, struct inbox_look *look, struct err *err)
 {
 	struct conversation *conversation = intake->options.conversation;
 	int r = conversation_set_destinations(conversation, &look->destinations);
+	bool handed_on = false;
 
 	if (r < 0) {
 		intake_break(intake);
 		return 0;
 	}
+	r = intake_set_aside_all(intake, &look->batch, err);
+	if (r == 0 && look->batch.count > 0) {
+		r = intake_take_batch(intake, look, err);
+		handed_on = r == 0;
+	}
 	/*
-	 * The agent starts while its first messages are claimed; and again, if it ended meanwhile and
-	 * what waits may be a command that only it knows.
+	 * The agent starts before there is anything for it, and again, if it ended meanwhile and what
+	 * waits may be a command that only it knows. What there is starts it by itself, once it is
+	 * claimed.
 	 */
-	if (!intake->warmed || (look->batch.more && !conversation_is_active(conversation)))
+	if (!handed_on &&
+	    (!intake->warmed || (look->batch.more && !conversation_is_active(conversation))))
 		conversation_warm(conversation);
 	intake->warmed = true;
-	r = intake_set_aside_all(intake, &look->batch, err);
-	if (r == 0 && look->batch.count > 0)
-		r = intake_take_batch(intake, look, err);
 	if (r == 0)
 		intake_stop_turn(intake, &look->batch);
 	return r;

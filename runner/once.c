@@ -454,7 +454,12 @@ static int once_setup(struct once *once, struct err *err)
 		children_tell_denied(once->children, once->options->call_name);
 	if (r == 0 && loop_timer_new(once->loop, once_on_give_up, once, &once->give_up) < 0)
 		r = err_sys(err, -ENOMEM, "cannot start the agent");
-	return r < 0 ? r : once_begin(once, err);
+	if (r == 0)
+		r = once_begin(once, err);
+	/* While the agent starts. */
+	if (r == 0 && once->options->review)
+		once->options->review(once->options->userdata, once_confine_words(once));
+	return r;
 }
 
 static void once_teardown(struct once *once)

@@ -19,6 +19,8 @@ struct runner_options {
 	 * are confined with. 0, or an exit code with a text, and the caller ends. NULL: nothing.
 	 */
 	int (*confine)(void *userdata, const char *const *words, struct err *err);
+	/* Logs what may surprise of these rights: once, when no message waits for it. May be NULL. */
+	void (*review)(void *userdata, const char *const *words);
 	void *userdata;
 	/* The name of a system call that its filter denies, NULL if it has none; may be NULL. */
 	const char *(*call_name)(uint32_t arch, int number);

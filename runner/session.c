@@ -137,6 +137,11 @@ static bool session_is_busy(const struct session *s)
 	return conversation_is_active(s->conversation) || intake_is_busy(s->intake);
 }
 
+static const char *const *session_confine_words(const struct session *s)
+{
+	return (const char *const *)s->config->sandbox.words;
+}
+
 /* From now on a row that is for the start of a container is left to the next one. */
 static void session_catch_up(struct session *s)
 {
@@ -144,8 +149,10 @@ static void session_catch_up(struct session *s)
 		return;
 	s->caught_up = true;
 	log_debug("all that was due at the start is taken");
-	/* Not earlier: a message that waits does not wait for a walk through the outbox. */
+	/* Not earlier: a message that waits does not wait for these. */
 	toolbox_sweep(s->toolbox);
+	if (s->options->review)
+		s->options->review(s->options->userdata, session_confine_words(s));
 }
 
 /* The messages are due again at once, and none of them is to blame for the end. */
@@ -435,11 +442,6 @@ static int session_make_parts(struct session *s, struct err *err)
 	return settled_new(&s->settled, err);
 }
 
-static const char *const *session_confine_words(const struct session *s)
-{
-	return (const char *const *)s->config->sandbox.words;
-}
-
 /* What the children are confined with, and this process, too. 0 or -errno. */
 static int session_confine(struct session *s, struct err *err)
 {
@@ -452,15 +454,13 @@ static int session_confine(struct session *s, struct err *err)
 	return s->refused ? -EPERM : 0;
 }
 
-/* What must be there before the agent starts. Without it the agent works elsewhere, or sees less. */
-static void session_make_folders(const struct session *s)
+/* Without it the agent works elsewhere. */
+static void session_make_folder(const struct session *s)
 {
-	static const char *const names[] = { FOLDERS_AGENT, FOLDERS_INBOX };
 	struct err err;
 
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (folders_make(s->options->workspace, names[i], &err) < 0)
-			log_warning("%s", err.text);
+	if (folders_make(s->options->workspace, FOLDERS_AGENT, &err) < 0)
+		log_warning("%s", err.text);
 }
 
 static int session_setup(struct session *s, struct err *err)
@@ -480,7 +480,7 @@ static int session_setup(struct session *s, struct err *err)
 		r = tenure_begin(s->tenure, session_on_taken, s, err);
 	if (r == 0) {
 		s->outbound = tenure_outbound(s->tenure);
-		session_make_folders(s);
+		session_make_folder(s);
 		r = loop_new(&s->loop, err);
 	}
 	if (r == 0)

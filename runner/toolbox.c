@@ -23,9 +23,10 @@ struct toolbox {
 	struct toolbox_options options;
 	struct toolbox_events events;
 	void *userdata;
-	int64_t made_ms; /* by the clock */
-	char *folder;	 /* NULL: there is none, and no server */
-	bool is_left;	 /* the folder is removed, and whoever comes next may have it */
+	int64_t made_ms;  /* by the clock */
+	bool is_prepared; /* it was tried once */
+	char *folder;	  /* NULL: there is none, and no server */
+	bool is_left;	  /* the folder is removed, and whoever comes next may have it */
 	char *socket_path;
 	char *variable; /* "AGENT_SOCKET=…" */
 	const char *env[2];
@@ -84,11 +85,11 @@ static const struct call_services toolbox_services = {
 
 /* The start */
 
-static int toolbox_start_server(struct toolbox *toolbox, struct err *err)
+static int toolbox_start_server(void *userdata, const char *folder, struct err *err)
 {
+	struct toolbox *toolbox = userdata;
 	const struct toolbox_options *o = &toolbox->options;
-	const struct server_options options = {
-		.socket_path = toolbox->socket_path,
+	struct server_options options = {
 		.name = o->config->mcp_server_name,
 		.offer = {
 			.prefix = o->config->mcp_tool_prefix,
@@ -98,7 +99,7 @@ static int toolbox_start_server(struct toolbox *toolbox, struct err *err)
 			.loop = o->loop,
 			.workspace = o->workspace,
 			.agent_folder = toolbox->agent_folder,
-			.runtime_folder = toolbox->folder,
+			.runtime_folder = folder,
 			.readable = (const char *const *)toolbox->readable,
 			.inbound_path = o->inbound_path,
 			.agent_group_id = o->config->agent_group_id,
@@ -108,6 +109,11 @@ static int toolbox_start_server(struct toolbox *toolbox, struct err *err)
 		},
 	};
 
+	free(toolbox->socket_path);
+	toolbox->socket_path = rundir_socket(folder);
+	if (!toolbox->socket_path)
+		return err_sys(err, -ENOMEM, "%s", folder);
+	options.socket_path = toolbox->socket_path;
 	return server_new(&options, &toolbox->server, err);
 }
 
@@ -124,32 +130,30 @@ static int toolbox_add_ours(struct toolbox *toolbox)
 	return ours && json_object_set_new(toolbox->servers, name, ours) == 0 ? 0 : -ENOMEM;
 }
 
-static int toolbox_open(struct toolbox *toolbox)
+/* The agent is told of the server. */
+static int toolbox_offer(struct toolbox *toolbox)
 {
-	struct err err;
-	int r = rundir_make(toolbox->options.workspace, &toolbox->folder, &err);
-
-	if (r == 0) {
-		toolbox->socket_path = rundir_socket(toolbox->folder);
-		if (!toolbox->socket_path ||
-		    asprintf(&toolbox->variable, RUNDIR_SOCKET_VARIABLE "=%s",
-			     toolbox->socket_path) < 0) {
-			toolbox->variable = NULL;
-			return -ENOMEM;
-		}
-		r = toolbox_start_server(toolbox, &err);
-	}
-	/* The folder is another session's: nothing may be put there, and nothing be removed. */
-	if (r == -EADDRINUSE)
-		free(steal_ptr(toolbox->folder));
-	if (r == -ENOMEM)
-		return r;
-	if (r < 0) {
-		log_error("%s: the agent has no tools of ours (send_message, …)", err.text);
-		return 0;
+	if (asprintf(&toolbox->variable, RUNDIR_SOCKET_VARIABLE "=%s", toolbox->socket_path) < 0) {
+		toolbox->variable = NULL;
+		return -ENOMEM;
 	}
 	toolbox->env[0] = toolbox->variable;
 	return toolbox_add_ours(toolbox);
+}
+
+static int toolbox_open(struct toolbox *toolbox, struct err *err)
+{
+	int r;
+
+	toolbox->is_prepared = true;
+	r = rundir_make(toolbox->options.workspace, toolbox_start_server, toolbox, &toolbox->folder,
+			err);
+	if (r == 0 && toolbox_offer(toolbox) < 0) {
+		toolbox->env[0] = NULL;
+		server_free(steal_ptr(toolbox->server));
+		r = err_sys(err, -ENOMEM, "%s", toolbox->folder);
+	}
+	return r;
 }
 
 int toolbox_new(const struct toolbox_options *options, const struct toolbox_events *events,
@@ -171,8 +175,6 @@ int toolbox_new(const struct toolbox_options *options, const struct toolbox_even
 		r = folders_list_readable(options->workspace,
 					  (const char *const *)options->config->sandbox.words,
 					  &toolbox->readable);
-	if (r >= 0)
-		r = toolbox_open(toolbox);
 	if (r < 0) {
 		toolbox_free(toolbox);
 		return r;
@@ -220,29 +222,39 @@ void toolbox_sweep(struct toolbox *toolbox)
 			 removed == 1 ? "y" : "ies");
 }
 
-void toolbox_renew(struct toolbox *toolbox)
+static int toolbox_renew(struct toolbox *toolbox, struct err *err)
+{
+	int r;
+
+	if (!toolbox->server)
+		return 0;
+	r = rundir_renew(toolbox->folder, err);
+	if (r == 0)
+		r = server_renew(toolbox->server, err);
+	if (r > 0)
+		log_warning("%s was taken away: made anew", toolbox->socket_path);
+	return r;
+}
+
+void toolbox_prepare(struct toolbox *toolbox)
 {
 	struct err err;
 	int r;
 
-	if (!toolbox->server || toolbox->is_left)
+	if (toolbox->is_left)
 		return;
-	r = rundir_renew(toolbox->folder, &err);
-	if (r == 0)
-		r = server_renew(toolbox->server, &err);
-	if (r > 0)
-		log_warning("%s was taken away: made anew", toolbox->socket_path);
-	else if (r < 0)
+	r = toolbox->is_prepared ? toolbox_renew(toolbox, &err) : toolbox_open(toolbox, &err);
+	if (r < 0)
 		log_error("%s: the agent has no tools of ours (send_message, …)", err.text);
 }
 
 void toolbox_stop_listening(struct toolbox *toolbox)
 {
-	if (!toolbox->server || toolbox->is_left)
-		return;
-	server_stop_listening(toolbox->server);
 	/* Now: later it may be the next one's. */
-	rundir_remove(toolbox->folder);
+	if (toolbox->server && !toolbox->is_left) {
+		server_stop_listening(toolbox->server);
+		rundir_remove(toolbox->folder);
+	}
 	toolbox->is_left = true;
 }
 
@@ -272,7 +284,7 @@ const char *toolbox_tool_name(struct toolbox *toolbox, const char *tool)
 	};
 
 	free(steal_ptr(toolbox->tool_name));
-	if (!toolbox->server ||
+	if ((toolbox->is_prepared && !toolbox->server) ||
 	    asprintf(&toolbox->tool_name, "%s%s", config->mcp_tool_prefix, tool) < 0) {
 		toolbox->tool_name = NULL;
 		return NULL;

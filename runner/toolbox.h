@@ -37,10 +37,7 @@ struct toolbox_options {
 	struct outbox *outbox;
 };
 
-/*
- * 0 also where no runtime directory can be made, or another session has it: that is logged, and the
- * agent has no tools of ours. -ENOMEM.
- */
+/* 0 or -ENOMEM. Makes nothing yet. */
 int toolbox_new(const struct toolbox_options *options, const struct toolbox_events *events,
 		void *userdata, struct toolbox **ret_toolbox);
 void toolbox_free(struct toolbox *toolbox);
@@ -48,19 +45,29 @@ void toolbox_free(struct toolbox *toolbox);
 /* Removes what tools that were killed have left; once, as soon as nothing else is to be done. */
 void toolbox_sweep(struct toolbox *toolbox);
 
-/* Before an agent starts: makes the runtime directory and its socket anew if they are gone. */
-void toolbox_renew(struct toolbox *toolbox);
+/*
+ * Before an agent starts: makes the runtime directory and its socket, and later makes them anew if
+ * they are gone. Where that cannot be, or another session has them, it is logged, and the agent has
+ * no tools of ours. Not in toolbox_new(): a message that waits is claimed before.
+ */
+void toolbox_prepare(struct toolbox *toolbox);
 
 /* The process ends: the next one may take the socket's place at once. */
 void toolbox_stop_listening(struct toolbox *toolbox);
 
-/* The MCP servers for the agent: an object of {command, args, env} by name. Borrowed. */
+/*
+ * The MCP servers for the agent: an object of {command, args, env} by name. Borrowed; ours is added
+ * to it by toolbox_prepare(), and so is what toolbox_env() returns.
+ */
 const json_t *toolbox_servers(const struct toolbox *toolbox);
-/* The runtime directory, NULL if there is none. */
+/* The runtime directory; NULL if there is none, or none yet. */
 const char *toolbox_folder(const struct toolbox *toolbox);
 /* "AGENT_SOCKET=…" for the agent and what it starts, NULL-terminated. */
 const char *const *toolbox_env(const struct toolbox *toolbox);
-/* The name under which a tool of ours is offered; NULL: it is not. Borrowed until the next call. */
+/*
+ * The name under which a tool of ours is offered, or will be; NULL: it is not. Borrowed until the
+ * next call.
+ */
 const char *toolbox_tool_name(struct toolbox *toolbox, const char *tool);
 
 /* What became of the MCP servers, as the agent tells it; a failure is logged and noted once. */

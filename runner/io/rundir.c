@@ -20,7 +20,6 @@
 #include "common/table.h"
 
 #define RUNDIR_SOCKET_NAME "socket"
-#define RUNDIR_PROBE_NAME  "probe"
 #define RUNDIR_MODE	   0700
 /* Names that are tried for what is put aside. */
 #define RUNDIR_ASIDE_TRIES 8
@@ -136,19 +135,13 @@ static void rundir_clear(int fd, const char *name)
 	}
 }
 
-/* What bind(2) will do: some file systems (VirtioFS, 9p) refuse it. */
-static int rundir_check_sockets(int fd, const char *path, struct err *err)
+/* A socket that is there may be another loop's, who serves it. */
+static void rundir_make_room(int fd)
 {
 	struct stat st;
 
-	rundir_clear(fd, RUNDIR_PROBE_NAME);
-	if (mknodat(fd, RUNDIR_PROBE_NAME, S_IFSOCK | 0600, 0) < 0)
-		return err_sys(err, -errno, "%s: holds no sockets", path);
-	(void)unlinkat(fd, RUNDIR_PROBE_NAME, 0);
-	/* A socket that is there may be another loop's, who serves it. */
 	if (fstatat(fd, RUNDIR_SOCKET_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISSOCK(st.st_mode))
 		rundir_clear(fd, RUNDIR_SOCKET_NAME);
-	return 0;
 }
 
 /* Makes the folder if it is missing. What is ours and no folder an agent has put there. */
@@ -162,8 +155,8 @@ static int rundir_make_folder(const char *path, bool *ret_is_made, struct err *e
 	return *ret_is_made || errno == EEXIST ? 0 : err_sys(err, -errno, "%s", path);
 }
 
-/* Makes the folder, or sees that the one that is there can be used. */
-static int rundir_claim(const char *path, struct err *err)
+/* Makes the folder, or sees that the one that is there can be used, and has it used. */
+static int rundir_claim(const char *path, rundir_use_fn *use, void *userdata, struct err *err)
 {
 	cleanup_close int fd = -1;
 	bool is_made = false;
@@ -174,7 +167,9 @@ static int rundir_claim(const char *path, struct err *err)
 	if (r < 0)
 		return r;
 	fd = rundir_open_own(path, err);
-	r = fd < 0 ? fd : rundir_check_sockets(fd, path, err);
+	if (fd >= 0)
+		rundir_make_room(fd);
+	r = fd < 0 ? fd : use(userdata, path, err);
 	/* Another base is tried, and nobody would come back for this one. */
 	if (r < 0 && is_made)
 		(void)rmdir(path);
@@ -188,7 +183,8 @@ static void rundir_add_tried(struct err *tried, const struct err *why)
 	(void)err_set(tried, 0, "%s%s%s", before.text, before.text[0] ? "; " : "", why->text);
 }
 
-int rundir_make(const char *workspace, char **ret_path, struct err *err)
+int rundir_make(const char *workspace, rundir_use_fn *use, void *userdata, char **ret_path,
+		struct err *err)
 {
 	struct err tried = { .text = "" };
 	int last = -ENOENT;
@@ -202,20 +198,30 @@ int rundir_make(const char *workspace, char **ret_path, struct err *err)
 			continue;
 		if (r < 0)
 			return err_sys(err, r, "cannot make a folder for the socket");
-		r = rundir_claim(path, &why);
+		r = rundir_claim(path, use, userdata, &why);
 		if (r == 0) {
 			*ret_path = steal_ptr(path);
 			return 0;
 		}
+		if (r == -EADDRINUSE)
+			return err_set(err, r, "%s", why.text);
 		last = r;
 		rundir_add_tried(&tried, &why);
 	}
 	return err_set(err, last, "no folder can be made for the socket: %s", tried.text);
 }
 
+static int rundir_use_renewed(void *userdata, const char *rundir, struct err *err)
+{
+	(void)userdata;
+	(void)rundir;
+	(void)err;
+	return 0;
+}
+
 int rundir_renew(const char *rundir, struct err *err)
 {
-	return rundir_claim(rundir, err);
+	return rundir_claim(rundir, rundir_use_renewed, NULL, err);
 }
 
 int rundir_write(const char *rundir, const char *name, const void *bytes, size_t n, struct err *err)

@@ -20,13 +20,22 @@
 #define RUNDIR_TMPDIR_VARIABLE "RUNNER_TMPDIR"
 
 /*
+ * Binds the socket of a folder that was made: some file systems (VirtioFS, 9p) refuse it. 0;
+ * -EADDRINUSE: another loop serves there, so no other folder is tried; or -errno: one is. After 0
+ * the string is what rundir_make() returns.
+ */
+typedef int rundir_use_fn(void *userdata, const char *rundir, struct err *err);
+
+/*
  * Makes the folder in the first of TMPDIR, /tmp, /dev/shm and /run that takes it, or takes over one
  * that an earlier loop left, with what is in it. One of another owner is not used, nor one below the
- * workspace, nor one that holds no sockets, nor one whose socket's path would be too long for an
+ * workspace, nor one that use() fails with, nor one whose socket's path would be too long for an
  * address. What is no folder but ours, a link above all, is removed.
- * 0 with its path, a heap string of the caller; or -errno, and err says what was tried.
+ * 0 with its path, a heap string of the caller; -EADDRINUSE, with the text of use(); or -errno, and
+ * err says what was tried.
  */
-int rundir_make(const char *workspace, char **ret_path, struct err *err);
+int rundir_make(const char *workspace, rundir_use_fn *use, void *userdata, char **ret_path,
+		struct err *err);
 
 /* The path of the socket in the folder: a heap string of the caller, NULL out of memory. */
 char *rundir_socket(const char *rundir);

@@ -37,15 +37,20 @@ struct db *outbound_db(struct outbound *outbound)
 	return outbound->db;
 }
 
-/* Reads inbound.db's largest seq; while it cannot be read the last one known counts. */
+void outbound_see_inbound(struct outbound *outbound, struct inbound *inbound)
+{
+	int64_t seq;
+
+	if (inbound_max_seq(inbound, &seq, NULL) == 0 && seq > outbound->inbound_seq)
+		outbound->inbound_seq = seq;
+}
+
 static void outbound_look_at_inbound(struct outbound *outbound)
 {
 	cleanup_inbound struct inbound *inbound = NULL;
-	int64_t seq;
 
-	if (inbound_open(outbound->inbound_path, &inbound, NULL) == 0 &&
-	    inbound_max_seq(inbound, &seq, NULL) == 0 && seq > outbound->inbound_seq)
-		outbound->inbound_seq = seq;
+	if (inbound_open(outbound->inbound_path, &inbound, NULL) == 0)
+		outbound_see_inbound(outbound, inbound);
 }
 
 int outbound_open(const char *path, const char *inbound_path, struct outbound **ret_outbound,
@@ -76,7 +81,6 @@ int outbound_open(const char *path, const char *inbound_path, struct outbound **
 	}
 	outbound->busy_ms = OUTBOUND_BUSY_MS;
 	outbound_wait_for_nobody(outbound, false);
-	outbound_look_at_inbound(outbound);
 	/* Known from the last container on; where it cannot be read, from the next claim on. */
 	(void)outbound_get_state(outbound, OUTBOUND_IN_REPLY_TO, &outbound->in_reply_to, NULL);
 	*ret_outbound = outbound;

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "runner/store/inbound.h"
 
 struct outbound;
 
@@ -141,6 +142,12 @@ bool outbound_let_go(struct outbound *outbound);
 /* session_state: 1 and a heap string of the caller's; 0: no such key. */
 int outbound_get_state(struct outbound *outbound, const char *key, char **ret_value,
 		       struct err *err);
+
+/*
+ * Notes the largest seq that inbound.db has: while the file cannot be read, that counts for the seq
+ * of our rows. They find it out by themselves when they are written; a start has no other use for it.
+ */
+void outbound_see_inbound(struct outbound *outbound, struct inbound *inbound);
 
 /*
  * What the turn in progress answers, or the last one did: OUTBOUND_IN_REPLY_TO as it was committed,

@@ -53,7 +53,7 @@ static void test_a_session(void **state)
 	assert_false(hidden_has_session("/no/such/folder"));
 	folder_write(&folder, "ws/outbound.db", "");
 	assert_true(hidden_has_session(workspace()));
-	assert_int_equal(hidden_find(&hidden, POLICY_ROLE_AGENT, workspace(), true), 0);
+	assert_int_equal(hidden_find(&hidden, POLICY_ROLE_AGENT, workspace(), true, NULL), 0);
 	st = look(workspace());
 	assert_true(hidden_is_workspace(&hidden, &st));
 	assert_true(hidden_is_above(&hidden, &st));
@@ -88,12 +88,12 @@ static void test_devices(void **state)
 	const struct stat dev = look("/dev"), root = look("/");
 
 	(void)state;
-	assert_int_equal(hidden_find(&hidden, POLICY_ROLE_AGENT, workspace(), false), 0);
+	assert_int_equal(hidden_find(&hidden, POLICY_ROLE_AGENT, workspace(), false, NULL), 0);
 	assert_true(hidden_is_withheld(&hidden, &dev, "dev", false));
 	assert_true(hidden_is_above(&hidden, &root));
 	assert_false(hidden_is_above(&hidden, &dev));
 	hidden = (struct hidden){ .n_above = 0 };
-	assert_int_equal(hidden_find(&hidden, POLICY_ROLE_RUNNER, workspace(), true), 0);
+	assert_int_equal(hidden_find(&hidden, POLICY_ROLE_RUNNER, workspace(), true, NULL), 0);
 	assert_false(hidden_is_withheld(&hidden, &dev, "dev", false));
 	assert_false(hidden_is_above(&hidden, &root));
 }
@@ -103,7 +103,8 @@ static int look_from_outside(void)
 	if (geteuid() == 0)
 		CHECK(setresuid(4321, 4321, 4321) == 0);
 	CHECK(hidden_has_session(workspace()));
-	CHECK(hidden_find(&hidden, POLICY_ROLE_AGENT, workspace(), true) != 0 || geteuid() == 0);
+	CHECK(hidden_find(&hidden, POLICY_ROLE_AGENT, workspace(), true, NULL) != 0 ||
+	      geteuid() == 0);
 	return 0;
 }
 
@@ -128,7 +129,7 @@ static void test_a_workspace_behind_links(void **state)
 	assert_int_equal(symlink("../other/second", folder_file(&folder, "home/first")), 0);
 	assert_int_equal(symlink(workspace(), folder_file(&folder, "other/second")), 0);
 	(void)snprintf(path, sizeof(path), "%s/home/first", folder.path);
-	assert_int_equal(hidden_find(&hidden, POLICY_ROLE_AGENT, path, true), 0);
+	assert_int_equal(hidden_find(&hidden, POLICY_ROLE_AGENT, path, true, NULL), 0);
 	st = look(workspace());
 	assert_true(hidden_is_workspace(&hidden, &st));
 	assert_true(hidden_has_names(&hidden, &st));
@@ -142,7 +143,7 @@ static void test_a_workspace_behind_links(void **state)
 static void test_no_workspace(void **state)
 {
 	(void)state;
-	assert_int_equal(hidden_find(&hidden, POLICY_ROLE_AGENT, "/no/such/folder", true), 0);
+	assert_int_equal(hidden_find(&hidden, POLICY_ROLE_AGENT, "/no/such/folder", true, NULL), 0);
 	assert_false(hidden.has_session);
 }
 

@@ -66,7 +66,8 @@ static int apply(enum policy_role role, const struct privileges_user *user, stru
 	};
 	int r = privileges_apply(&request, err);
 
-	return r == 0 && role == POLICY_ROLE_RUNNER ? privileges_apply_rest(&request, err) : r;
+	return r == 0 && role == POLICY_ROLE_RUNNER ? privileges_apply_rest(&request, NULL, err)
+						    : r;
 }
 
 static int check_common(struct rights *rights)
@@ -428,7 +429,7 @@ static int limit_files(void)
 	CHECK(fd >= 0);
 	close(fd);
 	CHECK(!has_landlock());
-	CHECK(privileges_apply_rest(&request, &err) == 0);
+	CHECK(privileges_apply_rest(&request, NULL, &err) == 0);
 	CHECK(has_landlock());
 	CHECK(apply(POLICY_ROLE_AGENT, NULL, &err) == 0);
 	return 0;

@@ -274,14 +274,17 @@ static int make_agent(struct world *w, const char *continuation, struct err *err
 		.continuation = continuation,
 		.mcp_servers = w->servers,
 		.own_server = w->servers ? "ours" : NULL,
-		.config_dir = w->servers ? "/run/x" : NULL,
 		.env = w->servers ? env : NULL,
 		.secrets = w->secrets,
 		.events = &agent_events,
 		.userdata = w,
 	};
 
-	return agent_new(&options, &w->agent, err);
+	int r = agent_new(&options, &w->agent, err);
+
+	if (r == 0)
+		agent_set_config_dir(w->agent, w->servers ? "/run/x" : NULL);
+	return r;
 }
 
 static void on_timeout(void *userdata)

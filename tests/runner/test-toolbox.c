@@ -82,6 +82,8 @@ static void open_toolbox(struct world *w, const char *json)
 	none.rlim_max = before.rlim_max;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, w->starves ? &none : &before), 0);
 	r = toolbox_new(&options, &events, w, &w->toolbox);
+	if (r == 0)
+		toolbox_prepare(w->toolbox);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 	assert_int_equal(r, 0);
 }
@@ -239,10 +241,10 @@ static void test_renewed(void **state)
 	struct stat st;
 
 	(void)snprintf(socket, sizeof(socket), "%s/socket", toolbox_folder(w->toolbox));
-	toolbox_renew(w->toolbox);
+	toolbox_prepare(w->toolbox);
 	assert_int_equal(unlink(socket), 0);
 	capture_start(&capture, STDERR_FILENO);
-	toolbox_renew(w->toolbox);
+	toolbox_prepare(w->toolbox);
 	(void)capture_stop(&capture);
 	assert_non_null(strstr(capture.text, "/socket was taken away: made anew\n"));
 	assert_int_equal(lstat(socket, &st), 0);
@@ -251,13 +253,13 @@ static void test_renewed(void **state)
 	strcpy(moved, folder_file(&w->runtime, "moved"));
 	assert_int_equal(rename(toolbox_folder(w->toolbox), moved), 0);
 	assert_int_equal(symlink("moved", toolbox_folder(w->toolbox)), 0);
-	toolbox_renew(w->toolbox);
+	toolbox_prepare(w->toolbox);
 	assert_int_equal(lstat(toolbox_folder(w->toolbox), &st), 0);
 	assert_true(S_ISDIR(st.st_mode));
 	/* Nobody may connect. */
 	assert_int_equal(chmod(socket, 0), 0);
 	assert_int_equal(chmod(toolbox_folder(w->toolbox), 0), 0);
-	toolbox_renew(w->toolbox);
+	toolbox_prepare(w->toolbox);
 	assert_int_equal(lstat(socket, &st), 0);
 	assert_int_equal(st.st_mode, S_IFSOCK | 0600);
 	assert_int_equal(rundir_find_socket(w->x.folder.path, &found, &err), 0);

@@ -39,6 +39,19 @@ static int teardown(void **state)
 	return 0;
 }
 
+static int use(void *userdata, const char *rundir, struct err *err)
+{
+	(void)userdata;
+	(void)rundir;
+	(void)err;
+	return 0;
+}
+
+static int make(const char *workspace, char **ret_path, struct err *err)
+{
+	return rundir_make(workspace, use, NULL, ret_path, err);
+}
+
 static void make_socket(const char *path)
 {
 	assert_int_equal(mknod(path, S_IFSOCK | 0600, 0), 0);
@@ -59,18 +72,17 @@ static void test_made_private(void **state)
 	struct err err;
 
 	(void)state;
-	assert_int_equal(rundir_make(WORKSPACE, &path, &err), 0);
+	assert_int_equal(make(WORKSPACE, &path, &err), 0);
 	(void)umask(mask);
 	assert_string_equal(path, folder_file(&folder, WORKSPACE_DIR));
 	assert_int_equal(mode_of(path), S_IFDIR | 0700);
 	/* The next loop takes it over, and what others may do there is taken back. */
 	folder_write(&folder, WORKSPACE_DIR "/left", "");
 	assert_int_equal(chmod(path, 01777), 0);
-	assert_int_equal(rundir_make(WORKSPACE, &again, &err), 0);
+	assert_int_equal(make(WORKSPACE, &again, &err), 0);
 	assert_string_equal(again, path);
 	assert_int_equal(mode_of(path), S_IFDIR | 0700);
 	assert_int_equal(access(folder_file(&folder, WORKSPACE_DIR "/left"), F_OK), 0);
-	assert_int_equal(access(folder_file(&folder, WORKSPACE_DIR "/probe"), F_OK), -1);
 	socket = rundir_socket(path);
 	assert_string_equal(socket, folder_file(&folder, WORKSPACE_DIR "/socket"));
 }
@@ -82,7 +94,7 @@ static void test_removed(void **state)
 
 	(void)state;
 	rundir_remove(NULL);
-	assert_int_equal(rundir_make(WORKSPACE, &path, &err), 0);
+	assert_int_equal(make(WORKSPACE, &path, &err), 0);
 	make_socket(folder_file(&folder, WORKSPACE_DIR "/socket"));
 	folder_write(&folder, WORKSPACE_DIR "/secrets", "");
 	folder_mkdir(&folder, WORKSPACE_DIR "/other");
@@ -101,7 +113,7 @@ static void test_remove_follows_no_link(void **state)
 	struct err err;
 
 	(void)state;
-	assert_int_equal(rundir_make(WORKSPACE, &path, &err), 0);
+	assert_int_equal(make(WORKSPACE, &path, &err), 0);
 	assert_int_equal(rmdir(path), 0);
 	folder_mkdir(&folder, "elsewhere");
 	folder_write(&folder, "elsewhere/file", "");
@@ -120,10 +132,10 @@ static void test_slashes_make_no_difference(void **state)
 	for (size_t i = 0; i < 3; i++) {
 		cleanup_free char *path = NULL;
 
-		assert_int_equal(rundir_make(same[i], &path, &err), 0);
+		assert_int_equal(make(same[i], &path, &err), 0);
 		assert_string_equal(path, folder_file(&folder, WORKSPACE_DIR));
 	}
-	assert_int_equal(rundir_make("/work/space", &other, &err), 0);
+	assert_int_equal(make("/work/space", &other, &err), 0);
 	assert_string_not_equal(other, folder_file(&folder, WORKSPACE_DIR));
 }
 
@@ -133,7 +145,7 @@ static void assert_made_in_tmp(const char *workspace)
 	cleanup_free char *path = NULL;
 	struct err err;
 
-	assert_int_equal(rundir_make(workspace, &path, &err), 0);
+	assert_int_equal(make(workspace, &path, &err), 0);
 	assert_memory_equal(path, "/tmp/agent-runner-", strlen("/tmp/agent-runner-"));
 	assert_int_equal(strlen(path), strlen("/tmp/" WORKSPACE_DIR));
 	assert_int_equal(rmdir(path), 0);
@@ -150,7 +162,7 @@ static void test_what_is_not_ours_is_not_used(void **state)
 		test_skip("only root can give a folder away");
 	/* The workspace's name is the test's own, since the folder is made in /tmp. */
 	(void)snprintf(workspace, sizeof(workspace), "%s/workspace", folder.path);
-	assert_int_equal(rundir_make(workspace, &path, &err), 0);
+	assert_int_equal(make(workspace, &path, &err), 0);
 	(void)snprintf(name, sizeof(name), "%s", strrchr(path, '/') + 1);
 	assert_int_equal(chown(path, 12345, 12345), 0);
 	assert_made_in_tmp(workspace);
@@ -168,9 +180,8 @@ static void test_what_an_agent_put_there_is_replaced(void **state)
 	struct err err;
 
 	(void)state;
-	assert_int_equal(rundir_make(WORKSPACE, &path, &err), 0);
+	assert_int_equal(make(WORKSPACE, &path, &err), 0);
 	folder_mkdir(&folder, "elsewhere");
-	folder_write(&folder, "elsewhere/probe", "");
 	folder_write(&folder, "elsewhere/socket", "");
 	for (int i = 0; i < 4; i++) {
 		cleanup_free char *again = NULL;
@@ -184,19 +195,16 @@ static void test_what_an_agent_put_there_is_replaced(void **state)
 			assert_int_equal(mkfifo(path, 0600), 0);
 		else
 			assert_int_equal(mkdir(path, 0), 0);
-		assert_int_equal(rundir_make(WORKSPACE, &again, &err), 0);
+		assert_int_equal(make(WORKSPACE, &again, &err), 0);
 		assert_string_equal(again, path);
 		assert_int_equal(mode_of(path), S_IFDIR | 0700);
 	}
-	assert_int_equal(access(folder_file(&folder, "elsewhere/probe"), F_OK), 0);
 	assert_int_equal(access(folder_file(&folder, "elsewhere/socket"), F_OK), 0);
 	/* In it. */
 	folder_mkdir(&folder, WORKSPACE_DIR "/socket");
-	folder_mkdir(&folder, WORKSPACE_DIR "/probe");
-	folder_write(&folder, WORKSPACE_DIR "/probe/full", "");
+	folder_write(&folder, WORKSPACE_DIR "/socket/full", "");
 	assert_int_equal(rundir_renew(path, &err), 0);
 	assert_int_equal(access(folder_file(&folder, WORKSPACE_DIR "/socket"), F_OK), -1);
-	assert_int_equal(access(folder_file(&folder, WORKSPACE_DIR "/probe"), F_OK), -1);
 }
 
 static void test_written(void **state)
@@ -207,7 +215,7 @@ static void test_written(void **state)
 	FILE *file;
 
 	(void)state;
-	assert_int_equal(rundir_make(WORKSPACE, &path, &err), 0);
+	assert_int_equal(make(WORKSPACE, &path, &err), 0);
 	/* A folder in its place, a link, a folder that is a link, and none at all. */
 	folder_mkdir(&folder, WORKSPACE_DIR "/list");
 	folder_write(&folder, WORKSPACE_DIR "/list/full", "");
@@ -281,9 +289,40 @@ static void test_a_base_that_fails_is_left_as_it_was(void **state)
 	none = before;
 	none.rlim_cur = 0;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-	r = rundir_make(workspace, &path, &err);
+	r = make(workspace, &path, &err);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 	assert_int_equal(r, -EMFILE);
+	assert_int_equal(rmdir(folder.path), 0);
+	assert_int_equal(mkdir(folder.path, 0700), 0);
+}
+
+/* A file system that takes no sockets: another one does; and a place that is in use is in use. */
+static int refuse(void *userdata, const char *rundir, struct err *err)
+{
+	int *answers = userdata;
+
+	if (strncmp(rundir, folder.path, strlen(folder.path)) == 0)
+		return err_set(err, answers[0], "%s: refused", rundir);
+	return 0;
+}
+
+static void test_a_base_that_takes_no_sockets(void **state)
+{
+	cleanup_free char *path = NULL, *none = NULL;
+	char workspace[128];
+	int answer = -EPERM;
+	struct err err;
+
+	(void)state;
+	(void)snprintf(workspace, sizeof(workspace), "%s/workspace", folder.path);
+	assert_int_equal(rundir_make(workspace, refuse, &answer, &path, &err), 0);
+	assert_memory_equal(path, "/tmp/agent-runner-", strlen("/tmp/agent-runner-"));
+	assert_int_equal(rmdir(path), 0);
+	answer = -EADDRINUSE;
+	assert_int_equal(rundir_make(workspace, refuse, &answer, &none, &err), -EADDRINUSE);
+	assert_null(none);
+	assert_non_null(strstr(err.text, ": refused"));
+	/* Neither is left behind. */
 	assert_int_equal(rmdir(folder.path), 0);
 	assert_int_equal(mkdir(folder.path, 0700), 0);
 }
@@ -300,7 +339,7 @@ static void test_the_longest_address(void **state)
 		       "ddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd");
 	assert_int_equal(mkdir(deep, 0700), 0);
 	setenv("TMPDIR", deep, 1);
-	assert_int_equal(rundir_make(WORKSPACE, &path, &err), 0);
+	assert_int_equal(make(WORKSPACE, &path, &err), 0);
 	assert_memory_equal(path, deep, strlen(deep));
 	socket = rundir_socket(path);
 	assert_int_equal(strlen(socket), 107);
@@ -434,6 +473,7 @@ int main(void)
 		CASE(test_written),
 		CASE(test_bases_that_are_not_used),
 		CASE(test_a_base_that_fails_is_left_as_it_was),
+		CASE(test_a_base_that_takes_no_sockets),
 		CASE(test_the_longest_address),
 		CASE(test_found_by_its_name),
 		CASE(test_found_by_the_variable),
