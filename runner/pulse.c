@@ -19,7 +19,6 @@ struct pulse {
 	char *path;
 	enum pulse_need (*need)(void *userdata);
 	void (*silence)(void *userdata, int64_t silent_ms); /* NULL: nobody asks */
-	void (*rest)(void *userdata);			    /* the same */
 	void *userdata;
 	struct loop_timer *timer;
 	struct inflight *inflight;
@@ -134,8 +133,6 @@ static void pulse_on_timer(void *userdata)
 
 	if (need == PULSE_WAITING)
 		pulse_alive(pulse);
-	if (pulse->beats && need == PULSE_IDLE && pulse->rest)
-		pulse->rest(pulse->userdata);
 	pulse->beats = need != PULSE_IDLE;
 	if (pulse->beats) {
 		pulse_check(pulse);
@@ -189,11 +186,6 @@ void pulse_set_silence(struct pulse *pulse, int64_t patience_ms,
 {
 	pulse->patience_ms = patience_ms;
 	pulse->silence = fn;
-}
-
-void pulse_on_rest(struct pulse *pulse, void (*fn)(void *userdata))
-{
-	pulse->rest = fn;
 }
 
 void pulse_start(struct pulse *pulse)

@@ -41,9 +41,6 @@ void pulse_free(struct pulse *pulse);
 void pulse_set_silence(struct pulse *pulse, int64_t patience_ms,
 		       void (*fn)(void *userdata, int64_t silent_ms));
 
-/* Has fn() called, with the userdata of need(), when nothing was claimed any more at a beat: once. */
-void pulse_on_rest(struct pulse *pulse, void (*fn)(void *userdata));
-
 /* Other times than PULSE_EVERY_MS and PULSE_PATIENCE_MS, so that a test does not wait for them. */
 void pulse_set_pace(struct pulse *pulse, int64_t every_ms, int64_t patience_ms);
 

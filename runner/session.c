@@ -29,6 +29,9 @@
 
 /* A clean stop is over within 200 ms: the agent gets this much of it. */
 #define SESSION_STOP_MS 120
+/* So long after a look that left nothing to do, what the work took is given back. */
+#define SESSION_REST_MS 3000
+
 struct session {
 	const struct runner_options *options;
 	struct secrets *secrets;
@@ -36,6 +39,7 @@ struct session {
 	struct tenure *tenure;
 	struct loop *loop;
 	struct loop_timer *stop; /* the agent ignores the end */
+	struct loop_timer *rest; /* nothing has happened for a while */
 	struct children *children;
 	struct lookout *lookout;
 	struct idle *idle;
@@ -99,6 +103,7 @@ static void session_on_writing(void *userdata)
 {
 	struct session *s = userdata;
 
+	loop_timer_arm(s->rest, SESSION_REST_MS);
 	conversation_send_held(s->conversation);
 }
 
@@ -199,6 +204,7 @@ static void session_follow_idle(struct session *s, bool has_work)
 	}
 	if (session_is_busy(s))
 		return;
+	loop_timer_arm(s->rest, SESSION_REST_MS);
 	idle_begin(s->idle);
 	if (!s->leaving || conversation_has_agent(s->conversation))
 		return;
@@ -294,7 +300,11 @@ static enum pulse_need session_need(void *userdata)
 /* Maybe the last thing to do for hours: what the work took goes back. A message brings it in again. */
 static void session_on_rest(void *userdata)
 {
-	(void)userdata;
+	const struct session *s = userdata;
+
+	/* The end of a turn is followed by a look. */
+	if (session_is_busy(s))
+		return;
 	(void)malloc_trim(0);
 	pages_release();
 }
@@ -422,14 +432,14 @@ static int session_make_parts(struct session *s, struct err *err)
 
 	r = loop_timer_new(s->loop, session_on_ended, s, &s->stop);
 	if (r == 0)
+		r = loop_timer_new(s->loop, session_on_rest, s, &s->rest);
+	if (r == 0)
 		r = outbox_new(s->loop, s->outbound, &outbox_events, s, &s->outbox);
 	if (r == 0)
 		r = pulse_new(s->loop, s->outbound, tenure_path(s->tenure, TENURE_HEARTBEAT),
 			      session_need, s, &s->pulse);
 	if (r == 0 && s->config->silence_s > 0)
 		pulse_set_silence(s->pulse, s->config->silence_s * 1000, session_on_silence);
-	if (r == 0)
-		pulse_on_rest(s->pulse, session_on_rest);
 	if (r == 0)
 		r = session_make_toolbox(s);
 	if (r == 0)
@@ -557,6 +567,7 @@ static void session_free(struct session *s)
 	lookout_free(s->lookout);
 	settled_free(s->settled);
 	loop_timer_free(s->stop);
+	loop_timer_free(s->rest);
 	loop_free(s->loop);
 	config_free(s->config);
 	secrets_free(s->secrets);

@@ -22,7 +22,7 @@
 /* The loop accepts at once, unless it writes to a slow disk. */
 #define RELAY_CONNECT_MS 10000
 
-/* When nothing was said for so long, the start is over, and its memory is given back. */
+/* When nothing was said for so long, the memory that it took is given back. */
 #define RELAY_SETTLE_MS 1000
 
 /* One direction. */
@@ -166,10 +166,9 @@ static int relay_loop(struct relay *relay, struct err *err)
 		n = poll(polls, RELAY_POLLS, wait_ms);
 		if (n < 0 && errno != EINTR)
 			return err_sys(err, -errno, "poll");
-		if (n == 0) {
+		if (n == 0)
 			pages_release();
-			wait_ms = -1;
-		}
+		wait_ms = n == 0 ? -1 : RELAY_SETTLE_MS;
 		if (n > 0 && relay_turn(relay, polls) < 0)
 			return 0;
 	}
