@@ -25,13 +25,19 @@
 #define DB_STEPS_COUNTED 100000
 
 /* From this much memory on SQLite, all connections together, uses pages again before it takes more. */
-#define DB_HEAP_BYTES (1024 * 1024)
+#define DB_HEAP_BYTES (512 * 1024)
+
+/* Small allocations of one connection that go without malloc(3). */
+#define DB_LOOKASIDE_BYTES 128
+#define DB_LOOKASIDE_SLOTS 64
 
 /*
- * After how many microseconds it is looked again for a lock: twice as many each time, from a host's
- * last step of a commit up to what costs nothing.
+ * After how many microseconds it is looked again for a lock. A host that has just removed its journal
+ * keeps the lock until the file system has freed it, half a millisecond perhaps: so long often; then
+ * after twice as many each time, up to what costs nothing.
  */
 #define DB_TRY_FIRST_US 50
+#define DB_TRY_OFTEN_US 1000
 #define DB_TRY_MAX_US	5000
 
 struct db {
@@ -153,7 +159,8 @@ static int db_wait(void *userdata, int tries)
 		return 0;
 	(void)db->vfs.xSleep(&db->vfs, us);
 	db->waited_us += us;
-	db->try_us = 2 * us < DB_TRY_MAX_US ? 2 * us : DB_TRY_MAX_US;
+	if (db->waited_us >= DB_TRY_OFTEN_US)
+		db->try_us = 2 * us < DB_TRY_MAX_US ? 2 * us : DB_TRY_MAX_US;
 	return 1;
 }
 
@@ -165,13 +172,13 @@ void db_wait_for(struct db *db, int ms)
 
 static int db_set_up(struct db *db, const struct db_options *options, struct err *err)
 {
-	int r;
+	sqlite3_int64 mapped = 0;
 
 	db_wait_for(db, options->busy_timeout_ms);
 	/* A page mapped from a network or VirtioFS mount can be stale. */
-	r = db_exec(db, "PRAGMA mmap_size=0", err);
-	if (r < 0 || options->mode == DB_READ)
-		return r;
+	(void)sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_MMAP_SIZE, &mapped);
+	if (options->mode == DB_READ)
+		return 0;
 	/* What may not be written is opened for reading, without a word. */
 	if (sqlite3_db_readonly(db->handle, "main"))
 		return err_set(err, -EROFS, "it may only be read");
@@ -255,6 +262,9 @@ int db_open(const char *path, const struct db_options *options, struct db **ret_
 		return err_sys(err, -ENOMEM, "%s", path);
 	/* One thread: no lock around each allocation. Not heard, and no harm, once SQLite is in use. */
 	(void)sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
+	/* A look is over before what SQLite would lay in for a longer one has paid. */
+	(void)sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0);
+	(void)sqlite3_config(SQLITE_CONFIG_LOOKASIDE, DB_LOOKASIDE_BYTES, DB_LOOKASIDE_SLOTS);
 	(void)sqlite3_soft_heap_limit64(DB_HEAP_BYTES);
 	flags |= options->mode == DB_READ ? SQLITE_OPEN_READONLY
 					  : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;

@@ -10,18 +10,19 @@
 #include "common/table.h"
 
 /*
- * The walk over what waits: what falls due later first, then what is due. Behind it: what is read.
- * Where the host has a column of an alias' name, ORDER BY means the column.
+ * The walk over what waits: what falls due later first, then what is due. Of the rest of a row nothing,
+ * not even the id: SQLite keeps what is selected of all rows to order them. Where the host has a column
+ * of an alias' name, ORDER BY means the column.
  */
 #define INBOUND_SQL_WAITING                                                                \
-	"SELECT rowid, @id, coalesce(@trigger, 1) != 0 OR @kind IS 'system',"              \
+	"SELECT rowid, coalesce(@trigger, 1) != 0 OR @kind IS 'system',"                   \
 	" @process_after IS NOT NULL, strftime('%s', @process_after) AS agent_runner_due," \
 	" coalesce(@on_wake, 0) != 0 FROM @messages_in WHERE @status = 'pending'"          \
 	" AND @id IS NOT NULL AND "
 /* What answers a tool of the agent comes first: nothing of it may wait behind a flood. */
 #define INBOUND_SQL_WAITING_ORDER                                \
 	" ORDER BY ifnull(agent_runner_due + 0 > :now, 0) DESC," \
-	" @kind IS NOT 'system', @seq IS NULL, @seq, rowid"
+	" @kind IS NOT 'system', @seq IS NULL, @seq, rowid LIMIT :limit OFFSET :seen"
 
 /*
  * @name is a table of inbound_sql_tables[], or a column of the one that the statement reads: what

@@ -12,6 +12,12 @@
 #include "runner/store/seq.h"
 #include "runner/store/watch.h"
 
+/*
+ * SQLite keeps so many rows to order them, however many wait: most walks end before. The few that do
+ * not have the others, too, in memory.
+ */
+#define INBOUND_WALK 1000
+
 struct inbound {
 	struct db *db;
 	char *sql[INBOUND_SQL_QUERIES]; /* NULL: not composed yet */
@@ -19,6 +25,8 @@ struct inbound {
 	char *due_id;
 	int64_t now_s;	 /* at which the walk began; real time */
 	int64_t later_s; /* when the next row falls due, as far as the walk knows; -1: none */
+	int64_t seen;	 /* rows of the walk, which falls in two parts: */
+	int64_t limit;	 /* rows of this one; -1: all that are left */
 	int64_t from;	 /* of inbound_pass_over() */
 	const char *open;
 };
@@ -204,10 +212,48 @@ int inbound_read_row(struct inbound *inbound, int64_t rowid, struct inbound_row 
 	return 0;
 }
 
+int inbound_rows_from(struct inbound *inbound, int64_t from, int64_t max, sqlite3_stmt **ret_s,
+		      struct err *err)
+{
+	int r = inbound_statement(inbound, INBOUND_SQL_FROM_ROW, ret_s, err);
+
+	if (r < 0)
+		return r;
+	db_bind_int(*ret_s, ":from", from);
+	db_bind_int(*ret_s, ":max", max);
+	return 0;
+}
+
+int inbound_read_id(struct inbound *inbound, int64_t rowid, char **ret_id, struct err *err)
+{
+	sqlite3_stmt *s;
+	int r = inbound_rows_from(inbound, rowid, 1, &s, err);
+
+	if (r == 0)
+		r = db_step(inbound->db, s, err);
+	if (r <= 0)
+		return r;
+	/* As in inbound_read_row(): an id with NUL bytes must be the same everywhere. */
+	if (sqlite3_column_int64(s, 0) != rowid || sqlite3_column_type(s, 1) == SQLITE_NULL)
+		r = 0;
+	else if (db_column_dup(s, 1, ret_id, NULL) < 0)
+		r = err_sys(err, -ENOMEM, "cannot read a message");
+	sqlite3_reset(s);
+	return r;
+}
+
 void inbound_pass_over(struct inbound *inbound, int64_t from, const char *open)
 {
 	inbound->from = from;
 	inbound->open = open;
+}
+
+/* What comes behind the rows that were seen, so many of it at most; -1: all. */
+static void inbound_due_limit(struct inbound *inbound, int64_t limit)
+{
+	inbound->limit = limit;
+	db_bind_int(inbound->due, ":seen", inbound->seen);
+	db_bind_int(inbound->due, ":limit", limit);
 }
 
 int inbound_due_start(struct inbound *inbound, struct err *err)
@@ -220,6 +266,8 @@ int inbound_due_start(struct inbound *inbound, struct err *err)
 		return r;
 	inbound->now_s = clock_realtime_ms() / 1000;
 	inbound->later_s = -1;
+	inbound->seen = 0;
+	inbound_due_limit(inbound, INBOUND_WALK);
 	db_bind_int(inbound->due, ":now", inbound->now_s);
 	db_bind_int(inbound->due, ":from", inbound->from);
 	if (has_open) {
@@ -233,13 +281,26 @@ int inbound_due_start(struct inbound *inbound, struct err *err)
 static int inbound_note_later(struct inbound *inbound)
 {
 	sqlite3_stmt *s = inbound->due;
-	int64_t due_s = sqlite3_column_int64(s, 4);
+	int64_t due_s = sqlite3_column_int64(s, 3);
 
-	if (sqlite3_column_type(s, 4) == SQLITE_NULL || due_s <= inbound->now_s)
+	if (sqlite3_column_type(s, 3) == SQLITE_NULL || due_s <= inbound->now_s)
 		return 0;
-	if (sqlite3_column_int(s, 2) && (inbound->later_s < 0 || due_s < inbound->later_s))
+	if (sqlite3_column_int(s, 1) && (inbound->later_s < 0 || due_s < inbound->later_s))
 		inbound->later_s = due_s;
 	return 1;
+}
+
+/* The next row of the walk, which has a second part if the first was full. 1, 0 at its end, or <0. */
+static int inbound_due_step(struct inbound *inbound, struct err *err)
+{
+	int r = db_step(inbound->db, inbound->due, err);
+
+	if (r == 0 && inbound->seen == inbound->limit) {
+		inbound_due_limit(inbound, -1);
+		r = db_step(inbound->db, inbound->due, err);
+	}
+	inbound->seen += r > 0;
+	return r;
 }
 
 int inbound_due_next(struct inbound *inbound, struct inbound_due *ret_due, struct err *err)
@@ -248,21 +309,21 @@ int inbound_due_next(struct inbound *inbound, struct inbound_due *ret_due, struc
 	int r;
 
 	do
-		r = db_step(inbound->db, s, err);
+		r = inbound_due_step(inbound, err);
 	while (r > 0 && inbound_note_later(inbound));
 	if (r <= 0)
 		return r;
 	free(steal_ptr(inbound->due_id));
-	/* As in inbound_read_row(): an id with NUL bytes must be the same everywhere. */
-	if (db_column_dup(s, 1, &inbound->due_id, NULL) < 0)
-		return err_sys(err, -ENOMEM, "cannot read a message");
+	r = inbound_read_id(inbound, sqlite3_column_int64(s, 0), &inbound->due_id, err);
+	if (r <= 0)
+		return r < 0 ? r : err_set(err, -EAGAIN, "a row vanished while it was read");
 	*ret_due = (struct inbound_due){
 		.rowid = sqlite3_column_int64(s, 0),
 		.id = inbound->due_id,
-		.wakes = sqlite3_column_int(s, 2) != 0,
+		.wakes = sqlite3_column_int(s, 1) != 0,
 		.odd_time =
-			sqlite3_column_int(s, 3) != 0 && sqlite3_column_type(s, 4) == SQLITE_NULL,
-		.on_wake = sqlite3_column_int(s, 5) != 0,
+			sqlite3_column_int(s, 2) != 0 && sqlite3_column_type(s, 3) == SQLITE_NULL,
+		.on_wake = sqlite3_column_int(s, 4) != 0,
 	};
 	return 1;
 }

@@ -51,42 +51,13 @@ static void settled_forget(struct settled *settled)
 	settled->text[0] = '\0';
 }
 
-/* The first row from this number on, at most max of them; stepped and reset by the caller. */
-static int settled_rows(struct inbound *inbound, int64_t from, int64_t max, sqlite3_stmt **ret_s)
-{
-	int r = inbound_statement(inbound, INBOUND_SQL_FROM_ROW, ret_s, NULL);
-
-	if (r < 0)
-		return r;
-	db_bind_int(*ret_s, ":from", from);
-	db_bind_int(*ret_s, ":max", max);
-	return 0;
-}
-
-/* The id of this row: 1; 0: there is none; <0. */
-static int settled_read_id(struct inbound *inbound, int64_t row, char **ret_id)
-{
-	sqlite3_stmt *s;
-	int r = settled_rows(inbound, row, 1, &s);
-
-	if (r == 0)
-		r = db_step(inbound_db(inbound), s, NULL);
-	if (r <= 0)
-		return r;
-	if (sqlite3_column_int64(s, 0) != row || sqlite3_column_type(s, 1) == SQLITE_NULL)
-		r = 0;
-	else if (db_column_dup(s, 1, ret_id, NULL) < 0)
-		r = -ENOMEM;
-	sqlite3_reset(s);
-	return r;
-}
-
 /* Is all still as it was when it was settled? */
 static bool settled_holds(const struct settled *settled, struct inbound *inbound)
 {
 	cleanup_free char *id = NULL;
 
-	return settled_read_id(inbound, settled->from - 1, &id) > 0 && strcmp(id, settled->id) == 0;
+	return inbound_read_id(inbound, settled->from - 1, &id, NULL) > 0 &&
+	       strcmp(id, settled->id) == 0;
 }
 
 void settled_apply(struct settled *settled, struct inbound *inbound, struct outbound *outbound)
@@ -108,7 +79,7 @@ static int settled_close(struct settled *settled, struct inbound *inbound,
 
 	for (size_t i = 0; i < settled->open_count; i++) {
 		cleanup_free char *id = NULL;
-		int is_final, r = settled_read_id(inbound, settled->open[i], &id);
+		int is_final, r = inbound_read_id(inbound, settled->open[i], &id, NULL);
 
 		if (r < 0)
 			return r;
@@ -175,7 +146,7 @@ static int settled_walk(struct settled *settled, struct inbound *inbound, struct
 	if (r == 0 && !busy)
 		r = settled_step(settled, inbound, &max);
 	if (r == 0)
-		r = settled_rows(inbound, settled->from, max, &s);
+		r = inbound_rows_from(inbound, settled->from, max, &s, NULL);
 	if (r < 0)
 		return r;
 	while ((r = db_step(inbound_db(inbound), s, NULL)) > 0) {

@@ -145,6 +145,41 @@ static void test_next_due(void **state)
 	assert_int_equal(next_due(), 30938925600000);
 }
 
+/* A walk falls in two parts where much waits: nothing is lost or seen twice where they meet. */
+static void test_many_wait(void **state)
+{
+	static const int counts[] = { 999, 1000, 1001, 2500 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
+		struct inbound_due row;
+		struct inbound *inbound;
+		char sql[400];
+		int seen = 0;
+
+		/* The later a row, the lower its seq; and as many that are due later come before. */
+		(void)snprintf(sql, sizeof(sql),
+			       "DELETE FROM messages_in; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL"
+			       " SELECT i + 1 FROM n WHERE i < %d * 2) INSERT INTO messages_in"
+			       " (id, seq, kind, timestamp, content, process_after) SELECT"
+			       " 'm' || (%d - i), (%d - i) * 2, 'chat', '', '',"
+			       " iif(i > %d, '2100-01-01', NULL) FROM n",
+			       counts[i], counts[i], counts[i], counts[i]);
+		run(sql);
+		inbound = look();
+		assert_int_equal(inbound_due_start(inbound, NULL), 0);
+		while (inbound_due_next(inbound, &row, NULL) > 0) {
+			char id[16];
+
+			(void)snprintf(id, sizeof(id), "m%d", seen++);
+			assert_string_equal(row.id, id);
+		}
+		assert_int_equal(seen, counts[i]);
+		assert_int_equal(inbound_next_due_ms(inbound), 4102444800000);
+		inbound_close(inbound);
+	}
+}
+
 static void test_row(void **state)
 {
 	struct inbound *inbound;
@@ -472,6 +507,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_process_after, setup_schema, teardown),
 		cmocka_unit_test_setup_teardown(test_next_due, setup_schema, teardown),
+		cmocka_unit_test_setup_teardown(test_many_wait, setup_schema, teardown),
 		cmocka_unit_test_setup_teardown(test_row, setup_schema, teardown),
 		cmocka_unit_test_setup_teardown(test_odd_rows, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_odd_seq, setup_schema, teardown),
