@@ -24,7 +24,8 @@ struct lookout {
 	void *userdata;
 	int64_t next_due_ms;
 	bool is_busy;
-	bool soon; /* a look is wanted, changed or not */
+	bool soon;    /* a look is wanted, changed or not */
+	bool is_seen; /* the watch has just looked at the file */
 	int damaged_looks;
 	int64_t damaged_since_ms; /* monotonic */
 	int64_t damaged_ms;
@@ -61,8 +62,10 @@ static void lookout_on_timer(void *userdata)
 		lookout->next_due_ms = -1;
 	/* Armed first: whatever look() does, the next poll comes. */
 	lookout_arm(lookout);
+	lookout->is_seen = !is_due;
 	if (wanted)
 		lookout->look(lookout->userdata, changed);
+	lookout->is_seen = false;
 }
 
 static void lookout_on_watch(void *userdata, uint32_t events)
@@ -70,8 +73,11 @@ static void lookout_on_watch(void *userdata, uint32_t events)
 	struct lookout *lookout = userdata;
 
 	(void)events;
-	if (watch_drain(lookout->watch) && watch_changed(lookout->watch))
-		lookout->look(lookout->userdata, true);
+	if (!watch_drain(lookout->watch) || !watch_changed(lookout->watch))
+		return;
+	lookout->is_seen = true;
+	lookout->look(lookout->userdata, true);
+	lookout->is_seen = false;
 }
 
 int lookout_new(struct loop *loop, const char *inbound_path, const struct config *config,
@@ -122,7 +128,10 @@ void lookout_set_damage_ms(struct lookout *lookout, int64_t damaged_ms)
 void lookout_begin(struct lookout *lookout)
 {
 	lookout->soon = false;
-	watch_mark(lookout->watch);
+	if (lookout->is_seen)
+		watch_mark_seen(lookout->watch);
+	else
+		watch_mark(lookout->watch);
 }
 
 bool lookout_has_changed(struct lookout *lookout)

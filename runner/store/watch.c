@@ -46,6 +46,8 @@ struct watch {
 	const char *name; /* path's last component */
 	int fd;
 	struct watch_stamp mark;
+	struct watch_stamp seen; /* by the last watch_changed(), if it had to read */
+	int64_t seen_ms;
 };
 
 /* Reads the header through a descriptor of its own: a kept one can be stale on network mounts. */
@@ -220,6 +222,7 @@ bool watch_changed(struct watch *watch)
 	struct watch_stamp now;
 	bool has_settled;
 
+	watch->seen.valid = false;
 	if (!mark->valid)
 		return true;
 	if (watch->rests && watch_looks_unchanged(watch))
@@ -228,8 +231,10 @@ bool watch_changed(struct watch *watch)
 	 * Asked before the file is read: a commit after that has another time than the mark. One of
 	 * the same time as the mark shows by its counter now, however late this is.
 	 */
-	has_settled = clock_monotonic_ms() - watch->marked_ms >= watch->settle_ms;
+	watch->seen_ms = clock_monotonic_ms();
+	has_settled = watch->seen_ms - watch->marked_ms >= watch->settle_ms;
 	watch_stamp(watch->path, &now);
+	watch->seen = now;
 	if (!now.valid || memcmp(now.counter, mark->counter, sizeof(now.counter)) != 0 ||
 	    now.device != mark->device || now.inode != mark->inode || now.size != mark->size ||
 	    now.modified.tv_sec != mark->modified.tv_sec ||
@@ -243,6 +248,17 @@ void watch_mark(struct watch *watch)
 {
 	watch_stamp(watch->path, &watch->mark);
 	watch->marked_ms = clock_monotonic_ms();
+	watch->rests = false;
+}
+
+void watch_mark_seen(struct watch *watch)
+{
+	if (!watch->seen.valid) {
+		watch_mark(watch);
+		return;
+	}
+	watch->mark = watch->seen;
+	watch->marked_ms = watch->seen_ms;
 	watch->rests = false;
 }
 

@@ -36,6 +36,12 @@ bool watch_changed(struct watch *watch);
 void watch_mark(struct watch *watch);
 
 /*
+ * The same, as the last watch_changed() saw it, which spares a second reading. What was written since
+ * shows as a change.
+ */
+void watch_mark_seen(struct watch *watch);
+
+/*
  * Two commits within one tick of the file system's clock have the same time. So a file rests when it
  * was read so long after its mark, and was still as marked: longer than any such tick (2 s on FAT).
  */

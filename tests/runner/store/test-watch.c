@@ -100,6 +100,27 @@ static void mark(void)
 	assert_false(watch_changed(watch));
 }
 
+/* What was written between the check and the mark is not marked. */
+static void test_marked_as_seen(void **state)
+{
+	(void)state;
+	/* Nothing was read without a mark: it is now. */
+	assert_true(watch_changed(watch));
+	watch_mark_seen(watch);
+	assert_false(watch_changed(watch));
+	sqlite_run(path, "INSERT INTO t VALUES (1)");
+	assert_true(watch_changed(watch));
+	watch_mark_seen(watch);
+	assert_false(watch_changed(watch));
+	sqlite_run(path, "INSERT INTO t VALUES (1)");
+	assert_true(watch_changed(watch));
+	sqlite_run(path, "INSERT INTO t VALUES (1)");
+	watch_mark_seen(watch);
+	assert_true(watch_changed(watch));
+	watch_mark_seen(watch);
+	assert_false(watch_changed(watch));
+}
+
 static void test_changed(void **state)
 {
 	(void)state;
@@ -378,6 +399,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_header, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_closed_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_changed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_marked_as_seen, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_counter, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_late_look, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rest, setup, teardown),
