@@ -23,7 +23,9 @@
 #include "entrypoint/terminal.h"
 
 /* Whoever still waits then waits for long: what its start needed is given back. */
-#define INIT_SETTLE_MS	    1000
+#define INIT_SETTLE_MS 1000
+/* So many signals are taken before processes are reaped, and timers run. */
+#define INIT_SIGNALS_MAX    64
 #define INIT_INPUT_NOTE_MS  10000
 #define INIT_ENDING_NOTE_MS 1000
 #define INIT_CRASHES_MAX    5
@@ -404,16 +406,19 @@ static void init_on_signal(struct init *init, const siginfo_t *info)
 	}
 }
 
-/* Waits for one, and takes all that are there. */
+/* Waits for one, and takes those that are there, but no flood of them. */
 static void init_take_signals(struct init *init, int timeout_ms)
 {
 	siginfo_t info;
-	int r;
+	int count = 0, r;
 
-	while ((r = signals_wait(timeout_ms, &info)) > 0) {
+	while (count < INIT_SIGNALS_MAX && (r = signals_wait(timeout_ms, &info)) > 0) {
 		init_on_signal(init, &info);
 		timeout_ms = 0;
+		count++;
 	}
+	if (count == INIT_SIGNALS_MAX && (r = signals_look_for_end(&info)) > 0)
+		init_on_signal(init, &info);
 	if (r < 0) {
 		log_warning("cannot wait for signals: %s", strerror(-r));
 		(void)poll(NULL, 0, INIT_RETRY_MS);

@@ -54,19 +54,33 @@ int signals_release(void)
 	return signals_set_mask(&signals_none);
 }
 
-int signals_wait(int timeout_ms, siginfo_t *ret_info)
+static int signals_wait_for(uint64_t set, int timeout_ms, siginfo_t *ret_info)
 {
-	/* Not the constant: PID 1 waits for hours, and its page would be there for that alone. */
-	const uint64_t all = ~UINT64_C(0);
 	const struct timespec timeout = {
 		.tv_sec = timeout_ms / 1000,
 		.tv_nsec = timeout_ms % 1000 * 1000000L,
 	};
 
-	if (syscall(SYS_rt_sigtimedwait, &all, ret_info, timeout_ms < 0 ? NULL : &timeout,
+	if (syscall(SYS_rt_sigtimedwait, &set, ret_info, timeout_ms < 0 ? NULL : &timeout,
 		    SIGNALS_SET_SIZE) > 0)
 		return 1;
 	return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+}
+
+int signals_wait(int timeout_ms, siginfo_t *ret_info)
+{
+	/* Not the constant: PID 1 waits for hours, and its page would be there for that alone. */
+	return signals_wait_for(~UINT64_C(0), timeout_ms, ret_info);
+}
+
+int signals_look_for_end(siginfo_t *ret_info)
+{
+	uint64_t set = 0;
+
+	for (int signo = 1; signo <= SIGNALS_LAST; signo++)
+		if (signals_kinds[signo] == SIGNALS_END)
+			set |= UINT64_C(1) << (signo - 1);
+	return signals_wait_for(set, 0, ret_info);
 }
 
 int signals_open(int *ret_fd)

@@ -37,6 +37,12 @@ int signals_release(void);
 int signals_wait(int timeout_ms, siginfo_t *ret_info);
 
 /*
+ * Takes a signal that asks for the end, if one waits, before those of lower numbers, which the kernel
+ * would give first. 1, 0 or -errno, as signals_wait().
+ */
+int signals_look_for_end(siginfo_t *ret_info);
+
+/*
  * For who waits for something else, too: a descriptor (signalfd(2)) that is readable while a signal
  * waits for signals_wait(). Non-blocking, CLOEXEC, the caller's. 0 or -errno.
  */

@@ -111,12 +111,28 @@ static int wait_beside_others(void)
 	return 0;
 }
 
+/* The end comes before what has a lower number, and leaves that where it is. */
+static int look_for_end(void)
+{
+	siginfo_t info;
+
+	CHECK(signals_take() == 0);
+	CHECK(kill(getpid(), SIGHUP) == 0);
+	CHECK(signals_look_for_end(&info) == 0);
+	CHECK(kill(getpid(), SIGTERM) == 0);
+	CHECK(signals_look_for_end(&info) == 1 && info.si_signo == SIGTERM);
+	CHECK(signals_look_for_end(&info) == 0);
+	CHECK(signals_wait(0, &info) == 1 && info.si_signo == SIGHUP);
+	return 0;
+}
+
 static void test_wait(void **state)
 {
 	(void)state;
 	assert_int_equal(forked(wait_for_all_numbers), 0);
 	assert_int_equal(forked(wait_in_time), 0);
 	assert_int_equal(forked(wait_beside_others), 0);
+	assert_int_equal(forked(look_for_end), 0);
 }
 
 static int forward_values(void)
