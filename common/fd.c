@@ -15,7 +15,8 @@
 #include "common/cleanup.h"
 #include "common/strbuf.h"
 
-#define FD_READ_STEP (64 * 1024)
+/* At first; then as much as there is already. Most files that a start reads have less. */
+#define FD_READ_STEP (4 * 1024)
 
 int fd_set_nonblock(int fd, bool on)
 {
@@ -69,11 +70,12 @@ int fd_read_all(int fd, size_t limit, char **ret_text, size_t *ret_len, struct e
 	cleanup_strbuf struct strbuf text = STRBUF_EMPTY;
 
 	for (;;) {
+		size_t step = text.len > FD_READ_STEP ? text.len : FD_READ_STEP;
 		ssize_t n;
 
-		if (strbuf_reserve(&text, FD_READ_STEP) < 0)
+		if (strbuf_reserve(&text, step) < 0)
 			return err_sys(err, -ENOMEM, "cannot read");
-		n = read(fd, text.data + text.len, FD_READ_STEP);
+		n = read(fd, text.data + text.len, step);
 		if (n < 0 && fd_wait(fd, POLLIN))
 			continue;
 		if (n < 0)
