@@ -42,7 +42,7 @@ PROVIDER  ?= mock
 PROVIDERS := mock claude
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast fuzz faults judges build arm64 static bench growth format lint \
+.PHONY: help demo test test-fast fuzz faults judges build arm64 static bench bench-builds growth format lint \
 	install uninstall dist deb clean image build-image test-image run-local logs stop docker-login \
 	push-image build-multiarch push-multiarch image-sizes
 
@@ -97,7 +97,7 @@ static: ## Build build-static/agent-runner, which needs no file beside itself
 		meson setup --buildtype=release -Dc_link_args=-s -Dtests=disabled -Dstatic=enabled build-static
 	@ninja -C build-static agent-runner
 
-bench: ## Measure both builds against floors and peers, and print README's tables (some minutes)
+bench-builds:
 	@tools/packages.sh build static bench
 	@[ -f build-bench/build.ninja ] || meson setup -Dtests=disabled build-bench
 	@ninja -C build-bench
@@ -105,12 +105,12 @@ bench: ## Measure both builds against floors and peers, and print README's table
 		-Dtests=disabled -Dstatic=enabled build-bench-static >/dev/null || :
 	@[ ! -f build-bench-static/build.ninja ] || ninja -C build-bench-static agent-runner || \
 		rm -f build-bench-static/agent-runner
+
+bench: bench-builds ## Measure both builds against floors and peers, and print README's tables (some minutes)
 	@$(PYTHON) bench/bench.py
 
-growth: ## Measure how it grows, and make the tables and plots of docs/performance.md (minutes; root)
-	@tools/packages.sh build bench npm
-	@[ -f build-bench/build.ninja ] || meson setup -Dtests=disabled build-bench
-	@ninja -C build-bench
+growth: bench-builds ## Measure how it grows, and make the tables and plots of docs/performance.md (minutes; root)
+	@tools/packages.sh npm
 	@$(PYTHON) bench/growth.py
 
 image: build-image ## The same as build-image

@@ -51,6 +51,7 @@ MEASURES = {
 class Pace:
     """How much is measured."""
     rounds: int
+    rests: int
     poll_seconds: float
     idle_seconds: float
     backlog: int
@@ -59,9 +60,9 @@ class Pace:
     orphan_rounds: int
 
 
-FULL = Pace(rounds=100, poll_seconds=4, idle_seconds=30, backlog=2000, bursts=(1000, 10_000),
+FULL = Pace(rounds=100, rests=12, poll_seconds=4, idle_seconds=30, backlog=2000, bursts=(1000, 10_000),
             orphans=20_000, orphan_rounds=8)
-QUICK = Pace(rounds=5, poll_seconds=0.5, idle_seconds=2, backlog=100, bursts=(100, 1000),
+QUICK = Pace(rounds=5, rests=1, poll_seconds=0.5, idle_seconds=2, backlog=100, bursts=(100, 1000),
              orphans=300, orphan_rounds=1)
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Command mode against the inits, each as PID 1 of a PID namespace."""
+import os
 import statistics
 
 import peers
@@ -41,6 +42,19 @@ def measure_command(pace):
               Goal("≤ tini's", here, over.get("tini"), ms),
               f"exec of an empty static program as PID 1 {ms(alone)}",
               told(over, lambda value: f"+ {ms(value)}"))
+    yield from as_root(pace, names)
+
+
+def as_root(pace, names):
+    """A container's usual start: as root, who makes the command the user's."""
+    if os.getuid() != 0:
+        return
+    taken = columns(names, output("spawn", pace.rounds * 3, 0, *joined(names, program("empty"))))
+    over = {name: statistics.median(a - b for a, b in zip(taken[name], taken["alone"]))
+            for name in names}
+    yield Row("command mode by root, with the command's rights dropped, over the command alone",
+              f"+ {ms(over['agent-runner'])}", ratio_of(taken["agent-runner"], taken["alone"]), "",
+              "the same", told(over, lambda value: f"+ {ms(value)}"))
 
 
 def measure_orphans(pace):

@@ -5,6 +5,7 @@
  *     floor exec ROUNDS PROGRAM     fork, exec of PROGRAM, and its collected end
  *     floor fork ROUNDS             fork, and the collected end of the child
  *     floor commit ROUNDS FOLDER    open of a database, and one transaction that is on disk
+ *     floor again ROUNDS FOLDER     one transaction more through a connection that is open
  *     floor wake ROUNDS FOLDER      inotify: from a file's change until the process that waits runs
  *     floor pipe ROUNDS             a byte to another process, and back
  *     floor timer ROUNDS            CPU time of a wait for a millisecond, and of the wake-up after it
@@ -103,6 +104,44 @@ static long long floor_commit(const char *folder)
 	if (floor_sql(folder, "PRAGMA synchronous = FULL; INSERT INTO t VALUES (1)") < 0)
 		return -1;
 	return clock_now_ns() - start;
+}
+
+/* again */
+
+static sqlite3 *floor_db;
+static sqlite3_stmt *floor_insert;
+
+static int floor_open_again(const char *folder)
+{
+	char path[PATH_MAX];
+
+	if (floor_open_commit(folder) < 0)
+		return -1;
+	(void)snprintf(path, sizeof(path), "%s/floor.db", folder);
+	if (sqlite3_open(path, &floor_db) != SQLITE_OK ||
+	    sqlite3_exec(floor_db, "PRAGMA synchronous = FULL", NULL, NULL, NULL) != SQLITE_OK ||
+	    sqlite3_prepare_v2(floor_db, "INSERT INTO t VALUES (1)", -1, &floor_insert, NULL) !=
+		    SQLITE_OK) {
+		fprintf(stderr, "floor: %s: %s\n", path, sqlite3_errmsg(floor_db));
+		return -1;
+	}
+	return 0;
+}
+
+static long long floor_again(const char *folder)
+{
+	long long start = clock_now_ns();
+	int r = sqlite3_step(floor_insert);
+
+	(void)folder;
+	(void)sqlite3_reset(floor_insert);
+	return r == SQLITE_DONE ? clock_now_ns() - start : -1;
+}
+
+static void floor_close_again(void)
+{
+	(void)sqlite3_finalize(floor_insert);
+	(void)sqlite3_close(floor_db);
 }
 
 /* wake and pipe */
@@ -250,6 +289,11 @@ static const struct floor floors[] = {
 	{ .name = "exec", .words = 1, .round = floor_exec },
 	{ .name = "fork", .round = floor_fork },
 	{ .name = "commit", .words = 1, .open = floor_open_commit, .round = floor_commit },
+	{ .name = "again",
+	  .words = 1,
+	  .open = floor_open_again,
+	  .round = floor_again,
+	  .close = floor_close_again },
 	{ .name = "wake",
 	  .words = 1,
 	  .open = floor_open_wake,
@@ -298,6 +342,6 @@ int main(int argc, char **argv)
 		if (rounds >= 1 && rounds <= ROUNDS_MAX && strcmp(argv[1], floors[i].name) == 0 &&
 		    argc == floors[i].words + 3)
 			return floor_run(&floors[i], (size_t)rounds, argv[3]);
-	fputs("usage: floor exec|fork|commit|wake|pipe|timer ROUNDS [WORD]\n", stderr);
+	fputs("usage: floor exec|fork|commit|again|wake|pipe|timer ROUNDS [WORD]\n", stderr);
 	return 64;
 }

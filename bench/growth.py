@@ -17,7 +17,9 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-os.environ.setdefault("AGENT_RUNNER", str(ROOT / "build-bench/agent-runner"))
+STATIC = ROOT / "build-bench-static/agent-runner"
+os.environ.setdefault("AGENT_RUNNER", str(STATIC if STATIC.exists() else
+                                          ROOT / "build-bench/agent-runner"))
 sys.path.insert(0, str(ROOT / "tests/system"))
 
 import claude_cli  # noqa: E402
@@ -59,8 +61,8 @@ class Case:
         for times, query in ((self.claims, CLAIMED), (self.answers, COMPLETED)):
             times.append(self.watcher.wait({self.session: last}, query)[0] - before)
 
-    def row(self):
-        """What all curves have in common."""
+    def times(self):
+        """What all curves have in common, before the session has given back its memory."""
         settle(self.pids)
         messages = len(self.answers) * self.count
         return {
@@ -69,21 +71,25 @@ class Case:
             "claim": statistics.median(self.claims) * 1000,
             "answer": statistics.median(self.answers) * 1000,
             "cpu": (cpu_seconds(self.pids) - self.cpu_before) / messages * 1000,
-            "pss_pid1": pss_mb(self.pids[:1]),
-            "pss_loop": pss_mb(self.pids[1:]),
             "rss_loop": rss_mb(self.pids[1]),
             "peak": peak_rss_mb(self.pids[1]),
         }
 
+    def memory(self):
+        """And when it has."""
+        return {"pss_pid1": pss_mb(self.pids[:1]), "pss_loop": pss_mb(self.pids[1:])}
 
-def take_turns(cases, rounds, texts):
+
+def take_turns(cases, rounds, texts, quick):
     """texts(case): what is sent to it in each round. Returns the rows."""
     for _ in range(rounds):
         for case in cases:
             # At any phase of whatever timer there might be.
             time.sleep(random.uniform(0.01, 0.05))
             case.send(texts(case))
-    return [case.row() for case in cases]
+    rows = [case.times() for case in cases]
+    rest([pid for case in cases for pid in case.pids], quick)
+    return [{**row, **case.memory()} for case, row in zip(cases, rows)]
 
 
 HISTORY = """
@@ -126,7 +132,7 @@ def measure_history(quick):
     with contextlib.ExitStack() as stack:
         cases = [Case(stack, size, 1, prepare=add_history, warm_up=warm_up.get(size, 2))
                  for size in sizes]
-        return take_turns(cases, 2 if quick else 30, lambda _: ["hello"])
+        return take_turns(cases, 2 if quick else 30, lambda _: ["hello"], quick)
 
 
 def measure_batch(quick):
@@ -134,7 +140,7 @@ def measure_batch(quick):
     with contextlib.ExitStack() as stack:
         cases = [Case(stack, size, size, config={"maxMessagesPerPrompt": size}) for size in sizes]
         return take_turns(cases, 2 if quick else 20,
-                          lambda case: [f"message {i}" for i in range(case.size)])
+                          lambda case: [f"message {i}" for i in range(case.size)], quick)
 
 
 def measure_burst(quick):
@@ -142,7 +148,7 @@ def measure_burst(quick):
     sizes = (10, 30) if quick else (10, 100, 1000, 10_000)
     with contextlib.ExitStack() as stack:
         cases = [Case(stack, size, size) for size in sizes]
-        rows = take_turns(cases, 1, lambda case: [f"message {i}" for i in range(case.size)])
+        rows = take_turns(cases, 1, lambda case: [f"message {i}" for i in range(case.size)], quick)
     return [{**row, "rate": row["size"] / row["answer"] * 1000} for row in rows]
 
 
@@ -150,7 +156,7 @@ def measure_size(quick):
     sizes = (1, 1000) if quick else tuple(10 ** n for n in range(8))
     with contextlib.ExitStack() as stack:
         cases = [Case(stack, size, 1) for size in sizes]
-        return take_turns(cases, 2 if quick else 10, lambda case: ["x" * case.size])
+        return take_turns(cases, 2 if quick else 10, lambda case: ["x" * case.size], quick)
 
 
 def measure_sessions(quick):
@@ -186,8 +192,8 @@ def _many_sessions(count, quick):
 
 # What an idle session holds, and what ending its agent or its container gives back.
 
-# Started at once, so that what they share is seen.
-COPIES = 3
+# Started at once, so that what they share is seen; more of an agent's own processes find no room.
+COPIES = {"mock": 100, "claude": 3}
 
 
 def measure_idle(quick):
@@ -215,7 +221,7 @@ def _idle_rows(provider, env, quick):
     for config, name, line in states:
         with contextlib.ExitStack() as stack:
             some = [stack.enter_context(Session(provider=provider, env=env, config=config))
-                    for _ in range(1 if quick else COPIES)]
+                    for _ in range(1 if quick else COPIES[provider])]
             memory = [_idle_memory(some[:count], line, quick) for count in (1, len(some))]
             times = [_ask(some[0], line, quick) for _ in range(rounds)]
             rows.append({"agent": provider, "state": name, "one": memory[0],
@@ -243,7 +249,7 @@ def _idle_memory(some, line, quick):
     for session in some:
         if line:
             session.wait_stderr(line)
-        rest(tree_of(session), quick)
+    rest([pid for session in some for pid in tree_of(session)], quick)
     return sum(pss_mb(tree_of(session)) for session in some)
 
 
@@ -281,6 +287,12 @@ MEASURES = {
 }
 
 
+def build():
+    """What is measured: images carry the static one."""
+    given = pathlib.Path(os.environ["AGENT_RUNNER"])
+    return {STATIC: "static", ROOT / "build-bench/agent-runner": "dynamic"}.get(given, given.name)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -296,7 +308,7 @@ def main():
         parser.error("the memory of a process that is not dumpable is shown to root only: run as root")
     for name in options.names or MEASURES:
         about, before = machine(), time.monotonic()
-        page.update(options.page, name, about, MEASURES[name](options.quick))
+        page.update(options.page, name, f"{about}; the {build()} build", MEASURES[name](options.quick))
         print(f"growth: {name}: {time.monotonic() - before:.0f} s", flush=True)
 
 

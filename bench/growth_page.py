@@ -43,9 +43,9 @@ def _steps(size):
         Column("claim", "commit to claim, ms", 2),
         Column("answer", "commit to completed, ms", 2),
         Column("cpu", "CPU a message, ms", 3),
-        Column("pss_pid1", "PID 1 PSS, MB", 2),
-        Column("pss_loop", "loop PSS, MB", 2),
-        Column("rss_loop", "loop RSS, MB", 2),
+        Column("pss_pid1", "PID 1 PSS at rest, MB", 2),
+        Column("pss_loop", "loop PSS at rest, MB", 2),
+        Column("rss_loop", "loop RSS after a message, MB", 2),
         Column("peak", "loop RSS, highest, MB", 2),
     ]
 

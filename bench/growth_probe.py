@@ -14,7 +14,8 @@ import time
 import peers
 import session as sessions
 
-MIB = 1 << 20
+# The kernel's kB are KiB.
+KIB_MB = 1024 / 1e6
 
 CLAIMED = "SELECT 1 FROM processing_ack WHERE message_id = ?"
 COMPLETED = "SELECT 1 FROM processing_ack WHERE message_id = ? AND status = 'completed'"
@@ -102,7 +103,7 @@ def settle(pids, patience=10.0):
 
 
 def rest(pids, quick):
-    """The same, and so long that a session gives back what its last turn took: after three seconds."""
+    """The same, and so long that a session gives back what its last look took: after three seconds."""
     settle(pids, patience=3)
     if not quick:
         time.sleep(3.5)
@@ -115,15 +116,15 @@ def _kib(pid, file, name):
 
 def pss_mb(pids):
     """Memory with shared pages divided among those who share them."""
-    return sum(_kib(pid, "smaps_rollup", "Pss") for pid in pids) / 1000
+    return sum(_kib(pid, "smaps_rollup", "Pss") for pid in pids) * KIB_MB
 
 
 def rss_mb(pid):
-    return _kib(pid, "status", "VmRSS") / 1000
+    return _kib(pid, "status", "VmRSS") * KIB_MB
 
 
 def peak_rss_mb(pid):
-    return _kib(pid, "status", "VmHWM") / 1000
+    return _kib(pid, "status", "VmHWM") * KIB_MB
 
 
 def commit_seconds():

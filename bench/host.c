@@ -149,8 +149,8 @@ static int host_start(struct host *host, const char *id, uid_t uid, char **comma
 	return r == 0 ? 0 : 1;
 }
 
-/* As hosts do it: through a connection of its own. */
-static int host_send(const struct host *host, const char *id)
+/* As hosts do it: through a connection of its own. The clock starts when the row is on disk. */
+static int host_send(struct host *host, const char *id)
 {
 	char path[PATH_MAX];
 	char *sql =
@@ -173,6 +173,7 @@ static int host_send(const struct host *host, const char *id)
 		r = sqlite3_exec(db, "PRAGMA synchronous = FULL", NULL, NULL, NULL);
 	if (r == SQLITE_OK)
 		r = sqlite3_exec(db, sql, NULL, NULL, NULL);
+	host->start = clock_now_ns();
 	if (r != SQLITE_OK)
 		fprintf(stderr, "host: %s: %s\n", path, sqlite3_errmsg(db));
 	sqlite3_free(sql);
@@ -187,7 +188,6 @@ static int host_message(struct host *host, const char *id)
 
 	if (host_send(host, id) < 0)
 		return 1;
-	host->start = clock_now_ns();
 	if (host_follow(host, id, &seen) < 0)
 		return 1;
 	printf("%lld %lld %lld %d\n", host->start - before, seen.claimed, seen.completed,

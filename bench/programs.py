@@ -54,7 +54,7 @@ def output(name, *words, **options):
 def floor(name, rounds=3):
     """Nanoseconds, median, of a few rounds: it is taken beside each measurement anew."""
     word = {"exec": lambda: [program("empty")], "commit": lambda: [folder()],
-            "wake": lambda: [folder()]}.get(name, lambda: [])()
+            "again": lambda: [folder()], "wake": lambda: [folder()]}.get(name, lambda: [])()
     return output("floor", name, rounds, *word)[0][0]
 
 

@@ -13,7 +13,7 @@ from table import Goal, NotHere, Row, ms, percentile, ratio_of, times, us
 POLL_HISTORY = 100_000
 # Polls of the default pace do not come within a measurement.
 NEVER_MS = 3_600_000
-# Three seconds after a turn the heartbeat looks once whether there is another.
+# Three seconds after its last look the loop gives back what it took.
 SETTLE_S = 3.5
 
 _numbers = itertools.count(1)
@@ -48,8 +48,11 @@ def measure_start(pace):
               "the same and one commit more", "", "96 ms")
 
 
-def pickups(runner, rounds):
-    """A row a message: claim, answer, commits of the runner, floors of a commit and a wake-up."""
+def pickups(runner, rounds, pause=(0.02, 0.08)):
+    """
+    A row a message: claim, answer, commits of the runner, floors of a commit and a wake-up. pause: in
+    seconds, between two: at any phase of whatever timer there might be.
+    """
     rows = []
     with Session() as session:
         runner.start(session)
@@ -59,11 +62,10 @@ def pickups(runner, rounds):
         if without:
             raise NotHere(without[0])
         for _ in range(rounds):
-            # At any phase of whatever timer there might be.
-            time.sleep(random.uniform(0.02, 0.08))
+            time.sleep(random.uniform(*pause))
             _, claim, answer, commits = output("host", "message", session.workspace,
                                                f"bench-{next(_numbers)}")[0]
-            rows.append((claim, answer, commits, floor("commit"), floor("wake")))
+            rows.append((claim, answer, commits, floor("again"), floor("wake")))
     return list(zip(*rows))
 
 
@@ -73,12 +75,23 @@ def peer_pickup(runner, pace):
             f"{max(commits)} transactions")
 
 
+def rest_row(pace):
+    """When the loop has given back its memory: what hosts with hours between two messages meet."""
+    claims, _, _, commit_floors, wake_floors = pickups(peers.OURS, pace.rests,
+                                                       (SETTLE_S + 0.5, SETTLE_S + 1.5))
+    floors = [sum(parts) for parts in zip(commit_floors, wake_floors)]
+    above = statistics.median(claim - commit for claim, commit in zip(claims, commit_floors))
+    return Row(f"host's commit to claim, loop at rest for {SETTLE_S:.0f} s or more, p50",
+               f"{ms(statistics.median(claims))}, {ms(above)} above a commit",
+               ratio_of(claims, floors), Goal("≤ 1 ms above a commit", above, 1e6, ms), "the same")
+
+
 def measure_pickup(pace):
     claims, answers, commits, commit_floors, wake_floors = pickups(peers.OURS, pace.rounds * 2)
     floors = [sum(parts) for parts in zip(commit_floors, wake_floors)]
     above = [claim - commit for claim, commit in zip(claims, commit_floors)]
-    said = (f"one commit {ms(statistics.median(commit_floors))} and an inotify wake-up "
-            f"{ms(statistics.median(wake_floors), 3)}")
+    said = (f"one commit by an open connection {ms(statistics.median(commit_floors))} and an inotify "
+            f"wake-up {ms(statistics.median(wake_floors), 3)}")
     p50, p99 = statistics.median(above), percentile(above, 0.99)
     yield Row("host's commit to claim, idle loop, p50",
               f"{ms(statistics.median(claims))}, {ms(p50)} above a commit",
@@ -89,6 +102,7 @@ def measure_pickup(pace):
               percentile(claims, 0.99) / percentile(floors, 0.99),
               Goal("≤ 5 ms above a commit", p99, 5e6, ms),
               f"p99 of the same {ms(percentile(floors, 0.99))}")
+    yield rest_row(pace)
     yield Row("host's commit to completed answer, p50", ms(statistics.median(answers)),
               ratio_of(answers, [a + b for a, b in zip(commit_floors, floors)]),
               "", "two commits and a wake-up")
@@ -166,7 +180,9 @@ def measure_idle(pace):
         used = {n: [b - a for a, b in zip(before[n], peers.cpu_and_wakes(p))]
                 for n, p in watched.items()}
     share = used["usual"][0] / 1e7 / elapsed
-    yield Row(f"CPU of PID 1 and loop, idle for {elapsed:.0f} s, default poll", f"{share:.4f} %",
+    each = used["usual"][0] / max(1, used["usual"][1])
+    yield Row(f"CPU of PID 1 and loop, idle for {elapsed:.0f} s, default poll",
+              f"{share:.4f} %, {us(each)} a poll",
               None, Goal("≤ 0.02 %", share, 0.02, lambda by: f"{by:.4f} %"), "0: an empty program",
               peers.peer_figure(peer_idle, pace), "0.9 %")
     beyond = used["still"][1]
