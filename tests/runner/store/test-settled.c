@@ -209,6 +209,20 @@ static void test_open_rows_are_seen(void **state)
 	assert_due("system scheduled cancelled ", NULL);
 }
 
+/* That its acknowledgement cannot be read does not settle a row. */
+static void test_a_failed_read_settles_nothing(void **state)
+{
+	(void)state;
+	add("paused", "UPDATE messages_in SET status = 'paused' WHERE id = 'paused'");
+	add_history();
+	advance_to_the_end();
+	ours("ALTER TABLE processing_ack RENAME TO hidden");
+	advance(false);
+	ours("ALTER TABLE hidden RENAME TO processing_ack");
+	host("UPDATE messages_in SET status = 'pending'");
+	assert_due("paused ", NULL);
+}
+
 /* In a flood: what was answered is not read again, and what waits does not become open. */
 static void test_busy_looks(void **state)
 {
@@ -333,6 +347,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_history_is_read_once, setup_settled,
 						teardown_settled),
 		cmocka_unit_test_setup_teardown(test_open_rows_are_seen, setup_settled,
+						teardown_settled),
+		cmocka_unit_test_setup_teardown(test_a_failed_read_settles_nothing, setup_settled,
 						teardown_settled),
 		cmocka_unit_test_setup_teardown(test_busy_looks, setup_settled, teardown_settled),
 		cmocka_unit_test_setup_teardown(test_too_many_open_rows, setup_settled,
