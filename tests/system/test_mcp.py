@@ -1312,10 +1312,19 @@ def test_what_a_summary_has_to_keep(session, connect):
 
 
 def test_the_relay_is_small(session, connect):
-    """Beside PID 1 and the loop, with whom it shares the program, as everywhere."""
+    """Beside PID 1 and the loop, with whom it shares the program, as everywhere; and again after a call."""
     session.start()
-    pid = connect(session).process.pid
-    # A build with sanitizers is another program.
-    if "libasan" not in pathlib.Path(f"/proc/{pid}/maps").read_text(encoding="utf-8"):
+    client = connect(session)
+    pid = client.process.pid
+
+    def pss():
         rollup = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
-        assert int(re.search(r"^Pss:\s+(\d+)", rollup, re.MULTILINE)[1]) < 1024
+        return int(re.search(r"^Pss:\s+(\d+)", rollup, re.MULTILINE)[1])
+    # A build with sanitizers is another program.
+    if "libasan" in pathlib.Path(f"/proc/{pid}/maps").read_text(encoding="utf-8"):
+        return
+    assert pss() < 1024
+    for _ in range(2):
+        client.request("tools/list", {})
+        busy = pss()
+        sessions.wait_until(lambda b=busy: pss() < b, "memory given back")

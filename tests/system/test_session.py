@@ -302,3 +302,36 @@ def test_unknown_keys_are_ignored(make_session):
     message = session.add_chat("hello")
     session.start().wait_ack(message)
     assert not session.lines("warning")
+
+
+# Memory
+
+
+def kib(pid, name):
+    with open(f"/proc/{pid}/status", encoding="utf-8") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith(f"{name}:"))
+
+
+def faults(pid):
+    """How often a page was brought in that was in memory already (proc_pid_stat(5))."""
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
+        return int(stat.read().rpartition(")")[2].split()[7])
+
+
+def test_memory_goes_back_when_there_is_nothing_to_do(session):
+    """After a start without a message, after a commit without work, after a message."""
+    session.start()
+    loop = session.loop_pid()
+    # A build with sanitizers keeps what is freed.
+    if kib(loop, "VmHWM") > 10_000:
+        return
+    before = 0
+    for work in (lambda: None,
+                 lambda: session.inbound_execute("INSERT INTO delivered (message_out_id, delivered_at)"
+                                                 " VALUES ('x', '2026-02-04 13:30:00')"),
+                 lambda: session.wait_ack(session.add_chat("hello"))):
+        work()
+        sessions.wait_until(lambda b=before: faults(loop) > b + 30, "work")
+        sessions.wait_until(lambda: 2 * kib(loop, "VmRSS") < kib(loop, "VmHWM"),
+                            "memory given back")
+        before = faults(loop)
