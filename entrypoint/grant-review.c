@@ -123,9 +123,11 @@ static void grant_review_folders(const char *workspace, grant_review_fn *say)
 	}
 }
 
-/* What the kernel makes up, or everybody has. */
-static const char *const grant_review_pseudo[] = { "proc",   "sysfs",	"devpts",  "mqueue",
-						   "cgroup", "cgroup2", "devtmpfs" };
+/* What the kernel makes up, or everybody has; and where who asks waits for ever if a server is gone. */
+static const char *const grant_review_left_out[] = {
+	"proc",	    "sysfs", "devpts", "mqueue", "cgroup", "cgroup2",
+	"devtmpfs", "nfs",   "nfs4",   "cifs",	 "smb3",
+};
 
 /* More of them are not named: they would bury the rest of the log. */
 #define GRANT_REVIEW_MOUNTS_MAX 8
@@ -184,8 +186,8 @@ static bool grant_review_is_withheld(const struct grant_request *request,
 {
 	struct stat st;
 
-	for (size_t i = 0; i < ARRAY_LEN(grant_review_pseudo); i++)
-		if (strcmp(entry->type, grant_review_pseudo[i]) == 0)
+	for (size_t i = 0; i < ARRAY_LEN(grant_review_left_out); i++)
+		if (strcmp(entry->type, grant_review_left_out[i]) == 0)
 			return false;
 	return !entry->is_read_only && stat(entry->point, &st) == 0 && S_ISDIR(st.st_mode) &&
 	       access(entry->point, W_OK) == 0 &&

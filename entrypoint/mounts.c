@@ -13,8 +13,8 @@
 #include "common/fd.h"
 #include "common/table.h"
 
-/* A container has some dozens of lines of 100 bytes. */
-#define MOUNTS_MAX (4 * 1024 * 1024)
+/* A line of an overlay has some hundred bytes, and a host with all its containers thousands of lines. */
+#define MOUNTS_MAX (64 * 1024 * 1024)
 
 static bool mounts_is_octal(char c)
 {
@@ -85,11 +85,13 @@ int mounts_read(struct mounts *ret_mounts)
 	struct mounts mounts = { .count = 0 };
 	char *rest, *line;
 	size_t len;
+	int r;
 
 	if (fd < 0)
 		return -ENOSYS;
-	if (fd_read_all(fd, MOUNTS_MAX, &mounts.text, &len, NULL) < 0)
-		return -ENOMEM;
+	r = fd_read_all(fd, MOUNTS_MAX, &mounts.text, &len, NULL);
+	if (r < 0)
+		return r;
 	mounts.entries = calloc(mounts_count_lines(mounts.text) + 1, sizeof(*mounts.entries));
 	if (!mounts.entries) {
 		mounts_deinit(&mounts);

@@ -27,7 +27,7 @@ struct mounts {
 /*
  * All of them: the kernel writes the file anew for each reader, which with a container's mounts
  * takes longer than all that is done with it. 0: the caller calls mounts_deinit(). -ENOSYS: there is
- * no /proc; or -ENOMEM.
+ * no /proc; -ENOMEM; or another -errno.
  */
 int mounts_read(struct mounts *ret_mounts);
 void mounts_deinit(struct mounts *mounts);

@@ -8,8 +8,9 @@
 #include "entrypoint/privileges.h"
 
 /*
- * May run in a child that borrows our memory (vfork(2)): what it changes there stays, and what it
- * allocates, too. Descriptors and whatever else belongs to a process are the child's.
+ * May run in a child that borrows our memory (vfork(2)), or has a copy of it: nobody may rely on
+ * whether what it changes there stays. Descriptors and whatever else belongs to a process are the
+ * child's.
  */
 typedef int probe_fn(void *data, struct err *err);
 

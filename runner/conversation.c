@@ -143,8 +143,7 @@ static int conversation_instruct(struct conversation *c)
 	return 0;
 }
 
-/* Makes what an agent is to find when it starts. 0 or -ENOMEM. */
-static int conversation_prepare(struct conversation *c)
+int conversation_prepare(struct conversation *c)
 {
 	const struct conversation_options *o = &c->options;
 	struct err err;

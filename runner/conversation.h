@@ -57,6 +57,12 @@ int conversation_set_destinations(struct conversation *c,
 /* They, borrowed until the next call of conversation_set_destinations(). */
 const struct inbound_destinations *conversation_destinations(const struct conversation *c);
 
+/*
+ * Makes what an agent is to find: the runtime directory with the tools' socket, and the folder of
+ * attachments. Before each start of an agent it is done by itself. 0 or -ENOMEM.
+ */
+int conversation_prepare(struct conversation *c);
+
 /* Starts the agent before there is a message for it. After conversation_set_destinations(). */
 void conversation_warm(struct conversation *c);
 

@@ -586,6 +586,8 @@ int session_run(const struct runner_options *options)
 		r = session_setup(&s, &err);
 	if (r == 0) {
 		session_look(&s, true);
+		/* Whatever came of the look: others may wait for the tools' socket (`docker exec`). */
+		(void)conversation_prepare(s.conversation);
 		r = loop_run(s.loop, &err);
 	}
 	if (r == -EINTR) {

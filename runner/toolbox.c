@@ -143,15 +143,17 @@ static int toolbox_offer(struct toolbox *toolbox)
 
 static int toolbox_open(struct toolbox *toolbox, struct err *err)
 {
-	int r;
+	int r = rundir_make(toolbox->options.workspace, toolbox_start_server, toolbox,
+			    &toolbox->folder, err);
 
 	toolbox->is_prepared = true;
-	r = rundir_make(toolbox->options.workspace, toolbox_start_server, toolbox, &toolbox->folder,
-			err);
 	if (r == 0 && toolbox_offer(toolbox) < 0) {
 		toolbox->env[0] = NULL;
+		free(steal_ptr(toolbox->variable));
 		server_free(steal_ptr(toolbox->server));
+		rundir_remove(toolbox->folder);
 		r = err_sys(err, -ENOMEM, "%s", toolbox->folder);
+		free(steal_ptr(toolbox->folder));
 	}
 	return r;
 }
@@ -224,11 +226,8 @@ void toolbox_sweep(struct toolbox *toolbox)
 
 static int toolbox_renew(struct toolbox *toolbox, struct err *err)
 {
-	int r;
+	int r = rundir_renew(toolbox->folder, err);
 
-	if (!toolbox->server)
-		return 0;
-	r = rundir_renew(toolbox->folder, err);
 	if (r == 0)
 		r = server_renew(toolbox->server, err);
 	if (r > 0)
@@ -243,7 +242,8 @@ void toolbox_prepare(struct toolbox *toolbox)
 
 	if (toolbox->is_left)
 		return;
-	r = toolbox->is_prepared ? toolbox_renew(toolbox, &err) : toolbox_open(toolbox, &err);
+	/* What failed for the last agent may work for this one. */
+	r = toolbox->server ? toolbox_renew(toolbox, &err) : toolbox_open(toolbox, &err);
 	if (r < 0)
 		log_error("%s: the agent has no tools of ours (send_message, …)", err.text);
 }

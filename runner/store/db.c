@@ -173,12 +173,15 @@ void db_wait_for(struct db *db, int ms)
 static int db_set_up(struct db *db, const struct db_options *options, struct err *err)
 {
 	sqlite3_int64 mapped = 0;
+	int r;
 
 	db_wait_for(db, options->busy_timeout_ms);
 	/* A page mapped from a network or VirtioFS mount can be stale. */
 	(void)sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_MMAP_SIZE, &mapped);
-	if (options->mode == DB_READ)
-		return 0;
+	/* What SQLite orders may need more memory than DB_HEAP_BYTES, and there may be no other room. */
+	r = db_exec(db, "PRAGMA temp_store=MEMORY", err);
+	if (r < 0 || options->mode == DB_READ)
+		return r;
 	/* What may not be written is opened for reading, without a word. */
 	if (sqlite3_db_readonly(db->handle, "main"))
 		return err_set(err, -EROFS, "it may only be read");

@@ -37,7 +37,7 @@ struct db *outbound_db(struct outbound *outbound)
 	return outbound->db;
 }
 
-void outbound_see_inbound(struct outbound *outbound, struct inbound *inbound)
+static void outbound_note_seq(struct outbound *outbound, struct inbound *inbound)
 {
 	int64_t seq;
 
@@ -45,12 +45,18 @@ void outbound_see_inbound(struct outbound *outbound, struct inbound *inbound)
 		outbound->inbound_seq = seq;
 }
 
+void outbound_see_inbound(struct outbound *outbound, struct inbound *inbound)
+{
+	if (outbound->inbound_seq == 0)
+		outbound_note_seq(outbound, inbound);
+}
+
 static void outbound_look_at_inbound(struct outbound *outbound)
 {
 	cleanup_inbound struct inbound *inbound = NULL;
 
 	if (inbound_open(outbound->inbound_path, &inbound, NULL) == 0)
-		outbound_see_inbound(outbound, inbound);
+		outbound_note_seq(outbound, inbound);
 }
 
 int outbound_open(const char *path, const char *inbound_path, struct outbound **ret_outbound,

@@ -144,7 +144,7 @@ int outbound_get_state(struct outbound *outbound, const char *key, char **ret_va
 		       struct err *err);
 
 /*
- * Notes the largest seq that inbound.db has: while the file cannot be read, that counts for the seq
+ * Notes the largest seq that inbound.db has, if none is known: while the file cannot be read, that counts for the seq
  * of our rows. They find it out by themselves when they are written; a start has no other use for it.
  */
 void outbound_see_inbound(struct outbound *outbound, struct inbound *inbound);

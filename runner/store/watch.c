@@ -231,10 +231,11 @@ bool watch_changed(struct watch *watch)
 	 * Asked before the file is read: a commit after that has another time than the mark. One of
 	 * the same time as the mark shows by its counter now, however late this is.
 	 */
-	watch->seen_ms = clock_monotonic_ms();
-	has_settled = watch->seen_ms - watch->marked_ms >= watch->settle_ms;
+	has_settled = clock_monotonic_ms() - watch->marked_ms >= watch->settle_ms;
 	watch_stamp(watch->path, &now);
 	watch->seen = now;
+	/* As for a mark, afterwards: from then on the file has to have rested. */
+	watch->seen_ms = clock_monotonic_ms();
 	if (!now.valid || memcmp(now.counter, mark->counter, sizeof(now.counter)) != 0 ||
 	    now.device != mark->device || now.inode != mark->inode || now.size != mark->size ||
 	    now.modified.tv_sec != mark->modified.tv_sec ||

@@ -41,7 +41,6 @@ static void test_as_somebody_else(void **state)
 
 	(void)state;
 	assert_int_equal(probe_run(&user, tell_who, &calls, &err), 7);
-	assert_int_equal(calls, 1);
 	assert_int_equal(prctl(PR_GET_DUMPABLE), dumpable);
 	if (geteuid() == 0) {
 		assert_string_equal(err.text, "uid 4321 gid 4322 groups 1");

@@ -229,6 +229,12 @@ static void test_no_place_for_the_socket(void **state)
 	assert_null(toolbox_env(w->toolbox)[0]);
 	assert_null(toolbox_tool_name(w->toolbox, "send_message"));
 	assert_false(toolbox_awaits_person(w->toolbox));
+	/* The next agent may have them. */
+	toolbox_prepare(w->toolbox);
+	assert_int_equal(json_object_size(toolbox_servers(w->toolbox)), 2);
+	assert_non_null(toolbox_tool_name(w->toolbox, "send_message"));
+	assert_string_equal(ask(w, "{'jsonrpc':'2.0','id':1,'method':'ping'}"),
+			    "{'jsonrpc':'2.0','id':1,'result':{}}");
 }
 
 /* What an agent took away is there again when the next one starts. */

@@ -1311,6 +1311,12 @@ def test_what_a_summary_has_to_keep(session, connect):
         assert word in out
 
 
+def test_the_socket_is_there_before_the_inbox_is(session, connect):
+    session.inbound.rename(session.inbound.with_suffix(".away"))
+    session.start()
+    assert connect(session).request("ping", {}) == {}
+
+
 def test_the_relay_is_small(session, connect):
     """Beside PID 1 and the loop, with whom it shares the program, as everywhere; and again after a call."""
     session.start()

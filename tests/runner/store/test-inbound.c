@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "common/cleanup.h"
 #include "common/strbuf.h"
 #include "common/table.h"
 #include "tests/runner/store/inbound.h"
@@ -178,6 +180,42 @@ static void test_many_wait(void **state)
 		assert_int_equal(inbound_next_due_ms(inbound), 4102444800000);
 		inbound_close(inbound);
 	}
+}
+
+/* Is a temporary file of SQLite's open? It has no name any more. */
+static bool has_temporary_file(void)
+{
+	cleanup_closedir DIR *fds = opendir("/proc/self/fd");
+	const struct dirent *entry;
+
+	assert_non_null(fds);
+	while ((entry = readdir(fds)) != NULL) {
+		char target[256] = "";
+
+		if (readlinkat(dirfd(fds), entry->d_name, target, sizeof(target) - 1) > 0 &&
+		    strstr(target, "/etilqs"))
+			return true;
+	}
+	return false;
+}
+
+/* There may be no room for one. */
+static void test_order_needs_no_file(void **state)
+{
+	struct inbound_due row;
+	struct inbound *inbound;
+
+	(void)state;
+	run("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
+	    " INSERT INTO messages_in (id, seq, kind, timestamp, content)"
+	    " SELECT 'm' || i, 2 * i, 'chat', '', '' FROM n");
+	inbound = look();
+	assert_int_equal(inbound_due_start(inbound, NULL), 0);
+	for (int i = 0; i < 15000; i++) {
+		assert_int_equal(inbound_due_next(inbound, &row, NULL), 1);
+		assert_false(i % 1000 == 0 && has_temporary_file());
+	}
+	inbound_close(inbound);
 }
 
 static void test_row(void **state)
@@ -508,6 +546,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_process_after, setup_schema, teardown),
 		cmocka_unit_test_setup_teardown(test_next_due, setup_schema, teardown),
 		cmocka_unit_test_setup_teardown(test_many_wait, setup_schema, teardown),
+		cmocka_unit_test_setup_teardown(test_order_needs_no_file, setup_schema, teardown),
 		cmocka_unit_test_setup_teardown(test_row, setup_schema, teardown),
 		cmocka_unit_test_setup_teardown(test_odd_rows, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_odd_seq, setup_schema, teardown),

@@ -402,6 +402,7 @@ static void test_seq(void **state)
 	assert_rows(SEQS, "11\n13\n15\n20\n21\n35\n");
 	/* While inbound.db cannot be read, what was seen there last counts. */
 	set_inbound_seq("100");
+	reopen();
 	assert_int_equal(inbound_open(world.inbound, &inbound, NULL), 0);
 	outbound_see_inbound(world.outbound, inbound);
 	inbound_close(steal_ptr(inbound));
