@@ -5,6 +5,9 @@ import time
 
 import pytest
 
+# CONFIG_ATTEMPTS, and what a user hears after as many.
+ATTEMPTS = 3
+GIVEN_UP = "each time my work was broken off. I leave it now"
 SCRIPT = "sleep 0.0{}; echo '{{\"wakeAgent\": {}}}'"
 
 
@@ -17,10 +20,26 @@ class Story:
         self.wanted = []    # texts that must be answered, in this order
         self.anywhere = []  # texts that must be answered, early or late
         self.waking = []    # ids that must be acknowledged
+        self.kills = 0
+        self.sent = {}      # text -> its id, and how many kills there were before
 
     def _note(self, texts, ids):
         self.wanted += texts
         self.waking += ids
+        self.sent.update((text, (i, self.kills)) for text, i in zip(texts, ids))
+
+    def _note_anywhere(self, text, i):
+        self.anywhere.append(text)
+        self.waking.append(i)
+        self.sent[text] = i, self.kills
+
+    def give_up(self, acks):
+        """Whoever was killed at a message again and again takes it for the cause, and says so."""
+        for texts in (self.wanted, self.anywhere):
+            for text in [text for text in texts if acks[self.sent[text][0]] == "failed"]:
+                assert self.kills - self.sent[text][1] >= ATTEMPTS
+                texts.remove(text)
+                yield text
 
     def chat(self, name):
         self._note([name], [self.session.add_chat(name)])
@@ -38,19 +57,20 @@ class Story:
 
     def later(self, name):
         due = time.gmtime(time.time() + self.chance.choice([-5, 1]))
-        self.anywhere.append(name)
-        self.waking.append(self.session.add_chat(
+        self._note_anywhere(name, self.session.add_chat(
             name, process_after=time.strftime("%Y-%m-%d %H:%M:%S", due)))
 
     def task(self, name):
-        self.anywhere.append(name)
-        self.waking.append(self.session.add_task(name))
+        self._note_anywhere(name, self.session.add_task(name))
 
     def script(self, name):
         wakes = self.chance.random() < 0.5
-        self.anywhere += [name] * wakes
-        self.waking.append(self.session.add_task(name, script=SCRIPT.format(
-            self.chance.randint(1, 9), "true" if wakes else "false")))
+        task = self.session.add_task(name, script=SCRIPT.format(
+            self.chance.randint(1, 9), "true" if wakes else "false"))
+        if wakes:
+            self._note_anywhere(name, task)
+        else:
+            self.waking.append(task)
 
     def clear(self, _):
         self.waking.append(self.session.add_chat("/clear"))
@@ -67,13 +87,15 @@ class Story:
         time.sleep(self.chance.random() / 10)
 
     def kill(self, _):
+        self.kills += 1
         self.session.kill()
         self.session.start()
 
     def stop(self, _):
         # A process that has not come to its first instruction yet is ended by the signal.
-        assert self.session.stop() in (0, 143, -15), self.session.explain()
-        assert "processing" not in self.session.acks().values()
+        code = self.session.stop()
+        assert code in (0, 143, -15), self.session.explain()
+        assert "processing" not in self.session.acks().values(), f"{code}: {self.session.explain()}"
         self.session.start()
 
 
@@ -100,6 +122,8 @@ def test_a_random_story(make_session, seed):
     session.wait(lambda: all(session.acks().get(i) in ("completed", "failed")
                              for i in story.waking), "the end of all", 60)
     assert "processing" not in session.acks().values()
+    given_up = list(story.give_up(session.acks()))
+    assert sum(GIVEN_UP in text for text in session.texts()) >= len(given_up), session.explain()
     echoes = [text.removeprefix("echo: ") for text in session.texts() if text.startswith("echo: ")]
     assert [text for text in echoes if text in story.wanted] == story.wanted, session.explain()
     assert sorted(text for text in echoes if text in story.anywhere) == sorted(story.anywhere)
