@@ -92,10 +92,12 @@ class Story:
         self.session.start()
 
     def stop(self, _):
-        # A process that has not come to its first instruction yet is ended by the signal.
+        # A process that has not come to its first instruction yet is ended by the signal, and leaves
+        # what one that was killed before it had claimed.
         code = self.session.stop()
         assert code in (0, 143, -15), self.session.explain()
-        assert "processing" not in self.session.acks().values(), f"{code}: {self.session.explain()}"
+        if code == 0:
+            assert "processing" not in self.session.acks().values(), self.session.explain()
         self.session.start()
 
 
