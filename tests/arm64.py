@@ -58,6 +58,7 @@ LEFT_OUT = {
 SYSTEM = {
     "test_arm64.py": {},
     "test_session.py": {
+        "test_memory_goes_back_when_there_is_nothing_to_do": "the memory of its processes is qemu's",
         "test_without_a_configuration_there_are_defaults": "warns of the protections that qemu lacks",
         "test_unknown_keys_are_ignored": "warns of the protections that qemu lacks",
     },
