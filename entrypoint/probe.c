@@ -85,6 +85,7 @@ int probe_run(const struct privileges_user *user, probe_fn *fn, void *data, stru
 	/* ECHILD, where SIGCHLD is ignored, is fine: the answer came through the pipe. */
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
+	/* Where the memory was shared, the child has changed this of ours. */
 	if (dumpable == 0 || dumpable == 1)
 		(void)prctl(PR_SET_DUMPABLE, (unsigned long)dumpable, 0L, 0L, 0L);
 	if (r < 0)

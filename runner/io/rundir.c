@@ -155,7 +155,7 @@ static int rundir_make_folder(const char *path, bool *ret_is_made, struct err *e
 	return *ret_is_made || errno == EEXIST ? 0 : err_sys(err, -errno, "%s", path);
 }
 
-/* Makes the folder, or sees that the one that is there can be used, and has it used. */
+/* Makes the folder, or sees that the one that is there can be used; use, unless NULL, does so. */
 static int rundir_claim(const char *path, rundir_use_fn *use, void *userdata, struct err *err)
 {
 	cleanup_close int fd = -1;
@@ -169,7 +169,9 @@ static int rundir_claim(const char *path, rundir_use_fn *use, void *userdata, st
 	fd = rundir_open_own(path, err);
 	if (fd >= 0)
 		rundir_make_room(fd);
-	r = fd < 0 ? fd : use(userdata, path, err);
+	r = fd < 0 ? fd : 0;
+	if (r == 0 && use)
+		r = use(userdata, path, err);
 	/* Another base is tried, and nobody would come back for this one. */
 	if (r < 0 && is_made)
 		(void)rmdir(path);
@@ -211,17 +213,9 @@ int rundir_make(const char *workspace, rundir_use_fn *use, void *userdata, char 
 	return err_set(err, last, "no folder can be made for the socket: %s", tried.text);
 }
 
-static int rundir_use_renewed(void *userdata, const char *rundir, struct err *err)
-{
-	(void)userdata;
-	(void)rundir;
-	(void)err;
-	return 0;
-}
-
 int rundir_renew(const char *rundir, struct err *err)
 {
-	return rundir_claim(rundir, rundir_use_renewed, NULL, err);
+	return rundir_claim(rundir, NULL, NULL, err);
 }
 
 int rundir_write(const char *rundir, const char *name, const void *bytes, size_t n, struct err *err)
