@@ -146,6 +146,8 @@ def test_while_the_first_is_in_a_turn(session, twin):
     message = session.add_chat("hello")
     session.start({"AGENT_MOCK_DELAY_MS": "2500"}).wait_turn(message)
     session.wait(session.heartbeat, "the first beat")
+    # A start makes it when the message is claimed already.
+    session.wait((session.workspace / "inbox").is_dir, "the last folder a start makes")
     before = snapshot(session)
     assert_lost(twin.start(), WORKS, 2)
     assert snapshot(session) == before
