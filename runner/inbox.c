@@ -239,14 +239,18 @@ int inbox_look(const struct inbox_view *view, struct inbox_look *ret_look, struc
 {
 	struct inbox_look look = { .command = COMMAND_NONE };
 	struct inbox_walk walk = { .view = view, .look = &look, .blocked = view->turn_is_full };
-	cleanup_inbound struct inbound *inbound = NULL;
 	int r;
 
-	r = inbound_open(view->inbound_path, &inbound, err);
+	r = inbound_resume(view->inbound_path, view->inbound, err);
 	if (r == 0)
-		r = inbox_read(inbound, &walk, &look, err);
+		r = inbox_read(*view->inbound, &walk, &look, err);
 	if (r == 0 && view->first_look)
-		outbound_see_inbound(view->outbound, inbound);
+		outbound_see_inbound(view->outbound, *view->inbound);
+	/* After a failure nothing is built upon; and a first look may be the last, of who only starts. */
+	if (r < 0 || view->first_look)
+		inbound_close(steal_ptr(*view->inbound));
+	else
+		inbound_rest(view->inbound);
 	if (r < 0) {
 		inbox_look_deinit(&look);
 		return r;

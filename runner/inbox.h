@@ -16,6 +16,7 @@
 
 struct inbox_view {
 	const char *inbound_path;
+	struct inbound **inbound; /* kept from one look to the next; NULL before the first */
 	struct outbound *outbound;
 	size_t limit;	     /* rows in one prompt */
 	bool first_look;     /* of this container */

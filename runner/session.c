@@ -44,6 +44,7 @@ struct session {
 	struct lookout *lookout;
 	struct idle *idle;
 	struct outbound *outbound; /* of the tenure */
+	struct inbound *inbound;   /* of the last look; NULL: of none */
 	struct settled *settled;
 	struct outbox *outbox;
 	struct pulse *pulse;
@@ -218,6 +219,7 @@ static void session_look(void *userdata, bool changed)
 	struct session *s = userdata;
 	struct inbox_view view = {
 		.inbound_path = tenure_path(s->tenure, TENURE_INBOUND),
+		.inbound = &s->inbound,
 		.outbound = s->outbound,
 		.limit = (size_t)s->config->max_messages,
 		.first_look = !s->caught_up,
@@ -564,6 +566,7 @@ static bool session_has_missed(const struct session *s)
 
 static void session_free(struct session *s)
 {
+	inbound_close(s->inbound);
 	lookout_free(s->lookout);
 	settled_free(s->settled);
 	loop_timer_free(s->stop);

@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS attempts (
   running       INTEGER NOT NULL DEFAULT 0,      -- its claim stands, whatever the host made of it
   done          INTEGER NOT NULL DEFAULT 0,      -- acknowledged
   script_output TEXT                             -- of its pre-task script, JSON
-);
+) WITHOUT ROWID;                                 -- a page less in each claim and in each answer
 
 CREATE TABLE IF NOT EXISTS container_state (
   id                       INTEGER PRIMARY KEY CHECK (id = 1),

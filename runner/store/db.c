@@ -13,6 +13,7 @@
 #include "common/cleanup.h"
 #include "common/strbuf.h"
 #include "common/table.h"
+#include "runner/store/db-file.h"
 
 /*
  * What a connection that only reads may do, in steps of SQLite's virtual machine: many times what an
@@ -137,7 +138,6 @@ static void db_limit_steps(struct db *db, const char *path)
 
 	(void)stat(path, &st);
 	db->steps = DB_STEPS + (int64_t)st.st_size * DB_STEPS_PER_BYTE;
-	sqlite3_progress_handler(db->handle, DB_STEPS_COUNTED, db_count_steps, db);
 }
 
 /*
@@ -176,8 +176,9 @@ static int db_set_up(struct db *db, const struct db_options *options, struct err
 	int r;
 
 	db_wait_for(db, options->busy_timeout_ms);
-	/* A page mapped from a network or VirtioFS mount can be stale. */
-	(void)sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_MMAP_SIZE, &mapped);
+	/* A page mapped from a network or VirtioFS mount can be stale. (Of DB_READ none is mapped.) */
+	if (options->mode == DB_WRITE)
+		(void)sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_MMAP_SIZE, &mapped);
 	/* What SQLite orders may need more memory than DB_HEAP_BYTES, and there may be no other room. */
 	r = db_exec(db, "PRAGMA temp_store=MEMORY", err);
 	if (r < 0 || options->mode == DB_READ)
@@ -239,8 +240,8 @@ static int db_access(sqlite3_vfs *vfs, const char *path, int flags, int *ret_res
 	return SQLITE_OK;
 }
 
-/* SQLite's own way to files but for that, under a name of this connection's. */
-static const char *db_set_up_vfs(struct db *db)
+/* SQLite's own way to files but for that and db-file.h, under a name of this connection's. */
+static const char *db_set_up_vfs(struct db *db, enum db_mode mode)
 {
 	const sqlite3_vfs *ordinary = sqlite3_vfs_find(NULL);
 
@@ -249,6 +250,8 @@ static const char *db_set_up_vfs(struct db *db)
 	db->vfs = *ordinary;
 	db->vfs.pNext = NULL;
 	db->vfs.xAccess = db_access;
+	if (mode == DB_READ)
+		db_file_use(&db->vfs);
 	(void)snprintf(db->vfs_name, sizeof(db->vfs_name), "agent-runner-%p", (void *)db);
 	db->vfs.zName = db->vfs_name;
 	return sqlite3_vfs_register(&db->vfs, 0) == SQLITE_OK ? db->vfs_name : NULL;
@@ -274,10 +277,13 @@ int db_open(const char *path, const struct db_options *options, struct db **ret_
 	db->sql = options->sql;
 	db->sql_count = options->sql_count;
 	db->statements = calloc(options->sql_count, sizeof(sqlite3_stmt *));
-	r = db->statements ? sqlite3_open_v2(path, &db->handle, flags, db_set_up_vfs(db))
-			   : SQLITE_NOMEM;
-	if (db->handle && options->mode == DB_READ)
+	r = db->statements
+		    ? sqlite3_open_v2(path, &db->handle, flags, db_set_up_vfs(db, options->mode))
+		    : SQLITE_NOMEM;
+	if (db->handle && options->mode == DB_READ) {
 		db_limit_steps(db, path);
+		sqlite3_progress_handler(db->handle, DB_STEPS_COUNTED, db_count_steps, db);
+	}
 	if (!db->handle)
 		r = err_sys(err, -ENOMEM, "cannot open");
 	else
@@ -302,6 +308,40 @@ void db_close(struct db *db)
 	sqlite3_close(db->handle);
 	(void)sqlite3_vfs_unregister(&db->vfs);
 	free(db);
+}
+
+/* NULL: there is none. */
+static sqlite3_file *db_main_file(struct db *db)
+{
+	sqlite3_file *file = NULL;
+
+	(void)sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+	return file;
+}
+
+int db_rest(struct db *db, struct err *err)
+{
+	for (size_t i = 0; i < db->sql_count; i++)
+		if (db->statements[i]) {
+			(void)sqlite3_reset(db->statements[i]);
+			(void)sqlite3_clear_bindings(db->statements[i]);
+		}
+	if (!sqlite3_get_autocommit(db->handle) && db_exec(db, "COMMIT", NULL) < 0)
+		return db_fail(db, err);
+	/* Not one page of it is taken for what is there next time. */
+	(void)sqlite3_db_release_memory(db->handle);
+	db_file_rest(db_main_file(db));
+	return 0;
+}
+
+int db_wake(struct db *db, struct err *err)
+{
+	int code = db_file_reopen(db_main_file(db));
+
+	db_limit_steps(db, sqlite3_db_filename(db->handle, "main"));
+	return code == SQLITE_OK
+		       ? 0
+		       : err_set(err, db_map(code), "%s (SQLite %d)", sqlite3_errstr(code), code);
 }
 
 int db_has(struct db *db, const char *table, const char *column, struct err *err)

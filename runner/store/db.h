@@ -41,6 +41,14 @@ int db_open(const char *path, const struct db_options *options, struct db **ret_
 	    struct err *err);
 void db_close(struct db *db);
 
+/*
+ * Of a connection that reads: ends what runs, and closes the file; the statements and what is known of
+ * the schema stay. db_wake() opens the file again, whichever is there now: a caller that finds another
+ * schema in it has to db_close(). <0: the same.
+ */
+int db_rest(struct db *db, struct err *err);
+int db_wake(struct db *db, struct err *err);
+
 /* From now on a statement waits so long for a lock of somebody else's, and fails with -EAGAIN then. */
 void db_wait_for(struct db *db, int ms);
 

@@ -30,6 +30,7 @@
  */
 static const char *const inbound_sql_texts[] = {
 	[INBOUND_SQL_BEGIN] = "BEGIN",
+	[INBOUND_SQL_SCHEMA] = "SELECT rootpage, name, sql FROM sqlite_master",
 	[INBOUND_SQL_DUE] = INBOUND_SQL_WAITING "rowid >= :from" INBOUND_SQL_WAITING_ORDER,
 	/*
 	 * All rows but those that are settled (settled.h). :open holds the numbers of those that are

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/strbuf.h"
 #include "common/table.h"
 #include "runner/store/db.h"
 #include "runner/store/inbound-look.h"
@@ -18,6 +19,9 @@
  */
 #define INBOUND_WALK 1000
 
+/* A schema that is longer, in bytes, is read anew for each look. */
+#define INBOUND_SCHEMA_MAX (64 * 1024)
+
 struct inbound {
 	struct db *db;
 	char *sql[INBOUND_SQL_QUERIES]; /* NULL: not composed yet */
@@ -29,6 +33,8 @@ struct inbound {
 	int64_t limit;	 /* rows of this one; -1: all that are left */
 	int64_t from;	 /* of inbound_pass_over() */
 	const char *open;
+	struct strbuf
+		schema; /* what the statements are made for; empty: nothing that can be kept */
 };
 
 /* Opening */
@@ -71,17 +77,23 @@ int inbound_statement(struct inbound *inbound, enum inbound_sql query, sqlite3_s
 	return r < 0 ? r : db_statement(inbound->db, query, ret_statement, err);
 }
 
-static int inbound_set_up(struct inbound *inbound, struct err *err)
+/* The first query takes the shared lock; from there on everything is of one moment. */
+static int inbound_begin(struct inbound *inbound, struct err *err)
 {
 	sqlite3_stmt *begin;
+	int r = inbound_statement(inbound, INBOUND_SQL_BEGIN, &begin, err);
+
+	inbound_pass_over(inbound, INT64_MIN, "");
+	return r < 0 ? r : db_run(inbound->db, begin, err);
+}
+
+static int inbound_set_up(struct inbound *inbound, struct err *err)
+{
 	int r = db_has(inbound->db, "messages_in", NULL, err);
 
 	if (r == 0)
 		r = err_set(err, -EAGAIN, "there is no table messages_in: the host has to make it");
-	/* The first query takes the shared lock; from there on everything is of one moment. */
-	if (r >= 0)
-		r = inbound_statement(inbound, INBOUND_SQL_BEGIN, &begin, err);
-	return r < 0 ? r : db_run(inbound->db, begin, err);
+	return r < 0 ? r : inbound_begin(inbound, err);
 }
 
 static int inbound_open_waiting(const char *path, int busy_ms, struct inbound **ret_inbound,
@@ -102,7 +114,6 @@ static int inbound_open_waiting(const char *path, int busy_ms, struct inbound **
 		return r;
 	/* Filled as they are needed: which columns there are is known when the file is open. */
 	options.sql = (const char *const *)inbound->sql;
-	inbound_pass_over(inbound, INT64_MIN, "");
 	r = db_open(path, &options, &inbound->db, err);
 	if (r < 0)
 		/* It was there a moment ago: somebody is replacing it. */
@@ -124,6 +135,63 @@ int inbound_try(const char *path, struct inbound **ret_inbound, struct err *err)
 	return inbound_open_waiting(path, 0, ret_inbound, err);
 }
 
+/* All of the schema that there is, in the order of the file. 0 or <0. */
+static int inbound_read_schema(struct inbound *inbound, struct strbuf *schema, struct err *err)
+{
+	sqlite3_stmt *s;
+	int r = inbound_statement(inbound, INBOUND_SQL_SCHEMA, &s, err);
+
+	while (r >= 0 && (r = db_step(inbound->db, s, err)) > 0)
+		for (int i = 0; i < sqlite3_column_count(s); i++) {
+			const char *text = (const char *)sqlite3_column_text(s, i);
+
+			strbuf_puts(schema, text ? text : "");
+			strbuf_putc(schema, '\n');
+		}
+	return r;
+}
+
+void inbound_rest(struct inbound **inbound)
+{
+	struct inbound *self = *inbound;
+
+	if (self->schema.len == 0 &&
+	    (inbound_read_schema(self, &self->schema, NULL) < 0 || self->schema.error < 0 ||
+	     self->schema.len > INBOUND_SCHEMA_MAX))
+		strbuf_reset(&self->schema);
+	if (self->schema.len == 0 || db_rest(self->db, NULL) < 0)
+		inbound_close(steal_ptr(*inbound));
+}
+
+/* 1: all that is known of the schema holds; 0: it is another; <0. */
+static int inbound_wake(struct inbound *inbound, const char *path, struct err *err)
+{
+	cleanup_strbuf struct strbuf schema = STRBUF_EMPTY;
+	int r = inbound_check_header(path, err);
+
+	if (r < 0)
+		return r;
+	r = db_wake(inbound->db, err);
+	if (r == 0)
+		r = inbound_begin(inbound, err);
+	if (r == 0)
+		r = inbound_read_schema(inbound, &schema, err);
+	if (r < 0)
+		return err_prefix(err, r == -ENOENT ? -EAGAIN : r, "%s", path);
+	return schema.error == 0 && schema.len == inbound->schema.len &&
+	       memcmp(schema.data, inbound->schema.data, schema.len) == 0;
+}
+
+int inbound_resume(const char *path, struct inbound **inbound, struct err *err)
+{
+	int r = *inbound ? inbound_wake(*inbound, path, err) : 0;
+
+	if (r > 0)
+		return 0;
+	inbound_close(steal_ptr(*inbound));
+	return r < 0 ? r : inbound_open(path, inbound, err);
+}
+
 int inbound_probe(const char *path, struct err *err)
 {
 	cleanup_inbound struct inbound *inbound = NULL;
@@ -139,6 +207,7 @@ void inbound_close(struct inbound *inbound)
 	for (size_t i = 0; i < INBOUND_SQL_QUERIES; i++)
 		free(inbound->sql[i]);
 	free(inbound->due_id);
+	strbuf_deinit(&inbound->schema);
 	free(inbound);
 }
 

@@ -1,8 +1,8 @@
 #pragma once
 /* SPDX-License-Identifier: MIT */
 /*
- * inbound.db, which the host owns: read-only, through a connection opened fresh for each look and
- * closed again (a cached one can be stale on VirtioFS and NFS). Never parses a message's content.
+ * inbound.db, which the host owns: read-only, through a file opened fresh for each look and closed
+ * again (an open one can be stale on VirtioFS and NFS). Never parses a message's content.
  *
  * Tables and columns that an older host lacks are no error. -EAGAIN from any function: try again
  * with a fresh look (locked, replaced, hot journal, missing, empty, not to be opened). -EBADMSG:
@@ -33,6 +33,14 @@ int inbound_open(const char *path, struct inbound **ret_inbound, struct err *err
 /* The same without waiting for a lock, for who can try again later. */
 int inbound_try(const char *path, struct inbound **ret_inbound, struct err *err);
 void inbound_close(struct inbound *inbound);
+
+/*
+ * The same for who looks often: *inbound is NULL, or rests since an earlier look, whose schema and
+ * statements serve again if the file still has this schema. NULL after a failure.
+ */
+int inbound_resume(const char *path, struct inbound **inbound, struct err *err);
+/* The end of a look: nothing is open until inbound_resume(). *inbound is NULL if that cannot be had. */
+void inbound_rest(struct inbound **inbound);
 
 /* Can the file be read? As inbound_open(), but waits for no lock. For the health check. */
 int inbound_probe(const char *path, struct err *err);

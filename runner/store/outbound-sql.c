@@ -155,9 +155,26 @@ bool outbound_sql_lacks_table(struct db *db)
 	return false;
 }
 
+/* All of them in one transaction, or none. */
+static int outbound_sql_make_tables(struct db *db, struct err *err)
+{
+	int r = db_exec(db, outbound_sql_table[OUTBOUND_SQL_BEGIN], err);
+
+	if (r == 0)
+		r = db_exec(db, schema_outbound, err);
+	if (r == 0)
+		r = db_exec(db, outbound_sql_table[OUTBOUND_SQL_COMMIT], err);
+	if (r < 0 && !sqlite3_get_autocommit(db_handle(db)))
+		(void)db_exec(db, outbound_sql_table[OUTBOUND_SQL_ROLLBACK], NULL);
+	return r;
+}
+
 int outbound_sql_set_up(struct db *db, struct err *err)
 {
-	int r = db_exec(db, schema_outbound, err);
+	int r = 0;
 
+	/* As a rule none is missing, and a CREATE that has nothing to do still locks the file. */
+	if (outbound_sql_lacks_table(db))
+		r = outbound_sql_make_tables(db, err);
 	return r < 0 ? r : outbound_sql_add_columns(db, err);
 }

@@ -15,6 +15,7 @@ struct world {
 	char inbound[96];
 	struct outbound *outbound;
 	struct inbox_view view;
+	struct inbound *kept;
 	struct inbox_look look;
 	char text[1024]; /* what look() said last */
 };
@@ -56,6 +57,7 @@ static int setup(void **state)
 			 0);
 	w->view = (struct inbox_view){
 		.inbound_path = w->inbound,
+		.inbound = &w->kept,
 		.outbound = w->outbound,
 		.limit = 10,
 		.commands_known = true,
@@ -74,6 +76,7 @@ static int teardown(void **state)
 	struct world *w = *state;
 
 	inbox_look_deinit(&w->look);
+	inbound_close(w->kept);
 	outbound_close(w->outbound);
 	folder_remove(&w->folder);
 	return 0;

@@ -48,6 +48,7 @@ void *__wrap_realloc(void *old, size_t size)
 struct world {
 	struct parts p;
 	struct intake *intake;
+	struct inbound *kept;
 	struct rpc_client client; /* of the agent's tools */
 	int broken;
 };
@@ -202,10 +203,12 @@ static void make_failure(struct world *w)
 
 /* Looks */
 
+/* Nothing is kept of a first look. */
 static struct inbox_view view_of(struct world *w)
 {
 	struct inbox_view view = {
 		.inbound_path = w->p.x.inbound,
+		.inbound = &w->kept,
 		.outbound = w->p.x.outbound,
 		.limit = 10,
 		.first_look = true,
