@@ -53,9 +53,12 @@ def output(name, *words, **options):
 
 def floor(name, rounds=3):
     """Nanoseconds, median, of a few rounds: it is taken beside each measurement anew."""
-    word = {"exec": lambda: [program("empty")], "commit": lambda: [folder()],
-            "again": lambda: [folder()], "wake": lambda: [folder()]}.get(name, lambda: [])()
-    return output("floor", name, rounds, *word)[0][0]
+    words = []
+    if name == "exec":
+        words = [program("empty")]
+    elif name in ("commit", "read", "again", "wake"):
+        words = [folder()]
+    return output("floor", name, rounds, *words)[0][0]
 
 
 def file_system():

@@ -3,10 +3,11 @@
 import itertools
 import random
 import statistics
+import subprocess
 import time
 
 import peers
-from programs import floor, output
+from programs import floor, output, program
 from session import Session
 from table import Goal, NotHere, Row, ms, percentile, ratio_of, times, us
 
@@ -33,17 +34,18 @@ def measure_start(pace):
     rows, floors = [], []
     for _ in range(pace.rounds):
         rows.append(start_times(peers.OURS))
-        floors.append([floor(name) for name in ("exec", "fork", "commit")])
+        floors.append([floor(name) for name in ("exec", "fork", "read", "commit")])
     claims, answers, _ = zip(*rows)
     sums = [sum(parts) for parts in floors]
-    execution, fork, commit = map(statistics.median, zip(*floors))
+    execution, fork, read, commit = map(statistics.median, zip(*floors))
     ratio = ratio_of(claims, sums)
     yield Row("start to claim, median", ms(statistics.median(claims)), ratio,
               Goal("≤ 2 × floor", ratio, 2, times),
               f"{ms(statistics.median(sums))}: exec of an empty static program {ms(execution)}, "
-              f"fork of the loop {ms(fork)}, open and one commit {ms(commit)}",
+              f"fork of the loop {ms(fork)}, open of one database and a row of it {ms(read)}, "
+              f"open of another and one commit {ms(commit)}",
               peers.peer_figure(peer_start, pace), "90 ms")
-    ratio = ratio_of(answers, [total + parts[2] for total, parts in zip(sums, floors)])
+    ratio = ratio_of(answers, [total + parts[3] for total, parts in zip(sums, floors)])
     yield Row("start to completed answer, median", ms(statistics.median(answers)), ratio, "",
               "the same and one commit more", "", "96 ms")
 
@@ -125,8 +127,25 @@ def add_history(session, count):
     session.own()
 
 
+def cost_of_each(pids, seconds):
+    """Nanoseconds of CPU for each time that these processes fell asleep."""
+    before = peers.cpu_and_wakes(pids)
+    time.sleep(seconds)
+    cpu, wakes = (b - a for a, b in zip(before, peers.cpu_and_wakes(pids)))
+    return cpu / wakes
+
+
+def timer_cost(seconds):
+    """The same of a program that waits for a millisecond, and does nothing else."""
+    with subprocess.Popen([program("floor"), "timer", "100000"], stdout=subprocess.DEVNULL) as wait:
+        time.sleep(0.1)
+        cost = cost_of_each([wait.pid], seconds)
+        wait.kill()
+    return cost
+
+
 def poll_cost(history, seconds):
-    """Nanoseconds of CPU that a poll without inotify takes."""
+    """The same of a loop that polls without inotify, each millisecond."""
     with Session(env={"AGENT_WATCH": "poll", "AGENT_POLL_IDLE_MS": "1"}) as session:
         if history:
             add_history(session, history)
@@ -134,15 +153,12 @@ def poll_cost(history, seconds):
         session.wait_ack(session.add_chat("hello"))
         loop = [session.loop_pid()]
         time.sleep(SETTLE_S)
-        before = peers.cpu_and_wakes(loop)
-        time.sleep(seconds)
-        cpu, wakes = (b - a for a, b in zip(before, peers.cpu_and_wakes(loop)))
-        return cpu / wakes
+        return cost_of_each(loop, seconds)
 
 
 def measure_poll(pace):
     costs = {history: poll_cost(history, pace.poll_seconds) for history in (0, POLL_HISTORY)}
-    wake = floor("timer", 1000)
+    wake = timer_cost(pace.poll_seconds)
     here = costs[POLL_HISTORY]
     yield Row(f"CPU of a poll without inotify, {POLL_HISTORY:,} rows of history",
               f"{us(here)} ({us(costs[0])} with none)", here / wake,

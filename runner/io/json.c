@@ -215,7 +215,7 @@ static int json_append_real(struct strbuf *out, double value)
 
 	if (!isfinite(value))
 		return strbuf_puts(out, "null");
-	if (fpclassify(value) == FP_ZERO)
+	if (fabs(value) <= 0)
 		return strbuf_putc(out, '0');
 	json_shortest(fabs(value), text);
 	for (const char *p = text; *p != 'e'; p++)

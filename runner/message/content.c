@@ -37,7 +37,7 @@ bool content_is_truthy(const json_t *value)
 	case JSON_INTEGER:
 		return json_integer_value(value) != 0;
 	case JSON_REAL:
-		return fpclassify(json_real_value(value)) != FP_ZERO;
+		return fabs(json_real_value(value)) > 0;
 	case JSON_OBJECT:
 	case JSON_ARRAY:
 	case JSON_TRUE:

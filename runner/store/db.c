@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -157,7 +158,10 @@ static int db_wait(void *userdata, int tries)
 	us = db->try_us < left_us ? db->try_us : left_us;
 	if (us <= 0)
 		return 0;
+	/* The kernel may wake up to 50 us late else, who sleeps so short. 0: as before. */
+	(void)prctl(PR_SET_TIMERSLACK, 1);
 	(void)db->vfs.xSleep(&db->vfs, us);
+	(void)prctl(PR_SET_TIMERSLACK, 0);
 	db->waited_us += us;
 	if (db->waited_us >= DB_TRY_OFTEN_US)
 		db->try_us = 2 * us < DB_TRY_MAX_US ? 2 * us : DB_TRY_MAX_US;

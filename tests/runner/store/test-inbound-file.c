@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The states in which the host, or a mount, can leave the file. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
 #include "common/fd.h"
+#include "common/strbuf.h"
+#include "common/table.h"
+#include "runner/store/inbound-look.h"
 #include "tests/runner/store/inbound.h"
 
 /* The look is refused; text is what err says behind the path. */
@@ -170,6 +174,224 @@ static void test_replaced(void **state)
 	inbound_close(inbound);
 }
 
+/* Looks one after the other */
+
+/* How often this process has the file open. */
+static int count_open(void)
+{
+	DIR *fds = opendir("/proc/self/fd");
+	int count = 0;
+
+	assert_non_null(fds);
+	for (struct dirent *fd; (fd = readdir(fds));) {
+		char target[256];
+		ssize_t len = readlinkat(dirfd(fds), fd->d_name, target, sizeof(target) - 1);
+
+		if (len < 0)
+			continue;
+		target[len] = '\0';
+		count += strcmp(target, path()) == 0;
+	}
+	(void)closedir(fds);
+	return count;
+}
+
+/* Does this look go by the statement that an earlier one has compiled? */
+static bool is_kept(const struct inbound *inbound)
+{
+	sqlite3_stmt *s = NULL;
+
+	while ((s = sqlite3_next_stmt(db_handle(inbound_db(inbound)), s)))
+		if (strstr(sqlite3_sql(s), "max("))
+			return true;
+	return false;
+}
+
+/* A look that has asked for the largest seq, and rests. */
+static struct inbound *rested(void)
+{
+	int before = count_open();
+	struct inbound *inbound = look();
+	int64_t seq;
+
+	assert_int_equal(inbound_max_seq(inbound, &seq, NULL), 0);
+	assert_int_equal(count_open(), before + 1);
+	inbound_rest(&inbound);
+	assert_non_null(inbound);
+	assert_int_equal(count_open(), before);
+	return inbound;
+}
+
+#define INSERT(seq_)                                                  \
+	"INSERT INTO messages_in (id, seq, kind, timestamp, content)" \
+	" VALUES ('in-" #seq_ "', " #seq_ ", 'chat', '', '');"
+
+/* What the host does between two looks, in its file or in another that it puts in its place. */
+static void test_resume(void **state)
+{
+	static const struct {
+		const char *schema; /* of the other file; NULL: it stays */
+		const char *sql;
+		int64_t seq;
+		bool keeps;
+	} rows[] = {
+		{ NULL, "", 2, true },
+		{ NULL, INSERT(4), 4, true },
+		{ NULL, "DELETE FROM messages_in", 0, true },
+		{ NULL, "ALTER TABLE messages_in ADD COLUMN more TEXT", 2, false },
+		{ NULL, "CREATE INDEX more ON messages_in (seq)", 2, false },
+		{ NULL, "CREATE TABLE more (a); DROP TABLE more", 2, true },
+		{ NULL, "DROP TABLE destinations", 2, false },
+		{ schema_inbound, INSERT(6), 6, true },
+		/* As many changes of the schema, so the same cookie. */
+		{ "CREATE TABLE messages_in (id, kind, timestamp, content, seq);"
+		  "CREATE TABLE a (a); CREATE TABLE b (a); CREATE TABLE c (a)",
+		  INSERT(8), 8, false },
+	};
+	char old[256];
+
+	(void)state;
+	strcpy(old, path());
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct inbound *inbound;
+		int64_t seq;
+
+		(void)unlink(old);
+		run(schema_inbound);
+		run(INSERT(2));
+		inbound = rested();
+		if (rows[i].schema) {
+			sqlite_run(folder_file(&folder, "new.db"), rows[i].schema);
+			assert_int_equal(rename(folder_file(&folder, "new.db"), old), 0);
+		}
+		run(rows[i].sql);
+		for (int n = 0; n < 2; n++) {
+			assert_int_equal(inbound_resume(old, &inbound, NULL), 0);
+			assert_int_equal(is_kept(inbound), n > 0 || rows[i].keeps);
+			assert_int_equal(inbound_max_seq(inbound, &seq, NULL), 0);
+			assert_int_equal(seq, rows[i].seq);
+			inbound_rest(&inbound);
+			assert_int_equal(count_open(), 0);
+		}
+		inbound_close(inbound);
+	}
+}
+
+/* As inbound_open() refuses it, and nothing is left. */
+static void test_resume_refused(void **state)
+{
+	static const struct {
+		const char *sql; /* NULL: the file is gone */
+		int code;
+		const char *text;
+	} rows[] = {
+		{ NULL, -EAGAIN, " is missing: the host has to create it" },
+		{ "PRAGMA journal_mode=WAL", -ENOTSUP, " is in WAL mode" },
+		{ "DROP TABLE messages_in", -EAGAIN, ": there is no table messages_in" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct inbound *inbound;
+		struct err err = { "" };
+
+		(void)unlink(path());
+		run(schema_inbound);
+		inbound = rested();
+		if (rows[i].sql)
+			run(rows[i].sql);
+		else
+			assert_int_equal(unlink(path()), 0);
+		assert_int_equal(inbound_resume(path(), &inbound, &err), rows[i].code);
+		assert_null(inbound);
+		assert_memory_equal(err.text, path(), strlen(path()));
+		assert_memory_equal(err.text + strlen(path()), rows[i].text, strlen(rows[i].text));
+		assert_int_equal(count_open(), 0);
+	}
+}
+
+static void test_resume_locked(void **state)
+{
+	struct inbound *inbound = rested();
+	sqlite3 *host = sqlite_open(path());
+	struct err err = { "" };
+	int64_t seq;
+
+	(void)state;
+	sqlite_exec(host, "BEGIN EXCLUSIVE");
+	assert_int_equal(inbound_resume(path(), &inbound, &err), -EAGAIN);
+	assert_null(inbound);
+	assert_string_equal(err.text + strlen(path()), ": database is locked (SQLite 5)");
+	sqlite_exec(host, INSERT(2) "COMMIT");
+	/* A look that goes on locks as any other does, one that rests does not. */
+	inbound = rested();
+	assert_int_equal(inbound_resume(path(), &inbound, NULL), 0);
+	sqlite_exec(host, "BEGIN;" INSERT(4));
+	assert_int_equal(sqlite3_exec(host, "COMMIT", NULL, NULL, NULL), SQLITE_BUSY);
+	inbound_rest(&inbound);
+	sqlite_exec(host, "COMMIT");
+	sqlite3_close(host);
+	assert_int_equal(inbound_resume(path(), &inbound, NULL), 0);
+	assert_int_equal(inbound_max_seq(inbound, &seq, NULL), 0);
+	assert_int_equal(seq, 4);
+	inbound_close(inbound);
+}
+
+/* A page that was read in an earlier look is read again, whatever its file says of itself. */
+static void test_resume_reads_anew(void **state)
+{
+	struct inbound *inbound;
+	cleanup_free char *before = NULL;
+	cleanup_close int fd = -1;
+	struct inbound_row row;
+	char *place;
+	size_t len;
+
+	(void)state;
+	run(INSERT(2));
+	inbound = rested();
+	assert_int_equal(fd_read_file(path(), 1 << 20, &before, &len, NULL), 0);
+	place = memmem(before, len, "in-2", 4);
+	assert_non_null(place);
+	fd = open(path(), O_WRONLY | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, "in-7", 4, place - before), 4);
+	assert_int_equal(inbound_resume(path(), &inbound, NULL), 0);
+	assert_true(is_kept(inbound));
+	assert_int_equal(inbound_read_row(inbound, 1, &row, NULL), 0);
+	assert_string_equal(row.id, "in-7");
+	inbound_row_deinit(&row);
+	inbound_close(inbound);
+}
+
+/* A walk that was left in its middle, and a schema that is too long to be kept. */
+static void test_rest(void **state)
+{
+	cleanup_strbuf struct strbuf sql = STRBUF_EMPTY;
+	struct inbound *inbound = look();
+	struct inbound_due row;
+
+	(void)state;
+	run(INSERT(2) INSERT(4));
+	assert_int_equal(inbound_due_start(inbound, NULL), 0);
+	assert_int_equal(inbound_due_next(inbound, &row, NULL), 1);
+	inbound_rest(&inbound);
+	assert_int_equal(inbound_resume(path(), &inbound, NULL), 0);
+	assert_int_equal(inbound_due_start(inbound, NULL), 0);
+	assert_int_equal(inbound_due_next(inbound, &row, NULL), 1);
+	assert_string_equal(row.id, "in-2");
+	inbound_close(inbound);
+	strbuf_puts(&sql, "CREATE TABLE long (a DEFAULT '");
+	for (int i = 0; i < 70 * 1024; i++)
+		strbuf_putc(&sql, 'x');
+	strbuf_puts(&sql, "')");
+	run(sql.data);
+	inbound = look();
+	inbound_rest(&inbound);
+	assert_null(inbound);
+	assert_int_equal(inbound_resume(path(), &inbound, NULL), 0);
+	inbound_close(inbound);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -179,6 +401,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_locked, setup_schema, teardown),
 		cmocka_unit_test_setup_teardown(test_hot_journal, setup_schema, teardown),
 		cmocka_unit_test_setup_teardown(test_replaced, setup_schema, teardown),
+		cmocka_unit_test_setup_teardown(test_resume, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_resume_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_resume_locked, setup_schema, teardown),
+		cmocka_unit_test_setup_teardown(test_resume_reads_anew, setup_schema, teardown),
+		cmocka_unit_test_setup_teardown(test_rest, setup_schema, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
