@@ -246,7 +246,7 @@ int inbox_look(const struct inbox_view *view, struct inbox_look *ret_look, struc
 		r = inbox_read(*view->inbound, &walk, &look, err);
 	if (r == 0 && view->first_look)
 		outbound_see_inbound(view->outbound, *view->inbound);
-	/* After a failure nothing is built upon; and a first look may be the last, of who only starts. */
+	/* A failure may lie in what is kept. And at a start a claim would wait while it is made ready. */
 	if (r < 0 || view->first_look)
 		inbound_close(steal_ptr(*view->inbound));
 	else
