@@ -244,6 +244,22 @@ static int db_access(sqlite3_vfs *vfs, const char *path, int flags, int *ret_res
 	return SQLITE_OK;
 }
 
+/*
+ * Of a database without write-ahead log a log beside it is left over: where the header tells of one,
+ * the file is refused. SQLite would go by the log.
+ */
+static int db_access_reading(sqlite3_vfs *vfs, const char *path, int flags, int *ret_result)
+{
+	static const char log[] = "-wal";
+	size_t len = strlen(path);
+
+	if (len >= strlen(log) && strcmp(path + len - strlen(log), log) == 0) {
+		*ret_result = 0;
+		return SQLITE_OK;
+	}
+	return db_access(vfs, path, flags, ret_result);
+}
+
 /* SQLite's own way to files but for that and db-file.h, under a name of this connection's. */
 static const char *db_set_up_vfs(struct db *db, enum db_mode mode)
 {
@@ -253,7 +269,7 @@ static const char *db_set_up_vfs(struct db *db, enum db_mode mode)
 		return NULL;
 	db->vfs = *ordinary;
 	db->vfs.pNext = NULL;
-	db->vfs.xAccess = db_access;
+	db->vfs.xAccess = mode == DB_READ ? db_access_reading : db_access;
 	if (mode == DB_READ)
 		db_file_use(&db->vfs);
 	(void)snprintf(db->vfs_name, sizeof(db->vfs_name), "agent-runner-%p", (void *)db);
@@ -338,14 +354,18 @@ int db_rest(struct db *db, struct err *err)
 	return 0;
 }
 
-int db_wake(struct db *db, struct err *err)
+int db_wake(struct db *db, const char *path, struct err *err)
 {
+	/* SQLite has followed the links of path when it opened the file. */
+	const char *target = sqlite3_db_filename(db->handle, "main");
 	int code = db_file_reopen(db_main_file(db));
+	struct stat there, ours;
 
-	db_limit_steps(db, sqlite3_db_filename(db->handle, "main"));
-	return code == SQLITE_OK
-		       ? 0
-		       : err_set(err, db_map(code), "%s (SQLite %d)", sqlite3_errstr(code), code);
+	if (code != SQLITE_OK)
+		return err_set(err, db_map(code), "%s (SQLite %d)", sqlite3_errstr(code), code);
+	db_limit_steps(db, target);
+	return stat(path, &there) == 0 && stat(target, &ours) == 0 && there.st_dev == ours.st_dev &&
+	       there.st_ino == ours.st_ino;
 }
 
 int db_has(struct db *db, const char *table, const char *column, struct err *err)

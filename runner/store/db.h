@@ -43,11 +43,11 @@ void db_close(struct db *db);
 
 /*
  * Of a connection that reads: ends what runs, and closes the file; the statements and what is known of
- * the schema stay. db_wake() opens the file again, whichever is there now: a caller that finds another
- * schema in it has to db_close(). <0: the same.
+ * the schema stay. db_wake() opens it again: 1, and the caller sees to it that the schema is the same;
+ * 0: path, which it was opened by, leads to another file by now. After 0 or <0 it can only be closed.
  */
 int db_rest(struct db *db, struct err *err);
-int db_wake(struct db *db, struct err *err);
+int db_wake(struct db *db, const char *path, struct err *err);
 
 /* From now on a statement waits so long for a lock of somebody else's, and fails with -EAGAIN then. */
 void db_wait_for(struct db *db, int ms);

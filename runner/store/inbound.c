@@ -77,7 +77,6 @@ int inbound_statement(struct inbound *inbound, enum inbound_sql query, sqlite3_s
 	return r < 0 ? r : db_statement(inbound->db, query, ret_statement, err);
 }
 
-/* The first query takes the shared lock; from there on everything is of one moment. */
 static int inbound_begin(struct inbound *inbound, struct err *err)
 {
 	sqlite3_stmt *begin;
@@ -87,13 +86,26 @@ static int inbound_begin(struct inbound *inbound, struct err *err)
 	return r < 0 ? r : db_run(inbound->db, begin, err);
 }
 
+/*
+ * The first query takes the shared lock; from there on everything is of one moment. Statements are
+ * composed by the schema of that moment, and not by one that is just being made.
+ */
 static int inbound_set_up(struct inbound *inbound, struct err *err)
 {
-	int r = db_has(inbound->db, "messages_in", NULL, err);
+	sqlite3_stmt *s;
+	int r = inbound_begin(inbound, err);
 
 	if (r == 0)
+		r = inbound_statement(inbound, INBOUND_SQL_SCHEMA, &s, err);
+	if (r == 0)
+		r = db_step(inbound->db, s, err);
+	if (r < 0)
+		return r;
+	sqlite3_reset(s);
+	r = db_has(inbound->db, "messages_in", NULL, err);
+	if (r == 0)
 		r = err_set(err, -EAGAIN, "there is no table messages_in: the host has to make it");
-	return r < 0 ? r : inbound_begin(inbound, err);
+	return r < 0 ? r : 0;
 }
 
 static int inbound_open_waiting(const char *path, int busy_ms, struct inbound **ret_inbound,
@@ -115,12 +127,14 @@ static int inbound_open_waiting(const char *path, int busy_ms, struct inbound **
 	/* Filled as they are needed: which columns there are is known when the file is open. */
 	options.sql = (const char *const *)inbound->sql;
 	r = db_open(path, &options, &inbound->db, err);
+	if (r == 0) {
+		r = inbound_set_up(inbound, err);
+		if (r < 0)
+			err_prefix(err, r, "%s", path);
+	}
+	/* -ENOENT: it was there a moment ago, and somebody is replacing it. */
 	if (r < 0)
-		/* It was there a moment ago: somebody is replacing it. */
 		return r == -ENOENT ? -EAGAIN : r;
-	r = inbound_set_up(inbound, err);
-	if (r < 0)
-		return err_prefix(err, r, "%s", path);
 	*ret_inbound = steal_ptr(inbound);
 	return 0;
 }
@@ -135,31 +149,37 @@ int inbound_try(const char *path, struct inbound **ret_inbound, struct err *err)
 	return inbound_open_waiting(path, 0, ret_inbound, err);
 }
 
-/* All of the schema that there is, in the order of the file. 0 or <0. */
+/* The schema, in the order of the file; what is too long is cut off behind the limit. 0 or <0. */
 static int inbound_read_schema(struct inbound *inbound, struct strbuf *schema, struct err *err)
 {
 	sqlite3_stmt *s;
 	int r = inbound_statement(inbound, INBOUND_SQL_SCHEMA, &s, err);
 
-	while (r >= 0 && (r = db_step(inbound->db, s, err)) > 0)
+	while (r >= 0 && schema->len <= INBOUND_SCHEMA_MAX &&
+	       (r = db_step(inbound->db, s, err)) > 0)
 		for (int i = 0; i < sqlite3_column_count(s); i++) {
 			const char *text = (const char *)sqlite3_column_text(s, i);
 
 			strbuf_puts(schema, text ? text : "");
 			strbuf_putc(schema, '\n');
 		}
-	return r;
+	return r < 0 ? r : schema->error;
+}
+
+/* Learns what the statements are made for: they belong to this transaction. */
+static bool inbound_can_rest(struct inbound *inbound)
+{
+	/* SQLite has ended it by itself. */
+	if (sqlite3_get_autocommit(db_handle(inbound->db)))
+		return false;
+	if (inbound->schema.len == 0 && inbound_read_schema(inbound, &inbound->schema, NULL) < 0)
+		return false;
+	return inbound->schema.len <= INBOUND_SCHEMA_MAX;
 }
 
 void inbound_rest(struct inbound **inbound)
 {
-	struct inbound *self = *inbound;
-
-	if (self->schema.len == 0 &&
-	    (inbound_read_schema(self, &self->schema, NULL) < 0 || self->schema.error < 0 ||
-	     self->schema.len > INBOUND_SCHEMA_MAX))
-		strbuf_reset(&self->schema);
-	if (self->schema.len == 0 || db_rest(self->db, NULL) < 0)
+	if (!inbound_can_rest(*inbound) || db_rest((*inbound)->db, NULL) < 0)
 		inbound_close(steal_ptr(*inbound));
 }
 
@@ -171,14 +191,16 @@ static int inbound_wake(struct inbound *inbound, const char *path, struct err *e
 
 	if (r < 0)
 		return r;
-	r = db_wake(inbound->db, err);
+	r = db_wake(inbound->db, path, err);
 	if (r == 0)
+		return 0;
+	if (r > 0)
 		r = inbound_begin(inbound, err);
 	if (r == 0)
 		r = inbound_read_schema(inbound, &schema, err);
 	if (r < 0)
-		return err_prefix(err, r == -ENOENT ? -EAGAIN : r, "%s", path);
-	return schema.error == 0 && schema.len == inbound->schema.len &&
+		return err_prefix(err, r, "%s", path);
+	return schema.len == inbound->schema.len &&
 	       memcmp(schema.data, inbound->schema.data, schema.len) == 0;
 }
 
@@ -189,7 +211,8 @@ int inbound_resume(const char *path, struct inbound **inbound, struct err *err)
 	if (r > 0)
 		return 0;
 	inbound_close(steal_ptr(*inbound));
-	return r < 0 ? r : inbound_open(path, inbound, err);
+	/* Any other failure may lie in what was kept. */
+	return r == -EAGAIN ? r : inbound_open(path, inbound, err);
 }
 
 int inbound_probe(const char *path, struct err *err)

@@ -23,7 +23,7 @@ static const char *const outbound_sql_table[] = {
 	[OUTBOUND_SQL_RELEASE] = "DELETE FROM processing_ack WHERE status = 'processing'",
 	[OUTBOUND_SQL_GIVE_BACK] = "DELETE FROM processing_ack"
 				   " WHERE message_id = :id AND status = 'processing'",
-	/* An id that the host uses again begins anew. */
+	/* An id that the host uses again begins anew. Any row of the turn that runs tells its name. */
 	[OUTBOUND_SQL_BEGIN_ATTEMPT] =
 		"INSERT INTO attempts (message_id, turn, starts, running) VALUES (:id,"
 		" coalesce((SELECT turn FROM attempts WHERE running LIMIT 1), :turn), 1, 1)"
@@ -147,12 +147,21 @@ static int outbound_sql_add_columns(struct db *db, struct err *err)
 	return 0;
 }
 
+/* 1, 0, or of db_has(). */
+static int outbound_sql_find_missing(struct db *db, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_LEN(outbound_sql_columns); i++) {
+		int r = db_has(db, outbound_sql_columns[i].table, NULL, err);
+
+		if (r <= 0)
+			return r < 0 ? r : 1;
+	}
+	return 0;
+}
+
 bool outbound_sql_lacks_table(struct db *db)
 {
-	for (size_t i = 0; i < ARRAY_LEN(outbound_sql_columns); i++)
-		if (db_has(db, outbound_sql_columns[i].table, NULL, NULL) == 0)
-			return true;
-	return false;
+	return outbound_sql_find_missing(db, NULL) > 0;
 }
 
 /* All of them in one transaction, or none. */
@@ -171,10 +180,10 @@ static int outbound_sql_make_tables(struct db *db, struct err *err)
 
 int outbound_sql_set_up(struct db *db, struct err *err)
 {
-	int r = 0;
-
 	/* As a rule none is missing, and a CREATE that has nothing to do still locks the file. */
-	if (outbound_sql_lacks_table(db))
+	int r = outbound_sql_find_missing(db, err);
+
+	if (r > 0)
 		r = outbound_sql_make_tables(db, err);
 	return r < 0 ? r : outbound_sql_add_columns(db, err);
 }

@@ -243,6 +243,9 @@ static void test_resume(void **state)
 		{ NULL, "CREATE TABLE more (a); DROP TABLE more", 2, true },
 		{ NULL, "DROP TABLE destinations", 2, false },
 		{ schema_inbound, INSERT(6), 6, true },
+		{ "PRAGMA encoding = 'UTF-16'; CREATE TABLE messages_in"
+		  " (id, kind, timestamp, content, seq)",
+		  INSERT(6), 6, false },
 		/* As many changes of the schema, so the same cookie. */
 		{ "CREATE TABLE messages_in (id, kind, timestamp, content, seq);"
 		  "CREATE TABLE a (a); CREATE TABLE b (a); CREATE TABLE c (a)",
@@ -275,6 +278,93 @@ static void test_resume(void **state)
 		}
 		inbound_close(inbound);
 	}
+}
+
+/* The name leads to another file, by a link that the host has changed. */
+static void test_resume_by_a_link(void **state)
+{
+	char link_path[256], next[256], by_folder[300];
+
+	(void)state;
+	strcpy(link_path, path());
+	strcpy(next, folder_file(&folder, "next"));
+	for (int i = 0; i < 2; i++) {
+		static const char *const names[][2] = { { "a.db", "b.db" }, { "a", "b" } };
+		struct inbound *inbound = NULL;
+		int64_t seq;
+
+		for (int n = 0; n < 2; n++) {
+			if (i == 1)
+				folder_mkdir(&folder, names[i][n]);
+			(void)snprintf(by_folder, sizeof(by_folder), "%s%s",
+				       folder_file(&folder, names[i][n]), i ? "/inbound.db" : "");
+			sqlite_run(by_folder, schema_inbound);
+			sqlite_run(by_folder, n ? INSERT(6) : INSERT(2));
+		}
+		(void)unlink(link_path);
+		assert_int_equal(symlink(names[i][0], link_path), 0);
+		(void)snprintf(by_folder, sizeof(by_folder), "%s%s", link_path,
+			       i ? "/inbound.db" : "");
+		for (int n = 0; n < 2; n++) {
+			assert_int_equal(inbound_resume(by_folder, &inbound, NULL), 0);
+			assert_int_equal(inbound_max_seq(inbound, &seq, NULL), 0);
+			assert_int_equal(seq, n ? 6 : 2);
+			inbound_rest(&inbound);
+			assert_non_null(inbound);
+			assert_int_equal(symlink(names[i][1], next), 0);
+			assert_int_equal(rename(next, link_path), 0);
+		}
+		inbound_close(inbound);
+	}
+}
+
+/* Statements are made for what the look saw, not for what the host made a moment later. */
+static void test_resume_after_a_race(void **state)
+{
+	struct inbound *inbound;
+	struct inbound_destinations destinations;
+	sqlite3 *host;
+
+	(void)state;
+	run("DROP TABLE destinations");
+	inbound = look();
+	host = sqlite_open(path());
+	/* The look has the lock by now. */
+	assert_int_equal(sqlite3_exec(host, "CREATE TABLE destinations (name)", NULL, NULL, NULL),
+			 SQLITE_BUSY);
+	assert_int_equal(inbound_destinations(inbound, &destinations, NULL), 0);
+	assert_int_equal(destinations.count, 0);
+	inbound_rest(&inbound);
+	sqlite_exec(host,
+		    "CREATE TABLE destinations (name); INSERT INTO destinations VALUES ('x')");
+	sqlite3_close(host);
+	assert_int_equal(inbound_resume(path(), &inbound, NULL), 0);
+	assert_int_equal(inbound_destinations(inbound, &destinations, NULL), 0);
+	assert_int_equal(destinations.count, 1);
+	inbound_destinations_deinit(&destinations);
+	/* A transaction that SQLite has ended by itself: what is read then is of another moment. */
+	assert_int_equal(db_exec(inbound_db(inbound), "ROLLBACK", NULL), 0);
+	inbound_rest(&inbound);
+	assert_null(inbound);
+}
+
+/* A log that was left beside a database without one. */
+static void test_a_log_that_is_left(void **state)
+{
+	struct inbound *inbound = NULL;
+	int64_t seq;
+
+	(void)state;
+	run(INSERT(2));
+	folder_write(&folder, "inbound.db-wal", "left by somebody");
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(inbound_resume(path(), &inbound, NULL), 0);
+		assert_int_equal(inbound_max_seq(inbound, &seq, NULL), 0);
+		assert_int_equal(seq, 2);
+		inbound_rest(&inbound);
+		assert_non_null(inbound);
+	}
+	inbound_close(inbound);
 }
 
 /* As inbound_open() refuses it, and nothing is left. */
@@ -367,11 +457,12 @@ static void test_resume_reads_anew(void **state)
 static void test_rest(void **state)
 {
 	cleanup_strbuf struct strbuf sql = STRBUF_EMPTY;
-	struct inbound *inbound = look();
+	struct inbound *inbound;
 	struct inbound_due row;
 
 	(void)state;
 	run(INSERT(2) INSERT(4));
+	inbound = look();
 	assert_int_equal(inbound_due_start(inbound, NULL), 0);
 	assert_int_equal(inbound_due_next(inbound, &row, NULL), 1);
 	inbound_rest(&inbound);
@@ -402,6 +493,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_hot_journal, setup_schema, teardown),
 		cmocka_unit_test_setup_teardown(test_replaced, setup_schema, teardown),
 		cmocka_unit_test_setup_teardown(test_resume, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_resume_by_a_link, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_resume_after_a_race, setup_schema, teardown),
+		cmocka_unit_test_setup_teardown(test_a_log_that_is_left, setup_schema, teardown),
 		cmocka_unit_test_setup_teardown(test_resume_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_resume_locked, setup_schema, teardown),
 		cmocka_unit_test_setup_teardown(test_resume_reads_anew, setup_schema, teardown),
