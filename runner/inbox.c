@@ -244,7 +244,8 @@ int inbox_look(const struct inbox_view *view, struct inbox_look *ret_look, struc
 	r = inbound_resume(view->inbound_path, view->inbound, err);
 	if (r == 0)
 		r = inbox_read(*view->inbound, &walk, &look, err);
-	if (r == 0 && view->first_look)
+	/* What has to be claimed does not wait for it: another look follows. */
+	if (r == 0 && view->first_look && look.batch.count == 0)
 		outbound_see_inbound(view->outbound, *view->inbound);
 	/* A failure may lie in what is kept. And at a start a claim would wait while it is made ready. */
 	if (r < 0 || view->first_look)
