@@ -9,7 +9,7 @@ import subprocess
 import peers
 import session as sessions
 import waking
-from programs import ROOT, folder
+from programs import ROOT, copied
 from table import line, ms
 
 COLUMNS = ["build", "file", "text", "start to claim, median", "× the first"]
@@ -22,15 +22,8 @@ def found():
     given = os.environ.get("AGENT_RUNNER")
     paths = {**({"AGENT_RUNNER": pathlib.Path(given)} if given else {}),
              "static": STATIC, "dynamic": DYNAMIC}
-    return {name: copied(name, path) for name, path in paths.items() if path.exists()}
-
-
-def copied(name, path):
-    """
-    The file as `make install` or an image's layer would have it. What a linker has just written
-    may lie in the page cache in pages so large that one touch maps half of the program.
-    """
-    return pathlib.Path(shutil.copy(path, folder() / f"agent-runner-{name}"))
+    return {name: copied(path, f"agent-runner-{name}") for name, path in paths.items()
+            if path.exists()}
 
 
 def use(path):

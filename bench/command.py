@@ -30,28 +30,42 @@ def told(figures, show):
     return peers.told({name: show(value) for name, value in figures.items()})
 
 
+def start_and_end(names, rounds, uid, **options):
+    """name -> what it takes with an empty command, in each round; and over the command alone."""
+    taken = columns(names, output("spawn", rounds, uid, *joined(names, program("empty")),
+                                  **options))
+    return taken, {name: statistics.median(a - b for a, b in zip(taken[name], taken["alone"]))
+                   for name in names}
+
+
 def measure_command(pace):
     names = candidates()
-    taken = columns(names, output("spawn", pace.rounds * 10, UID,
-                                  *joined(names, program("empty"))))
-    over = {name: statistics.median(a - b for a, b in zip(taken[name], taken["alone"]))
-            for name in names}
+    taken, over = start_and_end(names, pace.rounds * 10, UID)
     alone, here = statistics.median(taken["alone"]), over["agent-runner"]
     yield Row("command mode: start and end, over the command alone", f"+ {ms(here)}",
               ratio_of(taken["agent-runner"], taken["alone"]),
               Goal("≤ tini's", here, over.get("tini"), ms),
               f"exec of an empty static program as PID 1 {ms(alone)}",
               told(over, lambda value: f"+ {ms(value)}"))
+    yield unfiltered(pace, names)
     yield from as_root(pace, names)
+
+
+def unfiltered(pace, names):
+    """What the others do, too: none of them has a filter of system calls."""
+    environment = {**os.environ, "AGENT_PROTECTION_SECCOMP": "off"}
+    taken, over = start_and_end(names, pace.rounds * 10, UID, env=environment)
+    return Row("the same without its filter of system calls", f"+ {ms(over['agent-runner'])}",
+               ratio_of(taken["agent-runner"], taken["alone"]),
+               Goal("≤ tini's", over["agent-runner"], over.get("tini"), ms), "the same",
+               told(over, lambda value: f"+ {ms(value)}"))
 
 
 def as_root(pace, names):
     """A container's usual start: as root, who makes the command the user's."""
     if os.getuid() != 0:
         return
-    taken = columns(names, output("spawn", pace.rounds * 3, 0, *joined(names, program("empty"))))
-    over = {name: statistics.median(a - b for a, b in zip(taken[name], taken["alone"]))
-            for name in names}
+    taken, over = start_and_end(names, pace.rounds * 3, 0)
     yield Row("command mode by root, with the command's rights dropped, over the command alone",
               f"+ {ms(over['agent-runner'])}", ratio_of(taken["agent-runner"], taken["alone"]), "",
               "the same", told(over, lambda value: f"+ {ms(value)}"))

@@ -5,6 +5,7 @@ folders, if PEER_RUNNER has its command. {workspace} in it stands for the sessio
 in its variable WORKSPACE, too.
 """
 import contextlib
+import functools
 import os
 import pathlib
 import shlex
@@ -13,15 +14,16 @@ import subprocess
 import time
 
 import session as sessions
-from programs import UID, output, program
+from programs import UID, copied, output, program
 from table import NotHere
 
 INITS = ["tini", "dumb-init", "catatonit"]
 
 
+@functools.cache
 def inits():
-    """name -> words before a command."""
-    return {name: [name] for name in INITS if shutil.which(name)}
+    """name -> words before a command: a copy of each, on the same terms as ours."""
+    return {name: [str(copied(shutil.which(name), name))] for name in INITS if shutil.which(name)}
 
 
 def told(figures):
