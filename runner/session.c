@@ -334,6 +334,8 @@ static void session_on_terminate(void *userdata, const struct signalfd_siginfo *
 	outbound_hurry(s->outbound);
 	(void)outbox_flush(s->outbox);
 	s->stopping = true;
+	/* It is wanted now: what came meanwhile is for the next container. */
+	s->leaving = false;
 	toolbox_stop_listening(s->toolbox);
 	/* A tool that could not be taken back yet would make the host wait. */
 	if (!session_is_busy(s))

@@ -42,6 +42,7 @@ struct claude {
 	bool has_servers;   /* MCP servers were given to it */
 	bool is_ready;
 	bool is_idle;
+	bool is_on_its_own; /* it works, and not on what was pushed: a task's end made it go on */
 	bool is_interrupting;
 	uint64_t interrupted;	       /* every push up to this id is ended by the interrupt */
 	enum provider_error postponed; /* of a turn whose texts are left to the next one */
@@ -98,6 +99,10 @@ static void claude_raise(struct claude *claude, const struct provider_result *re
 	loop_timer_disarm(claude->settle);
 	claude->postponed = PROVIDER_OK;
 	push_queue_answered(&claude->queue, result->answered);
+	/* 2.1.128 says no more before it goes on with what its tasks have brought. */
+	if (!claude->is_idle && claude_wire_has_tasks(claude->wire) &&
+	    push_queue_in_flight(&claude->queue) == 0)
+		claude->is_on_its_own = true;
 	claude_pump(claude);
 	claude->events.result(claude->userdata, result);
 }
@@ -209,6 +214,7 @@ static void claude_become_ready(struct claude *claude)
 
 	claude->is_ready = true;
 	claude->is_idle = true;
+	claude->is_on_its_own = false;
 	cli_process_is_ready(claude->process);
 	/* A server that is missing is known by now: the agent is told with its first messages. */
 	if (claude->has_servers) {
@@ -319,6 +325,8 @@ static void claude_on_idle(void *userdata, bool is_idle)
 	struct claude *claude = userdata;
 
 	claude->is_idle = is_idle;
+	claude->is_on_its_own =
+		!is_idle && (claude->is_on_its_own || push_queue_in_flight(&claude->queue) == 0);
 	if (is_idle && push_queue_in_flight(&claude->queue) > 0)
 		loop_timer_arm(claude->settle, claude->settle_ms);
 	else
@@ -473,7 +481,9 @@ static bool claude_has_command(const struct provider *provider, const char *word
 
 static bool claude_is_busy(const struct provider *provider)
 {
-	return claude_wire_has_tasks(((const struct claude *)provider)->wire);
+	const struct claude *claude = (const struct claude *)provider;
+
+	return claude->is_on_its_own || claude_wire_has_tasks(claude->wire);
 }
 
 static int claude_probe(const struct provider_query *query, struct err *err)

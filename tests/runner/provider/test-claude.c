@@ -410,6 +410,52 @@ static void test_background_work_answers_nothing(void **state)
 	assert_true(claude_provider.is_busy(w->provider));
 }
 
+#define STATE(state_)                                                                         \
+	"say '{\"type\":\"system\",\"subtype\":\"session_state_changed\",\"state\":\"" state_ \
+	"\"}'; "
+#define TASK(what_)                                                                         \
+	"say '{\"type\":\"system\",\"subtype\":\"" what_ "\",\"task_id\":\"t\",\"status\":" \
+	"\"completed\"}'; "
+#define BY_THE_WAY(text_)                               \
+	"say '{\"type\":\"result\",\"result\":\"" text_ \
+	"\",\"origin\":{\"kind\":\"task-notification\"}}'; "
+
+/* What a task brings, the model works on without a message of anybody's. */
+static void test_work_of_its_own(void **state)
+{
+	struct world *w = *state;
+
+	start(w,
+	      SCRIPT "ready; user; replay $u; " STATE("running")
+		      TASK("task_started") "result one; " STATE("idle") TASK("task_notification")
+			      STATE("running")
+				      BY_THE_WAY("a") "user; replay $u; result two; " STATE("idle")
+					      BY_THE_WAY("b") "take");
+	push(w, 1, "one");
+	wait_for(w, "a|");
+	assert_true(claude_provider.is_busy(w->provider));
+	push(w, 2, "two");
+	wait_for(w, "b|");
+	assert_false(claude_provider.is_busy(w->provider));
+}
+
+/* The older CLI does not say in between that it is idle, and that it works again. */
+static void test_work_of_its_own_without_a_word(void **state)
+{
+	struct world *w = *state;
+
+	start(w, SCRIPT "ready; user; replay $u; " STATE("running")
+			 TASK("task_started") "result one; " TASK("task_notification")
+				 BY_THE_WAY("a") "user; replay $u; result two; " STATE("idle")
+					 BY_THE_WAY("b") "take");
+	push(w, 1, "one");
+	wait_for(w, "a|");
+	assert_true(claude_provider.is_busy(w->provider));
+	push(w, 2, "two");
+	wait_for(w, "b|");
+	assert_false(claude_provider.is_busy(w->provider));
+}
+
 static void test_error(void **state)
 {
 	struct world *w = *state;
@@ -787,6 +833,8 @@ int main(void)
 		TEST(test_result_without_a_replay_answers_the_oldest),
 		TEST(test_result_that_is_repeated_answers_nothing_twice),
 		TEST(test_background_work_answers_nothing),
+		TEST(test_work_of_its_own),
+		TEST(test_work_of_its_own_without_a_word),
 		TEST(test_error),
 		TEST(test_failure_before_another_turn_is_left_to_that),
 		TEST(test_failure_of_all_turns_is_one_of_all_texts),
