@@ -99,7 +99,7 @@ static: ## Build build-static/agent-runner, which needs no file beside itself
 
 bench-builds:
 	@tools/packages.sh build static bench
-	@[ -f build-bench/build.ninja ] || meson setup -Dtests=disabled build-bench
+	@[ -f build-bench/build.ninja ] || meson setup -Dc_link_args=-s -Dtests=disabled build-bench
 	@ninja -C build-bench
 	@[ -f build-bench-static/build.ninja ] || meson setup --buildtype=minsize -Dc_link_args=-s \
 		-Dtests=disabled -Dstatic=enabled build-bench-static >/dev/null || :

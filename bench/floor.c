@@ -9,8 +9,8 @@
  *     floor again ROUNDS FOLDER     one transaction more through a connection that is open
  *     floor wake ROUNDS FOLDER      inotify: from a file's change until the process that waits runs
  *     floor pipe ROUNDS             a byte to another process, and back
- *     floor timer ROUNDS            a wait for a millisecond: from outside it can be seen what that
- *                                   takes of a processor
+ *     floor timer ROUNDS MS         a wait for so many milliseconds: from outside it can be seen what
+ *                                   that takes of a processor
  *
  * Prints the median and the 99th percentile of the rounds in nanoseconds. Exits 1, with a line on
  * stderr, if something fails.
@@ -283,8 +283,7 @@ static long long floor_timer(const char *word)
 	long long start = clock_now_ns();
 	struct epoll_event event;
 
-	(void)word;
-	return epoll_wait(floor_file, &event, 1, 1) == 0 ? clock_now_ns() - start : -1;
+	return epoll_wait(floor_file, &event, 1, atoi(word)) == 0 ? clock_now_ns() - start : -1;
 }
 
 static void floor_close_timer(void)
@@ -309,6 +308,7 @@ static const struct floor floors[] = {
 	  .close = floor_close_wake },
 	{ .name = "pipe", .open = floor_open_pipe, .round = floor_pipe, .close = floor_end_other },
 	{ .name = "timer",
+	  .words = 1,
 	  .open = floor_open_timer,
 	  .round = floor_timer,
 	  .close = floor_close_timer },

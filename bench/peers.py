@@ -5,7 +5,6 @@ folders, if PEER_RUNNER has its command. {workspace} in it stands for the sessio
 in its variable WORKSPACE, too.
 """
 import contextlib
-import functools
 import os
 import pathlib
 import shlex
@@ -14,16 +13,15 @@ import subprocess
 import time
 
 import session as sessions
-from programs import UID, copied, output, program
+from programs import UID, output, program
 from table import NotHere
 
 INITS = ["tini", "dumb-init", "catatonit"]
 
 
-@functools.cache
 def inits():
-    """name -> words before a command: a copy of each, on the same terms as ours."""
-    return {name: [str(copied(shutil.which(name), name))] for name in INITS if shutil.which(name)}
+    """name -> words before a command."""
+    return {name: [shutil.which(name)] for name in INITS if shutil.which(name)}
 
 
 def told(figures):
@@ -113,10 +111,11 @@ def status(pid, name):
 
 
 def cpu_and_wakes(pids):
-    """Nanoseconds on a processor, and how often they fell asleep, of all together."""
-    nanoseconds = sum(int(pathlib.Path(f"/proc/{pid}/schedstat").read_text().split()[0])
-                      for pid in pids)
-    return nanoseconds, sum(status(pid, "voluntary_ctxt_switches") for pid in pids)
+    """Nanoseconds on a processor, and how often they fell asleep, of all together, thread by thread."""
+    tasks = [f"{pid}/task/{task}" for pid in pids for task in os.listdir(f"/proc/{pid}/task")]
+    nanoseconds = sum(int(pathlib.Path(f"/proc/{task}/schedstat").read_text().split()[0])
+                      for task in tasks)
+    return nanoseconds, sum(status(task, "voluntary_ctxt_switches") for task in tasks)
 
 
 def tree(session):
