@@ -28,7 +28,7 @@ RUN this=$(dpkg --print-architecture) && \
 	if [ "${TARGETARCH:-$this}" != "$this" ]; then echo "cross-$TARGETARCH"; fi >/cross && \
 	tools/packages.sh build static $(cat /cross) && rm -rf /var/lib/apt/lists/*
 COPY . .
-RUN meson setup --buildtype=minsize --prefix=/usr/local --strip -Dtests=disabled -Dstatic=enabled \
+RUN meson setup --buildtype=release -Doptimization=2 --prefix=/usr/local --strip -Dtests=disabled -Dstatic=enabled \
 		$(sed 's|cross-\(.*\)|--cross-file cross/\1.ini|' /cross) build && \
 	DESTDIR=/out meson install -C build --tags runtime && \
 	ln -s agent-runner /out/usr/local/bin/bun

@@ -88,20 +88,20 @@ build: ## Build build/agent-runner
 arm64: ## Build build-arm64/agent-runner, static, with Debian's cross compiler
 	@tools/packages.sh build arm64
 	@[ -f build-arm64/build.ninja ] || \
-		meson setup --cross-file cross/arm64.ini --buildtype=minsize -Dstatic=enabled build-arm64
+		meson setup --cross-file cross/arm64.ini --buildtype=release -Doptimization=2 -Dstatic=enabled build-arm64
 	@ninja -C build-arm64 agent-runner
 
 static: ## Build build-static/agent-runner, which needs no file beside itself
 	@tools/packages.sh build static
 	@[ -f build-static/build.ninja ] || \
-		meson setup --buildtype=minsize -Dc_link_args=-s -Dtests=disabled -Dstatic=enabled build-static
+		meson setup --buildtype=release -Doptimization=2 -Dc_link_args=-s -Dtests=disabled -Dstatic=enabled build-static
 	@ninja -C build-static agent-runner
 
 bench-builds:
 	@tools/packages.sh build static bench
 	@[ -f build-bench/build.ninja ] || meson setup -Dc_link_args=-s -Dtests=disabled build-bench
 	@ninja -C build-bench
-	@[ -f build-bench-static/build.ninja ] || meson setup --buildtype=minsize -Dc_link_args=-s \
+	@[ -f build-bench-static/build.ninja ] || meson setup --buildtype=release -Doptimization=2 -Dc_link_args=-s \
 		-Dtests=disabled -Dstatic=enabled build-bench-static >/dev/null || :
 	@[ ! -f build-bench-static/build.ninja ] || ninja -C build-bench-static agent-runner || \
 		rm -f build-bench-static/agent-runner
