@@ -62,8 +62,8 @@ TOOL_STEPS = {
 SETUP = ROOT / "tests/system/container/setup.sh"
 IMAGES = ["bin", "core", "claude", "nanoclaw", "acp-opencode"]
 
-ARM64_OPTIONS = ["--cross-file", "cross/arm64.ini", "--buildtype=release", "-Doptimization=2", "-Dstatic=enabled",
-                 "-Dtests=enabled"]
+ARM64_OPTIONS = ["--cross-file", "cross/arm64.ini", "--buildtype=release", "-Doptimization=2",
+                 "-Dstatic=enabled", "-Dtests=enabled"]
 
 # Below tests/faults.
 FAULT_STEPS = {

@@ -187,8 +187,8 @@ def check(story, fault):
         found += [("host", note) for note in story.notes[len(found):]]
         rows = rows_of(story)
         for part in (check_databases(story), check_acks(story), check_rows(story, rows),
-                     check_numbers(rows), check_files(story, rows, fault), check_containers(story, fault),
-                     check_said(story, fault)):
+                     check_numbers(rows), check_files(story, rows, fault),
+                     check_containers(story, fault), check_said(story, fault)):
             found += part
     except (sqlite3.Error, OSError, ValueError) as error:
         found.append(("unreadable", f"{type(error).__name__}: {error}"))

@@ -420,6 +420,17 @@ static void test_background_work_answers_nothing(void **state)
 	"say '{\"type\":\"result\",\"result\":\"" text_ \
 	"\",\"origin\":{\"kind\":\"task-notification\"}}'; "
 
+/* "a" is said between the two messages, "b" when all is done. */
+static void assert_busy_between_messages(struct world *w)
+{
+	push(w, 1, "one");
+	wait_for(w, "a|");
+	assert_true(claude_provider.is_busy(w->provider));
+	push(w, 2, "two");
+	wait_for(w, "b|");
+	assert_false(claude_provider.is_busy(w->provider));
+}
+
 /* What a task brings, the model works on without a message of anybody's. */
 static void test_work_of_its_own(void **state)
 {
@@ -431,12 +442,7 @@ static void test_work_of_its_own(void **state)
 			      STATE("running")
 				      BY_THE_WAY("a") "user; replay $u; result two; " STATE("idle")
 					      BY_THE_WAY("b") "take");
-	push(w, 1, "one");
-	wait_for(w, "a|");
-	assert_true(claude_provider.is_busy(w->provider));
-	push(w, 2, "two");
-	wait_for(w, "b|");
-	assert_false(claude_provider.is_busy(w->provider));
+	assert_busy_between_messages(w);
 }
 
 /* The older CLI does not say in between that it is idle, and that it works again. */
@@ -448,12 +454,7 @@ static void test_work_of_its_own_without_a_word(void **state)
 			 TASK("task_started") "result one; " TASK("task_notification")
 				 BY_THE_WAY("a") "user; replay $u; result two; " STATE("idle")
 					 BY_THE_WAY("b") "take");
-	push(w, 1, "one");
-	wait_for(w, "a|");
-	assert_true(claude_provider.is_busy(w->provider));
-	push(w, 2, "two");
-	wait_for(w, "b|");
-	assert_false(claude_provider.is_busy(w->provider));
+	assert_busy_between_messages(w);
 }
 
 static void test_error(void **state)
