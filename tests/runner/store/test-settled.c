@@ -296,9 +296,9 @@ static void test_what_is_forgotten(void **state)
 static void test_any_host(void **state)
 {
 	static const char *const steps[] = {
-		"INSERT INTO messages_in (id, seq, kind, timestamp, content) SELECT 'r' || "
-		"abs(random()"
-		" % 100000), (SELECT coalesce(max(seq), 0) + 2 FROM messages_in), 'chat', '', '{}'",
+		"INSERT INTO messages_in (id, seq, kind, timestamp, content) SELECT"
+		" hex(randomblob(8)), (SELECT coalesce(max(seq), 0) + 2 FROM messages_in), 'chat',"
+		" '', '{}'",
 		"UPDATE messages_in SET status = 'pending' WHERE random() % 5 = 0",
 		"UPDATE messages_in SET status = 'paused' WHERE random() % 5 = 0",
 		"UPDATE messages_in SET status = 'completed' WHERE random() % 5 = 0",
@@ -306,9 +306,8 @@ static void test_any_host(void **state)
 		" WHERE random() % 5 = 0",
 		"DELETE FROM messages_in WHERE random() % 7 = 0",
 		"DELETE FROM messages_in WHERE rowid = (SELECT max(rowid) FROM messages_in)",
-		"INSERT OR REPLACE INTO messages_in (id, seq, kind, timestamp, content) SELECT id, "
-		"seq,"
-		" kind, timestamp, content FROM messages_in WHERE random() % 5 = 0",
+		"INSERT OR REPLACE INTO messages_in (id, seq, kind, timestamp, content) SELECT id,"
+		" seq, kind, timestamp, content FROM messages_in WHERE random() % 5 = 0",
 		"VACUUM",
 	};
 
