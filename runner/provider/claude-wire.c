@@ -21,6 +21,7 @@ struct claude_wire {
 	json_t *commands; /* set of names, without their slash */
 	json_t *tasks;	  /* set of the ids of background work that lives */
 	bool lists_tasks; /* the CLI says at each change which those are (the new one does) */
+	bool had_tasks;	  /* some lived since the CLI was idle */
 	/*
 	 * Texts of a message that is still being streamed. If the connection breaks, the CLI gives the
 	 * message up and asks the model anew, or lets it go on where it broke off: a text that was
@@ -341,8 +342,10 @@ static void claude_wire_task_started(struct claude_wire *wire, const json_t *lin
 {
 	const char *id = json_member_string(line, "task_id");
 
-	if (id)
-		json_object_set_new(wire->tasks, id, json_true());
+	if (!id)
+		return;
+	json_object_set_new(wire->tasks, id, json_true());
+	wire->had_tasks = true;
 }
 
 static void claude_wire_task_ended(struct claude_wire *wire, const json_t *line)
@@ -372,6 +375,8 @@ static void claude_wire_state(struct claude_wire *wire, const json_t *line)
 	/* The old CLI is not idle before its tasks are done; an interrupted one has no other end. */
 	if (is_idle && !wire->lists_tasks)
 		json_object_clear(wire->tasks);
+	if (is_idle)
+		wire->had_tasks = claude_wire_has_tasks(wire);
 	wire->events.idle(wire->userdata, is_idle);
 }
 
@@ -470,4 +475,9 @@ bool claude_wire_has_command(const struct claude_wire *wire, const char *word)
 bool claude_wire_has_tasks(const struct claude_wire *wire)
 {
 	return json_object_size(wire->tasks) > 0;
+}
+
+bool claude_wire_had_tasks(const struct claude_wire *wire)
+{
+	return wire->had_tasks;
 }

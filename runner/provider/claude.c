@@ -99,8 +99,11 @@ static void claude_raise(struct claude *claude, const struct provider_result *re
 	loop_timer_disarm(claude->settle);
 	claude->postponed = PROVIDER_OK;
 	push_queue_answered(&claude->queue, result->answered);
-	/* 2.1.128 says no more before it goes on with what its tasks have brought. */
-	if (!claude->is_idle && claude_wire_has_tasks(claude->wire) &&
+	/*
+	 * It says no more before it goes on with what its tasks have brought: 2.1.128 never, 2.1.329
+	 * if they end before the turn does.
+	 */
+	if (!claude->is_idle && claude_wire_had_tasks(claude->wire) &&
 	    push_queue_in_flight(&claude->queue) == 0)
 		claude->is_on_its_own = true;
 	claude_pump(claude);

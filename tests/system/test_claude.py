@@ -176,12 +176,16 @@ def test_work_in_the_background_reports_later(claude, model):
     answer(session, "more", "echo: more")
 
 
-@pytest.mark.parametrize("limit", ["agentIdleSeconds", "idleExitSeconds"])
-def test_idle_waits_for_what_the_agent_does_by_itself(claude, model, limit):
-    """A task ends, and the model takes longer for its report than anybody may be idle."""
+@pytest.mark.parametrize("limit, turn", [("agentIdleSeconds", 0), ("idleExitSeconds", 0),
+                                         ("agentIdleSeconds", 1)])
+def test_idle_waits_for_what_the_agent_does_by_itself(claude, model, limit, turn):
+    """
+    A task ends, after the turn or within it, and the model takes longer for its report than anybody
+    may be idle.
+    """
     session = claude(config={limit: 1}).start()
     model.script(tool("Bash", {"command": "sleep 0.1", "description": "waits",
-                               "run_in_background": True}), say("started"),
+                               "run_in_background": True}), say("started", delay=turn),
                  say("finished", delay=3))
     session.add_chat("work")
     session.wait_answer("finished", timeout=PATIENCE)

@@ -593,6 +593,25 @@ static void test_idle_ends_the_tasks_of_a_cli_that_does_not_list_them(void **sta
 	assert_true(claude_wire_has_tasks(w->wire));
 }
 
+/* What they brought is told by the time that the CLI is idle. */
+static void test_tasks_that_have_ended_count_until_the_cli_is_idle(void **state)
+{
+	static const char *const idle = "{\"type\":\"system\",\"subtype\":"
+					"\"session_state_changed\",\"state\":\"idle\"}";
+	struct world *w = *state;
+
+	assert_false(claude_wire_had_tasks(w->wire));
+	line(w, "{\"type\":\"system\",\"subtype\":\"background_tasks_changed\","
+		"\"tasks\":[{\"task_id\":\"a\"}]}");
+	line(w, idle);
+	assert_true(claude_wire_had_tasks(w->wire));
+	line(w, "{\"type\":\"system\",\"subtype\":\"background_tasks_changed\",\"tasks\":[]}");
+	assert_false(claude_wire_has_tasks(w->wire));
+	assert_true(claude_wire_had_tasks(w->wire));
+	line(w, idle);
+	assert_false(claude_wire_had_tasks(w->wire));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -626,6 +645,7 @@ int main(void)
 		TEST(test_result_without_words),
 		TEST(test_a_result_that_is_repeated_is_told_apart),
 		TEST(test_idle_ends_the_tasks_of_a_cli_that_does_not_list_them),
+		TEST(test_tasks_that_have_ended_count_until_the_cli_is_idle),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -457,6 +457,29 @@ static void test_work_of_its_own_without_a_word(void **state)
 	assert_busy_between_messages(w);
 }
 
+/* The task ended within the turn, and nobody has told the model so far. */
+static void test_work_of_its_own_on_what_has_ended(void **state)
+{
+	struct world *w = *state;
+
+	start(w, SCRIPT "ready; user; replay $u; " STATE("running") TASK("task_started")
+			 TASK("task_notification") "result a; "
+						   "user; replay $u; result two; " STATE("idle")
+							   BY_THE_WAY("b") "take");
+	assert_busy_between_messages(w);
+}
+
+/* A turn without tasks is over with its result, before the CLI says that it is idle. */
+static void test_no_work_of_its_own(void **state)
+{
+	struct world *w = *state;
+
+	start(w, SCRIPT "ready; user; replay $u; " STATE("running") "result a; take");
+	push(w, 1, "one");
+	wait_for(w, "a|");
+	assert_false(claude_provider.is_busy(w->provider));
+}
+
 static void test_error(void **state)
 {
 	struct world *w = *state;
@@ -836,6 +859,8 @@ int main(void)
 		TEST(test_background_work_answers_nothing),
 		TEST(test_work_of_its_own),
 		TEST(test_work_of_its_own_without_a_word),
+		TEST(test_work_of_its_own_on_what_has_ended),
+		TEST(test_no_work_of_its_own),
 		TEST(test_error),
 		TEST(test_failure_before_another_turn_is_left_to_that),
 		TEST(test_failure_of_all_turns_is_one_of_all_texts),
