@@ -113,6 +113,7 @@ static int inbox_attempt(struct inbox_walk *walk, struct inbound_row *row,
 		return r;
 	}
 	row->given_up = ret_attempt->broken >= CONFIG_ATTEMPTS;
+	row->is_new = r == 0;
 	return 0;
 }
 

@@ -53,9 +53,13 @@ static int resume_look_at(struct resume *resume, struct inbound_row *row, bool c
 {
 	__attribute__((cleanup(
 		outbound_attempt_deinit))) struct outbound_attempt attempt = { .starts = 0 };
-	int r = outbound_attempt(resume->options->outbound, row->id, &attempt, err);
 	bool is_same;
+	int r;
 
+	/* The look that found it has asked already, and nobody but us begins an attempt. */
+	if (row->is_new && !claimed)
+		return 0;
+	r = outbound_attempt(resume->options->outbound, row->id, &attempt, err);
 	if (r < 0)
 		return r;
 	resume->is_last |= attempt.broken + !claimed >= CONFIG_ATTEMPTS;

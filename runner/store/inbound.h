@@ -52,6 +52,7 @@ struct inbound_row {
 	bool wakes;    /* trigger != 0 */
 	bool oversize; /* content was longer than INBOUND_CONTENT_MAX and was not read */
 	bool given_up; /* set by who picks it: not to be tried again */
+	bool is_new;   /* set by who picks it: no attempt at it is known */
 	bool resumed;  /* set by who looks: an earlier attempt at it broke off */
 	char *id;      /* never NULL; NUL bytes in it and in the other texts are U+FFFD */
 	char *kind;    /* never NULL */

@@ -6,6 +6,11 @@
 #include "common/table.h"
 #include "schema/outbound.h"
 
+/* What a loop leaves behind that is killed at work. */
+#define OUTBOUND_SQL_IS_CLAIM "status = 'processing'"
+#define OUTBOUND_SQL_HAS_TOOL \
+	"coalesce(current_tool, tool_declared_timeout_ms, tool_started_at) IS NOT NULL"
+
 static const char *const outbound_sql_table[] = {
 	/* IMMEDIATE: the lock is taken before seq is computed, so that nobody comes between. */
 	[OUTBOUND_SQL_BEGIN] = "BEGIN IMMEDIATE",
@@ -20,9 +25,13 @@ static const char *const outbound_sql_table[] = {
 			     " VALUES (:id, :status, datetime('now'))"
 			     " ON CONFLICT (message_id) DO UPDATE SET status = excluded.status,"
 			     " status_changed = excluded.status_changed",
-	[OUTBOUND_SQL_RELEASE] = "DELETE FROM processing_ack WHERE status = 'processing'",
+	[OUTBOUND_SQL_HAS_LEFTOVERS] =
+		"SELECT EXISTS (SELECT 1 FROM processing_ack WHERE " OUTBOUND_SQL_IS_CLAIM
+		") OR EXISTS (SELECT 1 FROM attempts WHERE running)"
+		" OR EXISTS (SELECT 1 FROM container_state WHERE " OUTBOUND_SQL_HAS_TOOL ")",
+	[OUTBOUND_SQL_RELEASE] = "DELETE FROM processing_ack WHERE " OUTBOUND_SQL_IS_CLAIM,
 	[OUTBOUND_SQL_GIVE_BACK] = "DELETE FROM processing_ack"
-				   " WHERE message_id = :id AND status = 'processing'",
+				   " WHERE message_id = :id AND " OUTBOUND_SQL_IS_CLAIM,
 	/* An id that the host uses again begins anew. Any row of the turn that runs tells its name. */
 	[OUTBOUND_SQL_BEGIN_ATTEMPT] =
 		"INSERT INTO attempts (message_id, turn, starts, running) VALUES (:id,"
@@ -81,13 +90,12 @@ static const char *const outbound_sql_table[] = {
 	[OUTBOUND_SQL_CLEAR_TOOL] = "UPDATE container_state SET current_tool = NULL,"
 				    " tool_declared_timeout_ms = NULL, tool_started_at = NULL,"
 				    " updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
-				    " WHERE coalesce(current_tool, tool_declared_timeout_ms,"
-				    " tool_started_at) IS NOT NULL",
+				    " WHERE " OUTBOUND_SQL_HAS_TOOL,
 	[OUTBOUND_SQL_OLDEST_CLAIM] = "SELECT count(*),"
 				      " min(CAST(strftime('%s', status_changed) AS INTEGER)),"
 				      " (SELECT tool_declared_timeout_ms FROM container_state"
 				      " WHERE id = 1)"
-				      " FROM processing_ack WHERE status = 'processing'",
+				      " FROM processing_ack WHERE " OUTBOUND_SQL_IS_CLAIM,
 };
 TABLE_COVERS(outbound_sql_table, OUTBOUND_SQL_QUERIES);
 

@@ -342,23 +342,45 @@ int outbound_claim(struct outbound *outbound, const struct outbound_ids *ids,
 	return outbound_end(outbound, r, err);
 }
 
+/* Gives all claims back. attempts: what becomes of the attempts that run. */
+static int outbound_drop_claims(struct outbound *outbound, enum outbound_sql attempts,
+				struct err *err)
+{
+	int r = outbound_run(outbound, attempts, err);
+
+	if (r == 0)
+		r = outbound_run(outbound, OUTBOUND_SQL_RELEASE, err);
+	return r < 0 ? r : outbound_run(outbound, OUTBOUND_SQL_CLEAR_TOOL, err);
+}
+
 int outbound_release(struct outbound *outbound, struct err *err)
 {
 	int r = outbound_begin(outbound, err);
 
 	if (r == 0)
-		r = outbound_run(outbound, OUTBOUND_SQL_EXCUSE_ALL, err);
-	if (r == 0)
-		r = outbound_run(outbound, OUTBOUND_SQL_RELEASE, err);
-	if (r == 0)
-		r = outbound_run(outbound, OUTBOUND_SQL_CLEAR_TOOL, err);
+		r = outbound_drop_claims(outbound, OUTBOUND_SQL_EXCUSE_ALL, err);
 	return outbound_end(outbound, r, err);
+}
+
+/* 1: a loop before this one was killed at work; 0: it was not. */
+static int outbound_has_leftovers(struct outbound *outbound, struct err *err)
+{
+	sqlite3_stmt *s;
+	int r = db_statement(outbound->db, OUTBOUND_SQL_HAS_LEFTOVERS, &s, err);
+
+	if (r == 0)
+		r = db_step(outbound->db, s, err);
+	if (r <= 0)
+		return r;
+	r = sqlite3_column_int(s, 0);
+	sqlite3_reset(s);
+	return r;
 }
 
 int outbound_take_over(struct outbound *outbound, bool is_alone, struct err *err)
 {
 	struct fence *fence = &outbound->fence;
-	int before = sqlite3_total_changes(db_handle(outbound->db));
+	bool raises = !is_alone;
 	int r;
 
 	outbound_make_id("run", fence->id);
@@ -367,13 +389,13 @@ int outbound_take_over(struct outbound *outbound, bool is_alone, struct err *err
 	if (r == 0)
 		r = fence_begin(fence, outbound->db, err);
 	if (r == 0)
-		r = outbound_run(outbound, OUTBOUND_SQL_BREAK_OFF_ALL, err);
-	if (r == 0)
-		r = outbound_run(outbound, OUTBOUND_SQL_RELEASE, err);
-	if (r == 0)
-		r = outbound_run(outbound, OUTBOUND_SQL_CLEAR_TOOL, err);
+		r = outbound_has_leftovers(outbound, err);
+	if (r > 0) {
+		raises = true;
+		r = outbound_drop_claims(outbound, OUTBOUND_SQL_BREAK_OFF_ALL, err);
+	}
 	/* Alone, it comes with the first commit that there is anyway: one costs milliseconds. */
-	if (r == 0 && (!is_alone || sqlite3_total_changes(db_handle(outbound->db)) != before))
+	if (r == 0 && raises)
 		r = fence_raise(fence, outbound->db, err);
 	return outbound_end(outbound, r, err);
 }

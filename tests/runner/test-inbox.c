@@ -431,6 +431,8 @@ static void test_attempts(void **state)
 	receive(w, "c", "hello");
 	break_off(w, "b", CONFIG_ATTEMPTS - 2);
 	assert_string_equal(look(w), "a b c");
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(w->look.batch.rows[i].is_new, i != 1);
 	break_off(w, "b", 1);
 	assert_string_equal(look(w), "a|more");
 	acknowledge(w);

@@ -235,6 +235,24 @@ static void test_failure(void **state)
 	assert_string_equal(err.text, "no such table: attempts (SQLite 1)");
 }
 
+/* Of what the look has found to be new nothing is read again, until it is claimed. */
+static void test_new_rows(void **state)
+{
+	struct world *w = *state;
+
+	claim(w, "m1");
+	release(w, false);
+	w->rows[0].is_new = w->rows[1].is_new = true;
+	database_exec(w->x.outbound_path, "ALTER TABLE attempts RENAME TO hidden");
+	look(w, false);
+	assert_string_equal(w->note.data, "");
+	assert_false(w->is_last);
+	database_exec(w->x.outbound_path, "ALTER TABLE hidden RENAME TO attempts");
+	claim(w, "m1");
+	look(w, true);
+	assert_non_null(strstr(w->note.data, "Nothing of it had been sent."));
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -249,6 +267,7 @@ int main(void)
 		CASE(test_context_does_not_count),
 		CASE(test_last_attempt),
 		CASE(test_failure),
+		CASE(test_new_rows),
 	};
 
 	return cmocka_run_group_tests_name("runner/resume", tests, NULL, NULL);

@@ -168,6 +168,10 @@ static void test_release(void **state)
 	sqlite_run(world.path, "UPDATE container_state SET tool_declared_timeout_ms = 9");
 	assert_int_equal(outbound_take_over(world.outbound, true, NULL), 0);
 	assert_rows("SELECT tool_declared_timeout_ms FROM container_state", "null\n");
+	/* A host has cleared the claims of it. */
+	sqlite_run(world.path, "UPDATE attempts SET running = 1 WHERE message_id = 'a'");
+	assert_int_equal(outbound_take_over(world.outbound, true, NULL), 0);
+	assert_rows("SELECT count(*) FROM attempts WHERE running", "0\n");
 	/* With nothing to release nothing is written. */
 	fault_order(FAULT_KILL, 1);
 	assert_int_equal(outbound_take_over(world.outbound, true, NULL), 0);
