@@ -103,10 +103,10 @@ def settle(pids, patience=10.0):
 
 
 def rest(pids, quick):
-    """The same, and so long that a session gives back what its last look took: after three seconds."""
+    """The same, and so long that a session gives back what its last look took: after a second."""
     settle(pids, patience=3)
     if not quick:
-        time.sleep(3.5)
+        time.sleep(2)
 
 
 def _kib(pid, file, name):

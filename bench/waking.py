@@ -16,7 +16,7 @@ POLL_HISTORY = 100_000
 # The default pace of polls, and one that does not come within a measurement.
 POLL_MS = 1000
 NEVER_MS = 3_600_000
-# Three seconds after its last look the loop gives back what it took.
+# By then the loop has given back what its last look took, and takes the file for one that rests.
 SETTLE_S = 3.5
 
 _numbers = itertools.count(1)

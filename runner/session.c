@@ -30,7 +30,7 @@
 /* A clean stop is over within 200 ms: the agent gets this much of it. */
 #define SESSION_STOP_MS 120
 /* So long after a look that left nothing to do, what the work took is given back. */
-#define SESSION_REST_MS 3000
+#define SESSION_REST_MS 1000
 
 struct session {
 	const struct runner_options *options;

@@ -26,9 +26,9 @@ struct loop_timer {
 	struct loop *loop;
 	loop_timer_fn *fn;
 	void *userdata;
-	int64_t deadline_ms; /* monotonic; -1: disarmed */
-	uint64_t order;	     /* which of all armings it was */
-	struct loop_timer *next;
+	int64_t deadline_ms;	 /* monotonic; -1: disarmed */
+	uint64_t order;		 /* which of all armings it was */
+	struct loop_timer *next; /* while it is armed */
 };
 
 struct loop {
@@ -40,10 +40,10 @@ struct loop {
 		loop_signal_fn *fn;
 		void *userdata;
 	} handlers[LOOP_SIGNALS_MAX];
-	struct loop_timer *timers;
-	struct loop_source *dead; /* freed during this round, to be released at its end */
-	uint64_t armings;	  /* of all timers, ever */
-	uint64_t before;	  /* how many those were when this round began */
+	struct loop_timer *timers; /* the armed ones, by deadline, then by order */
+	struct loop_source *dead;  /* freed during this round, to be released at its end */
+	uint64_t armings;	   /* of all timers, ever */
+	uint64_t before;	   /* how many those were when this round began */
 	bool stopping;
 	int code;
 };
@@ -138,11 +138,23 @@ int loop_timer_new(struct loop *loop, loop_timer_fn *fn, void *userdata,
 		.fn = fn,
 		.userdata = userdata,
 		.deadline_ms = -1,
-		.next = loop->timers,
 	};
-	loop->timers = timer;
 	*ret_timer = timer;
 	return 0;
+}
+
+/*
+ * Sorted, so that a poll of a loop that has nothing to do meets no timer but its own: what has not
+ * been touched for a second has left the processor's caches.
+ */
+static void loop_timer_link(struct loop_timer *timer)
+{
+	struct loop_timer **link = &timer->loop->timers;
+
+	while (*link && (*link)->deadline_ms <= timer->deadline_ms)
+		link = &(*link)->next;
+	timer->next = *link;
+	*link = timer;
 }
 
 void loop_timer_arm(struct loop_timer *timer, int64_t delay_ms)
@@ -152,12 +164,21 @@ void loop_timer_arm(struct loop_timer *timer, int64_t delay_ms)
 	/* It keeps its place: otherwise many who ask for it by turns would put it off for ever. */
 	if (delay_ms <= 0 && timer->deadline_ms >= 0 && timer->deadline_ms <= now)
 		return;
+	loop_timer_disarm(timer);
 	timer->deadline_ms = now + (delay_ms > 0 ? delay_ms : 0);
 	timer->order = ++timer->loop->armings;
+	loop_timer_link(timer);
 }
 
 void loop_timer_disarm(struct loop_timer *timer)
 {
+	struct loop_timer **link = &timer->loop->timers;
+
+	if (timer->deadline_ms < 0)
+		return;
+	while (*link != timer)
+		link = &(*link)->next;
+	*link = timer->next;
 	timer->deadline_ms = -1;
 }
 
@@ -168,15 +189,9 @@ bool loop_timer_is_armed(const struct loop_timer *timer)
 
 void loop_timer_free(struct loop_timer *timer)
 {
-	struct loop_timer **link;
-
 	if (!timer)
 		return;
-	for (link = &timer->loop->timers; *link; link = &(*link)->next)
-		if (*link == timer) {
-			*link = timer->next;
-			break;
-		}
+	loop_timer_disarm(timer);
 	free(timer);
 }
 
@@ -215,23 +230,14 @@ int loop_add_signal(struct loop *loop, int signo, loop_signal_fn *fn, void *user
 /* Milliseconds until the next deadline; -1: none, sleep until something happens. */
 static int loop_timeout(const struct loop *loop)
 {
-	int64_t next = -1, wait;
+	int64_t wait;
 
-	for (const struct loop_timer *t = loop->timers; t; t = t->next)
-		if (t->deadline_ms >= 0 && (next < 0 || t->deadline_ms < next))
-			next = t->deadline_ms;
-	if (next < 0)
+	if (!loop->timers)
 		return -1;
-	wait = next - clock_monotonic_ms();
+	wait = loop->timers->deadline_ms - clock_monotonic_ms();
 	if (wait < 0)
 		return 0;
 	return wait > INT_MAX ? INT_MAX : (int)wait;
-}
-
-static bool loop_is_sooner(const struct loop_timer *a, const struct loop_timer *b)
-{
-	return a->deadline_ms < b->deadline_ms ||
-	       (a->deadline_ms == b->deadline_ms && a->order < b->order);
 }
 
 /*
@@ -241,13 +247,11 @@ static bool loop_is_sooner(const struct loop_timer *a, const struct loop_timer *
 static struct loop_timer *loop_due_timer(const struct loop *loop)
 {
 	int64_t now = clock_monotonic_ms();
-	struct loop_timer *due = NULL;
 
-	for (struct loop_timer *t = loop->timers; t; t = t->next)
-		if (t->deadline_ms >= 0 && t->deadline_ms <= now && t->order <= loop->before &&
-		    (!due || loop_is_sooner(t, due)))
-			due = t;
-	return due;
+	for (struct loop_timer *t = loop->timers; t && t->deadline_ms <= now; t = t->next)
+		if (t->order <= loop->before)
+			return t;
+	return NULL;
 }
 
 int loop_run(struct loop *loop, struct err *err)
@@ -270,7 +274,7 @@ int loop_run(struct loop *loop, struct err *err)
 		/* One only: the next may have a long time to go, and somebody may have come meanwhile. */
 		timer = loop->stopping ? NULL : loop_due_timer(loop);
 		if (timer) {
-			timer->deadline_ms = -1;
+			loop_timer_disarm(timer);
 			timer->fn(timer->userdata);
 		}
 		loop_bury(loop);
