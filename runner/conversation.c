@@ -260,6 +260,8 @@ static void conversation_on_result(void *userdata, const struct provider_result 
 	if (c->ending)
 		return;
 	pulse_no_tools(c->options.pulse);
+	if (!turn_is_active(c->turn))
+		c->events.worked(c->userdata);
 	/* What failed may be about to die of it: then its end tells. */
 	if (result->error == PROVIDER_OK)
 		conversation_tell_shortage(c);
@@ -525,7 +527,8 @@ int conversation_rest(struct conversation *c)
 {
 	if (turn_is_active(c->turn) || agent_is_busy(c->agent))
 		return -EBUSY;
-	if (agent_is_running(c->agent)) {
+	/* Also one that is being replaced: nobody needs its successor before there is a message. */
+	if (agent_exists(c->agent)) {
 		c->resting = true;
 		agent_stop(c->agent, CONVERSATION_KILL_MS);
 	}

@@ -21,6 +21,8 @@ struct conversation;
 struct conversation_events {
 	/* Something changed that lets messages be taken which had to wait: look at the inbox. */
 	void (*look)(void *userdata);
+	/* The agent has worked without a turn: what a task of its own had brought, for instance. */
+	void (*worked)(void *userdata);
 	/* The agent ended, as conversation_end() asked. */
 	void (*ended)(void *userdata);
 	/* What became of one of the agent's MCP servers. */
@@ -91,9 +93,9 @@ void conversation_give_up(struct conversation *c, const struct inbound_row *row)
 
 /* A turn runs. */
 bool conversation_is_active(const struct conversation *c);
-/* It takes no more messages at present. */
 /* The message of this id is claimed and not yet answered. */
 bool conversation_holds(const struct conversation *c, const char *id);
+/* It takes no more messages at present. */
 bool conversation_is_full(const struct conversation *c);
 /* A failed turn waits for its next try. */
 bool conversation_is_waiting(const struct conversation *c);

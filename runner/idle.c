@@ -80,6 +80,14 @@ void idle_begin(struct idle *idle)
 			loop_timer_arm(idle->limits[i].timer, idle->limits[i].after_ms);
 }
 
+void idle_restart(struct idle *idle)
+{
+	if (!idle->is_idle)
+		return;
+	idle_end(idle);
+	idle_begin(idle);
+}
+
 void idle_end(struct idle *idle)
 {
 	idle->is_idle = false;

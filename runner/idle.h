@@ -31,5 +31,8 @@ void idle_free(struct idle *idle);
 /* There is nothing to do: since now, if it was not so before. */
 void idle_begin(struct idle *idle);
 
+/* Something was done that no message had asked for: the times count from now. */
+void idle_restart(struct idle *idle);
+
 /* There is something to do. */
 void idle_end(struct idle *idle);

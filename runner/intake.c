@@ -76,6 +76,7 @@ static void intake_on_gate(void *userdata, struct inbound_row *row, bool wake, c
 	outbox_add_completed(intake->options.outbox, row->id);
 	(void)outbox_commit(intake->options.outbox);
 	inbound_row_deinit(row);
+	intake->options.look(intake->options.userdata);
 }
 
 static int intake_gate_task(struct intake *intake, struct inbound_row *row, struct err *err)

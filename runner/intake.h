@@ -26,6 +26,8 @@ struct intake_options {
 	struct pulse *pulse;
 	struct toolbox *toolbox;
 	struct conversation *conversation;
+	/* A task has ended with its script, outside of any look: there may be nothing left to do. */
+	void (*look)(void *userdata);
 	/*
 	 * Memory ran out where a claim stands already: the loop has to end, and the next one takes the
 	 * message up again.

@@ -47,6 +47,8 @@ static int resume_on_sent(void *userdata, const struct outbound_sent *sent)
 	return note_sent(to ? to->name : NULL, content, &resume->named);
 }
 
+_Static_assert(CONFIG_ATTEMPTS > 1, "the first attempt at a new row is not the last one");
+
 /* Looks at one row. Those of one turn share what was sent: it is told once. */
 static int resume_look_at(struct resume *resume, struct inbound_row *row, bool claimed,
 			  struct err *err)

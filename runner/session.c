@@ -189,11 +189,19 @@ static int session_on_idle_exit(void *userdata)
 {
 	struct session *s = userdata;
 
-	if (conversation_rest(s->conversation) < 0)
+	/* A call may wait without a turn: a client of the tools that is no agent of ours. */
+	if (toolbox_awaits_answer(s->toolbox) || conversation_rest(s->conversation) < 0)
 		return -EBUSY;
 	s->leaving = true;
 	lookout_soon(s->lookout);
 	return 0;
+}
+
+static void session_on_worked(void *userdata)
+{
+	struct session *s = userdata;
+
+	idle_restart(s->idle);
 }
 
 /* After a look. has_work: it found something, or something is under way. */
@@ -353,6 +361,7 @@ static int session_make_conversation(struct session *s, struct err *err)
 {
 	static const struct conversation_events events = {
 		.look = session_look_soon,
+		.worked = session_on_worked,
 		.ended = session_on_ended,
 		.server = session_on_server,
 	};
@@ -418,6 +427,7 @@ static int session_make_intake(struct session *s, struct err *err)
 		.pulse = s->pulse,
 		.toolbox = s->toolbox,
 		.conversation = s->conversation,
+		.look = session_look_soon,
 		.broken = session_on_broken,
 		.userdata = s,
 	};

@@ -346,6 +346,11 @@ bool toolbox_awaits_person(const struct toolbox *toolbox)
 	return toolbox->server && server_awaits_person(toolbox->server);
 }
 
+bool toolbox_awaits_answer(const struct toolbox *toolbox)
+{
+	return toolbox->server && server_awaits_answer(toolbox->server);
+}
+
 static bool toolbox_is_question(const json_t *content)
 {
 	const char *type = json_member_string(content, "type");

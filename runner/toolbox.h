@@ -77,6 +77,8 @@ void toolbox_on_server(struct toolbox *toolbox, const char *name, const char *st
 bool toolbox_is_awaited(void *toolbox, const struct inbound_row *row);
 /* Does a call wait for a person? */
 bool toolbox_awaits_person(const struct toolbox *toolbox);
+/* Does one wait for a person, or for the host? */
+bool toolbox_awaits_answer(const struct toolbox *toolbox);
 
 enum toolbox_verdict {
 	TOOLBOX_ANSWERED, /* a call was answered with it */

@@ -376,6 +376,11 @@ bool server_awaits_person(const struct server *server)
 	return awaited_count(server->awaited, AWAITED_QUESTION) > 0;
 }
 
+bool server_awaits_answer(const struct server *server)
+{
+	return server_awaits_person(server) || awaited_count(server->awaited, AWAITED_REQUEST) > 0;
+}
+
 void server_set_status(struct server *server, json_t *servers)
 {
 	json_decref(server->status);

@@ -50,5 +50,8 @@ bool server_awaits(const struct server *server, const json_t *content);
 /* A call waits for a person. */
 bool server_awaits_person(const struct server *server);
 
+/* A call waits for a person, or for the host. */
+bool server_awaits_answer(const struct server *server);
+
 /* What METHODS_STATUS answers: an array of {name, status}; taken over. */
 void server_set_status(struct server *server, json_t *servers);

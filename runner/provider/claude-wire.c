@@ -18,10 +18,11 @@
 struct claude_wire {
 	struct claude_wire_events events;
 	void *userdata;
-	json_t *commands; /* set of names, without their slash */
-	json_t *tasks;	  /* set of the ids of background work that lives */
-	bool lists_tasks; /* the CLI says at each change which those are (the new one does) */
-	bool had_tasks;	  /* some lived since the CLI was idle */
+	json_t *commands;	/* set of names, without their slash */
+	json_t *tasks;		/* set of the ids of background work that lives */
+	bool lists_tasks;	/* the CLI says at each change which those are (the new one does) */
+	bool had_tasks;		/* some lived since the CLI was idle */
+	int64_t tasks_ended_ms; /* monotonic, when the last of them did; 0: none did */
 	/*
 	 * Texts of a message that is still being streamed. If the connection breaks, the CLI gives the
 	 * message up and asks the model anew, or lets it go on where it broke off: a text that was
@@ -348,17 +349,24 @@ static void claude_wire_task_started(struct claude_wire *wire, const json_t *lin
 	wire->had_tasks = true;
 }
 
+static void claude_wire_note_end(struct claude_wire *wire)
+{
+	if (!claude_wire_has_tasks(wire))
+		wire->tasks_ended_ms = clock_monotonic_ms();
+}
+
 static void claude_wire_task_ended(struct claude_wire *wire, const json_t *line)
 {
 	const char *id = json_member_string(line, "task_id");
 
-	if (id)
-		json_object_del(wire->tasks, id);
+	if (id && json_object_del(wire->tasks, id) == 0)
+		claude_wire_note_end(wire);
 }
 
 /* The new CLI lists all that live. */
 static void claude_wire_tasks_changed(struct claude_wire *wire, const json_t *line)
 {
+	bool had = claude_wire_has_tasks(wire);
 	const json_t *task;
 	size_t i;
 
@@ -366,6 +374,8 @@ static void claude_wire_tasks_changed(struct claude_wire *wire, const json_t *li
 	json_object_clear(wire->tasks);
 	json_array_foreach(json_member(line, "tasks"), i, task)
 		claude_wire_task_started(wire, task);
+	if (had)
+		claude_wire_note_end(wire);
 }
 
 static void claude_wire_state(struct claude_wire *wire, const json_t *line)
@@ -475,6 +485,11 @@ bool claude_wire_has_command(const struct claude_wire *wire, const char *word)
 bool claude_wire_has_tasks(const struct claude_wire *wire)
 {
 	return json_object_size(wire->tasks) > 0;
+}
+
+int64_t claude_wire_tasks_ended_ms(const struct claude_wire *wire)
+{
+	return wire->tasks_ended_ms;
 }
 
 bool claude_wire_had_tasks(const struct claude_wire *wire)

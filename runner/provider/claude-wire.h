@@ -61,5 +61,8 @@ bool claude_wire_has_command(const struct claude_wire *wire, const char *word);
 /* Does work of the agent live that goes on between turns? */
 bool claude_wire_has_tasks(const struct claude_wire *wire);
 
+/* When the last of it ended, in monotonic time; 0: none did. */
+int64_t claude_wire_tasks_ended_ms(const struct claude_wire *wire);
+
 /* Does some live, or did it since the CLI was last idle? What it brought may not be told yet. */
 bool claude_wire_had_tasks(const struct claude_wire *wire);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/strbuf.h"
 #include "runner/io/json.h"
@@ -21,6 +22,8 @@
 #define CLAUDE_START_MS (60 * 1000)
 /* How long an idle CLI may owe a result before nobody waits for it any more. */
 #define CLAUDE_SETTLE_MS (15 * 1000)
+/* Within so long after the end of a task the CLI begins to report on it, by a line of its own. */
+#define CLAUDE_REPORT_MS 1000
 
 /* Control requests, by id. A cancelled push's UUID stands behind the last. */
 #define CLAUDE_INITIALIZE "initialize"
@@ -486,7 +489,10 @@ static bool claude_is_busy(const struct provider *provider)
 {
 	const struct claude *claude = (const struct claude *)provider;
 
-	return claude->is_on_its_own || claude_wire_has_tasks(claude->wire);
+	int64_t ended_ms = claude_wire_tasks_ended_ms(claude->wire);
+
+	return claude->is_on_its_own || claude_wire_has_tasks(claude->wire) ||
+	       (ended_ms > 0 && clock_monotonic_ms() - ended_ms < CLAUDE_REPORT_MS);
 }
 
 static int claude_probe(const struct provider_query *query, struct err *err)

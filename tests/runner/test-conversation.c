@@ -15,7 +15,7 @@ struct world {
 	struct parts p;
 	const char *until; /* the loop ends when the acknowledgements are these */
 	char servers[256]; /* "name status|" each */
-	int ended;
+	int worked, ended;
 	struct loop_timer *hung; /* looks whether the CLI has got so far */
 };
 
@@ -25,6 +25,13 @@ static void on_look(void *userdata)
 
 	if (w->until && strcmp(exchange_acks(&w->p.x), w->until) == 0)
 		loop_stop(w->p.x.loop, 0);
+}
+
+static void on_worked(void *userdata)
+{
+	struct world *w = userdata;
+
+	w->worked++;
 }
 
 static void on_ended(void *userdata)
@@ -45,6 +52,7 @@ static void on_server(void *userdata, const char *name, const char *status)
 
 static const struct conversation_events events = {
 	.look = on_look,
+	.worked = on_worked,
 	.ended = on_ended,
 	.server = on_server,
 };
@@ -440,6 +448,7 @@ static void test_rest(void **state)
 	assert_int_equal(conversation_rest(w->p.c), -EBUSY);
 	run_until(w, "m1|completed\n");
 	(void)snprintf(before, sizeof(before), "%s", continuation(w));
+	assert_int_equal(w->worked, 0); /* for a message, that is */
 	assert_int_equal(conversation_rest(w->p.c), 0);
 	assert_true(conversation_has_agent(w->p.c));
 	/* The look after its end. */

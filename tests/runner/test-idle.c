@@ -129,6 +129,27 @@ static void test_since_when(void **state)
 	end(&w);
 }
 
+static void test_restart(void **state)
+{
+	struct world w = { .busy = 0 };
+
+	(void)state;
+	begin(&w, LONG_MS, 0);
+	idle_restart(w.idle);
+	run(&w, 2 * LONG_MS);
+	assert_int_equal(w.agents, 0); /* it is busy */
+	idle_begin(w.idle);
+	for (int64_t until_ms = clock_monotonic_ms() + 2 * LONG_MS;
+	     clock_monotonic_ms() < until_ms;) {
+		idle_restart(w.idle);
+		run(&w, 1);
+	}
+	assert_int_equal(w.agents, 0);
+	run(&w, 2 * LONG_MS);
+	assert_int_equal(w.agents, 1);
+	end(&w);
+}
+
 static void test_asked_again(void **state)
 {
 	struct world w = { .busy = 2 };
@@ -160,6 +181,7 @@ int main(void)
 		cmocka_unit_test(test_each_once_in_its_time),
 		cmocka_unit_test(test_off),
 		cmocka_unit_test(test_since_when),
+		cmocka_unit_test(test_restart),
 		cmocka_unit_test(test_asked_again),
 		cmocka_unit_test(test_busy_since),
 	};

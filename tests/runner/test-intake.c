@@ -50,7 +50,7 @@ struct world {
 	struct intake *intake;
 	struct inbound *kept;
 	struct rpc_client client; /* of the agent's tools */
-	int broken;
+	int looks, broken;
 };
 
 static void on_server(void *userdata, const char *name, const char *status)
@@ -58,6 +58,13 @@ static void on_server(void *userdata, const char *name, const char *status)
 	(void)userdata;
 	(void)name;
 	(void)status;
+}
+
+static void on_look(void *userdata)
+{
+	struct world *w = userdata;
+
+	w->looks++;
 }
 
 static void on_broken(void *userdata)
@@ -79,6 +86,7 @@ static void open_intake(struct world *w)
 		.pulse = w->p.pulse,
 		.toolbox = w->p.toolbox,
 		.conversation = w->p.c,
+		.look = on_look,
 		.broken = on_broken,
 		.userdata = w,
 	};
@@ -91,6 +99,7 @@ static int setup(void **state)
 {
 	static const struct conversation_events events = {
 		.look = exchange_on_nothing,
+		.worked = exchange_on_nothing,
 		.ended = exchange_on_nothing,
 		.server = on_server,
 	};
@@ -433,7 +442,9 @@ static void test_a_script_lets_the_agent_sleep(void **state)
 	receive_task(w, "t", QUIET);
 	look(w);
 	assert_string_equal(acks(w), "t|processing\n");
+	assert_int_equal(w->looks, 0);
 	run_until(w, "t|completed\n");
+	assert_int_equal(w->looks, 1);
 	assert_false(intake_is_busy(w->intake));
 	assert_false(conversation_is_active(w->p.c));
 	assert_string_equal(exchange_sent(&w->p.x), "");

@@ -181,15 +181,17 @@ def test_work_in_the_background_reports_later(claude, model):
 def test_idle_waits_for_what_the_agent_does_by_itself(claude, model, limit, turn):
     """
     A task ends, after the turn or within it, and the model takes longer for its report than anybody
-    may be idle.
+    may be idle. The time counts from then on.
     """
-    session = claude(config={limit: 1}).start()
+    session = claude(config={limit: 2}).start()
     model.script(tool("Bash", {"command": "sleep 0.1", "description": "waits",
                                "run_in_background": True}), say("started", delay=turn),
                  say("finished", delay=3))
     session.add_chat("work")
     session.wait_answer("finished", timeout=PATIENCE)
-    session.wait(lambda: session.lines("nothing to do for 1 s"), "the end", PATIENCE)
+    finished = time.monotonic()
+    session.wait(lambda: session.lines("nothing to do for 2 s"), "the end", PATIENCE)
+    assert time.monotonic() - finished > 1.5
     assert session.texts() == ["started", "finished"]
 
 

@@ -7,6 +7,7 @@ import time
 import pytest
 
 import session as sessions
+from mcp_client import QUESTION, answer_question, wait_question
 
 FAKE = pathlib.Path(__file__).parent / "fake_claude.sh"
 
@@ -109,4 +110,33 @@ def test_what_comes_at_the_last_moment_starts_it_anew(make):
     assert sessions.stays(lambda: session.process.poll() is None, 1.2)
     ask(session)
     assert len(session.answers()) == 2
+    assert session.wait_exit() == 0
+
+
+def test_a_task_that_wakes_nobody_is_followed_by_rest(make):
+    """Its script ends when nobody looks at the inbox any more."""
+    session = make({"idleExitSeconds": 1})
+    task = session.add_task("look", script="sleep 0.5; echo '{\"wakeAgent\": false}'")
+    assert session.start().wait_exit() == 0
+    assert session.acks() == {task: "completed"}
+
+
+def test_a_forgotten_agent_that_takes_long_to_end(make):
+    """The time is up while /clear still waits for it: no other one takes its place."""
+    session = make({"idleExitSeconds": 1})
+    cli = pathlib.Path(session.env["AGENT_CLAUDE_PATH"])
+    text = cli.read_text(encoding="utf-8")
+    cli.write_text(text.replace("\n", "\ntrap '' TERM\n", 1) + "sleep 1.5\n", encoding="utf-8")
+    ask(session.start())
+    session.wait_ack(session.add_chat("/clear"))
+    assert session.wait_exit() == 0
+
+
+def test_a_question_without_a_turn_is_waited_for(make, connect):
+    session = make({"idleExitSeconds": 1})
+    question = connect(session.start()).start_call("ask_user_question", QUESTION)
+    asked = wait_question(session)
+    assert sessions.stays(lambda: session.process.poll() is None, 2.5)
+    answer_question(session, asked["questionId"], "Yes")
+    question.wait()
     assert session.wait_exit() == 0

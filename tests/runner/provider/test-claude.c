@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "common/clock.h"
 #include "common/strbuf.h"
 #include "tests/capture.h"
 #include "tests/runner/provider/fake-cli.h"
@@ -416,9 +417,25 @@ static void test_background_work_answers_nothing(void **state)
 #define TASK(what_)                                                                         \
 	"say '{\"type\":\"system\",\"subtype\":\"" what_ "\",\"task_id\":\"t\",\"status\":" \
 	"\"completed\"}'; "
+/* All that live. The older CLI does not list them. */
+#define TASKS(tasks_)                                                                           \
+	"say '{\"type\":\"system\",\"subtype\":\"background_tasks_changed\",\"tasks\":[" tasks_ \
+	"]}'; "
 #define BY_THE_WAY(text_)                               \
 	"say '{\"type\":\"result\",\"result\":\"" text_ \
 	"\",\"origin\":{\"kind\":\"task-notification\"}}'; "
+
+/* A second after the end of the last task nothing of it is to be expected any more. */
+static void wait_for_rest(struct world *w)
+{
+	int64_t limit_ms = clock_monotonic_ms() + 10000;
+
+	while (claude_provider.is_busy(w->provider)) {
+		assert_true(clock_monotonic_ms() < limit_ms);
+		loop_timer_arm(w->timer, 20);
+		assert_int_equal(loop_run(w->loop, NULL), -ETIMEDOUT);
+	}
+}
 
 /* "a" is said between the two messages, "b" when all is done. */
 static void assert_busy_between_messages(struct world *w)
@@ -428,7 +445,7 @@ static void assert_busy_between_messages(struct world *w)
 	assert_true(claude_provider.is_busy(w->provider));
 	push(w, 2, "two");
 	wait_for(w, "b|");
-	assert_false(claude_provider.is_busy(w->provider));
+	wait_for_rest(w);
 }
 
 /* What a task brings, the model works on without a message of anybody's. */
@@ -467,6 +484,20 @@ static void test_work_of_its_own_on_what_has_ended(void **state)
 						   "user; replay $u; result two; " STATE("idle")
 							   BY_THE_WAY("b") "take");
 	assert_busy_between_messages(w);
+}
+
+/* The end of a task is told in one line, and that the model works on it in another. */
+static void test_a_task_has_just_ended(void **state)
+{
+	struct world *w = *state;
+
+	start(w, SCRIPT "ready; user; replay $u; " STATE("running")
+			 TASKS("{\"task_id\":\"t\"}") "result one; " STATE("idle") TASKS("")
+				 BY_THE_WAY("a") "take");
+	push(w, 1, "one");
+	wait_for(w, "a|");
+	assert_true(claude_provider.is_busy(w->provider));
+	wait_for_rest(w);
 }
 
 /* A turn without tasks is over with its result, before the CLI says that it is idle. */
@@ -860,6 +891,7 @@ int main(void)
 		TEST(test_work_of_its_own),
 		TEST(test_work_of_its_own_without_a_word),
 		TEST(test_work_of_its_own_on_what_has_ended),
+		TEST(test_a_task_has_just_ended),
 		TEST(test_no_work_of_its_own),
 		TEST(test_error),
 		TEST(test_failure_before_another_turn_is_left_to_that),
