@@ -97,16 +97,17 @@ static: ## Build build-static/agent-runner, which needs no file beside itself
 		meson setup --buildtype=release -Doptimization=2 -Dc_link_args=-s -Dtests=disabled -Dstatic=enabled build-static
 	@ninja -C build-static agent-runner
 
+bench-builds: set_up = $(if $(wildcard $(1)/build.ninja),configure,setup) $(2) $(1)
 bench-builds:
 	@tools/packages.sh build static bench
-	@[ -f build-bench/build.ninja ] || meson setup -Dc_link_args=-s -Dtests=disabled build-bench
+	@meson $(call set_up,build-bench,-Dc_link_args=-s -Dtests=disabled)
 	@ninja -C build-bench
-	@[ -f build-bench-static/build.ninja ] || meson setup --buildtype=release -Doptimization=2 -Dc_link_args=-s \
-		-Dtests=disabled -Dstatic=enabled build-bench-static >/dev/null || :
+	@meson $(call set_up,build-bench-static,-Dbuildtype=release -Doptimization=2 -Dc_link_args=-s \
+		-Dtests=disabled -Dstatic=enabled) >/dev/null || :
 	@[ ! -f build-bench-static/build.ninja ] || ninja -C build-bench-static agent-runner || \
 		rm -f build-bench-static/agent-runner
 
-bench: bench-builds ## Measure both builds against floors and peers, and print README's tables (some minutes)
+bench: bench-builds ## Measure both builds against floors and peers, and print README's tables (minutes; root)
 	@$(PYTHON) bench/bench.py
 
 growth: bench-builds ## Measure how it grows, and make the tables and plots of docs/performance.md (minutes; root)

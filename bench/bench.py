@@ -5,7 +5,8 @@ Measures agent-runner and prints the table that README shows: bench.py [--quick]
 
 Each figure stands beside a floor, what this machine can do at all, and beside peers, both taken in
 the same run, round by round where that can be: what a machine gives differs from hour to hour, so
-the ratios count. The host's half is played by programs in C (host.c and its neighbours).
+the ratios count. Where a process more would show, the host's half is played by programs in C (host.c
+and its neighbours). For all rows: as root.
 
 The binary is AGENT_RUNNER, else build-bench-static/agent-runner, else build-bench/agent-runner.
 PEER_RUNNER: the command of another runner of session folders, {workspace} in it is the folder; it
@@ -67,18 +68,19 @@ QUICK = Pace(rounds=5, rests=1, poll_seconds=0.5, idle_seconds=2, backlog=100, b
 
 
 def machine():
-    cpu = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo", encoding="utf-8")
-                if line.startswith("model name")), platform.machine())
-    return (f"{os.cpu_count()} × {cpu}, Linux {platform.release().split('-')[0]}, "
+    return (f"{os.cpu_count()} × {peers.processor()}, Linux {platform.release().split('-')[0]}, "
             f"{peers.busy_share():.0f} % busy before the start")
 
 
-def measured(name, pace):
-    """Its rows; one that says why, where this machine cannot take them."""
+def measured(name, pace, failures):
+    """Its rows; one that says why, where this machine cannot take them, or they failed."""
     try:
         yield from MEASURES[name](pace)
     except table.NotHere as error:
         yield table.Row(name, f"not here: {error}")
+    except AssertionError as error:
+        failures.append(f"{name}: {error}")
+        yield table.Row(name, f"failed: {str(error).splitlines()[0]}")
 
 
 def main():
@@ -90,12 +92,16 @@ def main():
     unknown = set(options.names) - set(MEASURES) - {"builds"}
     if unknown:
         parser.error(f"there is no {', '.join(unknown)}; there are {', '.join(MEASURES)}, builds")
-    found = builds.found()
+    try:
+        found = builds.found()
+    except OSError as error:
+        parser.error(f"AGENT_RUNNER: {error}")
     if not found:
         parser.error("there is no agent-runner to measure: make bench builds it")
     first = next(iter(found))
     pace = QUICK if options.quick else FULL
     names = options.names or [*MEASURES, "builds"]
+    failures = []
     builds.use(found[first])
     print(f"{machine()}; the {first} build\n")
     if "static" not in found:
@@ -103,13 +109,16 @@ def main():
     if set(names) - {"builds"}:
         print(table.head(table.COLUMNS), flush=True)
     for name in names:
-        for row in measured(name, pace) if name != "builds" else ():
+        for row in measured(name, pace, failures) if name != "builds" else ():
             print(row, flush=True)
     if "builds" in names:
         print(f"\n{table.head(builds.COLUMNS)}", flush=True)
         for row in builds.rows(found, pace.rounds // 2):
             print(row, flush=True)
     print(f"\n{QUOTED}")
+    for text in failures:
+        print(f"bench: {text}", file=sys.stderr)
+    return 1 if failures else 0
 
 
-main()
+sys.exit(main())

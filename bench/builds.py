@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The builds side by side: images carry the static one, `make install` gives the dynamic one."""
+import json
 import os
 import pathlib
 import shutil
@@ -13,19 +14,24 @@ from programs import ROOT, copied
 from table import line, ms
 
 COLUMNS = ["build", "file", "text", "start to claim, median", "× the first"]
-# As Makefile builds them.
-OPTIONS = {"static": "static, -O2", "dynamic": "dynamic, as `make build` has it"}
-STATIC = ROOT / "build-bench-static/agent-runner"
-DYNAMIC = ROOT / "build-bench/agent-runner"
+FOLDERS = {"static": ROOT / "build-bench-static", "dynamic": ROOT / "build-bench"}
 
 
 def found():
-    """name -> path; the first is the one that the table is about."""
+    """name -> path; the first is the one that the table is about. OSError: AGENT_RUNNER names none."""
     given = os.environ.get("AGENT_RUNNER")
-    paths = {**({"AGENT_RUNNER": pathlib.Path(given)} if given else {}),
-             "static": STATIC, "dynamic": DYNAMIC}
-    return {name: copied(path, f"agent-runner-{name}") for name, path in paths.items()
-            if path.exists()}
+    first = {"AGENT_RUNNER": copied(given, "agent-runner-given")} if given else {}
+    return {**first, **{name: copied(folder / "agent-runner", f"agent-runner-{name}")
+                        for name, folder in FOLDERS.items() if (folder / "agent-runner").exists()}}
+
+
+def described(name):
+    """With the optimization that its build folder has."""
+    if name not in FOLDERS:
+        return name
+    options = json.loads((FOLDERS[name] / "meson-info/intro-buildoptions.json").read_text("utf-8"))
+    level = next(option["value"] for option in options if option["name"] == "optimization")
+    return f"{name}, -O{level}, stripped"
 
 
 def use(path):
@@ -56,6 +62,6 @@ def rows(builds, rounds):
     for name, path in builds.items():
         text = text_size(path)
         middle = statistics.median(claims[name])
-        yield line([OPTIONS.get(name, name), f"{path.stat().st_size / 1024:,.0f} KiB",
-                    "no size(1) here" if text is None else f"{text / 1024:,.0f} KiB", ms(middle),
+        yield line([described(name), f"{path.stat().st_size / 1000:,.0f} KB",
+                    "no size(1) here" if text is None else f"{text / 1000:,.0f} KB", ms(middle),
                     f"{middle / statistics.median(claims[first]):.2f}"])

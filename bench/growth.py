@@ -4,8 +4,8 @@
 Measures how latency, CPU time and memory grow, and puts tables and plots into docs/performance.md:
 growth.py [--quick] [--page FILE] [NAME…]
 
-The sizes of one curve take turns, message by message, so that a busy moment of the machine falls on
-all of them. The host's half is played as in the tests; a commit of the runner is seen by inotify.
+The sizes of a curve of messages take turns, message by message, so that a busy moment of the machine
+falls on all of them. The host's half is played as in the tests; a commit of the runner is seen by inotify.
 """
 import argparse
 import contextlib
@@ -18,13 +18,14 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 STATIC = ROOT / "build-bench-static/agent-runner"
-os.environ.setdefault("AGENT_RUNNER", str(STATIC if STATIC.exists() else
-                                          ROOT / "build-bench/agent-runner"))
+DYNAMIC = ROOT / "build-bench/agent-runner"
+MEASURED = pathlib.Path(os.environ.get("AGENT_RUNNER") or (STATIC if STATIC.exists() else DYNAMIC))
 sys.path.insert(0, str(ROOT / "tests/system"))
 
 import claude_cli  # noqa: E402
 import growth_page as page  # noqa: E402
 import model_server  # noqa: E402
+import programs  # noqa: E402
 import session as sessions  # noqa: E402
 from growth_probe import (  # noqa: E402
     CLAIMED, COMPLETED, Watcher, cpu_seconds, machine, peak_rss_mb, pids_of, pss_mb, rest, rss_mb,
@@ -60,9 +61,11 @@ class Case:
         before = time.monotonic()
         for times, query in ((self.claims, CLAIMED), (self.answers, COMPLETED)):
             times.append(self.watcher.wait({self.session: last}, query)[0] - before)
+        # Before the session gives back its memory, which it does a second later.
+        self.rss = rss_mb(self.pids[1])
 
     def times(self):
-        """What all curves have in common, before the session has given back its memory."""
+        """What all curves have in common."""
         settle(self.pids)
         messages = len(self.answers) * self.count
         return {
@@ -71,12 +74,12 @@ class Case:
             "claim": statistics.median(self.claims) * 1000,
             "answer": statistics.median(self.answers) * 1000,
             "cpu": (cpu_seconds(self.pids) - self.cpu_before) / messages * 1000,
-            "rss_loop": rss_mb(self.pids[1]),
+            "rss_loop": self.rss,
             "peak": peak_rss_mb(self.pids[1]),
         }
 
     def memory(self):
-        """And when it has."""
+        """And when the session rests."""
         return {"pss_pid1": pss_mb(self.pids[:1]), "pss_loop": pss_mb(self.pids[1:])}
 
 
@@ -148,15 +151,19 @@ def measure_burst(quick):
     sizes = (10, 30) if quick else (10, 100, 1000, 10_000)
     with contextlib.ExitStack() as stack:
         cases = [Case(stack, size, size) for size in sizes]
-        rows = take_turns(cases, 1, lambda case: [f"message {i}" for i in range(case.size)], quick)
+        rows = take_turns(cases, 1 if quick else 3, lambda case: [f"message {i}" for i in range(case.size)], quick)
     return [{**row, "rate": row["size"] / row["answer"] * 1000} for row in rows]
 
 
 def measure_size(quick):
-    sizes = (1, 1000) if quick else tuple(10 ** n for n in range(8))
-    with contextlib.ExitStack() as stack:
-        cases = [Case(stack, size, 1) for size in sizes]
-        return take_turns(cases, 2 if quick else 10, lambda case: ["x" * case.size], quick)
+    # The large ones by themselves: a session that waits for them rests, and its next message is late.
+    groups = [(1, 1000)] if quick else [tuple(10 ** n for n in range(6)), (10 ** 6, 10 ** 7)]
+    rows = []
+    for sizes in groups:
+        with contextlib.ExitStack() as stack:
+            cases = [Case(stack, size, 1) for size in sizes]
+            rows += take_turns(cases, 2 if quick else 10, lambda case: ["x" * case.size], quick)
+    return rows
 
 
 def measure_sessions(quick):
@@ -289,8 +296,7 @@ MEASURES = {
 
 def build():
     """What is measured: images carry the static one."""
-    given = pathlib.Path(os.environ["AGENT_RUNNER"])
-    return {STATIC: "static", ROOT / "build-bench/agent-runner": "dynamic"}.get(given, given.name)
+    return {STATIC: "static", DYNAMIC: "dynamic"}.get(MEASURED, MEASURED.name)
 
 
 def main():
@@ -306,6 +312,9 @@ def main():
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(MEASURES)}")
     if os.getuid() != 0:
         parser.error("the memory of a process that is not dumpable is shown to root only: run as root")
+    if not MEASURED.exists():
+        parser.error(f"there is no {MEASURED} to measure: make growth builds what it needs")
+    os.environ["AGENT_RUNNER"] = str(programs.copied(MEASURED, "agent-runner-measured"))
     for name in options.names or MEASURES:
         about, before = machine(), time.monotonic()
         page.update(options.page, name, f"{about}; the {build()} build", MEASURES[name](options.quick))

@@ -12,6 +12,7 @@ import tempfile
 import time
 
 import peers
+import programs
 import session as sessions
 
 # The kernel's kB are KiB.
@@ -103,10 +104,13 @@ def settle(pids, patience=10.0):
 
 
 def rest(pids, quick):
-    """The same, and so long that a session gives back what its last look took: after a second."""
+    """
+    The same, and so long that a session has given back what its last look took, and takes its inbox
+    for a file that rests.
+    """
     settle(pids, patience=3)
     if not quick:
-        time.sleep(2)
+        time.sleep(3.5)
 
 
 def _kib(pid, file, name):
@@ -140,22 +144,11 @@ def commit_seconds():
     return statistics.median(times)
 
 
-def _file_system(path):
-    """The type of the mount that holds path."""
-    mounts = [line.split()[1:3] for line in
-              pathlib.Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()]
-    return max((place, kind) for place, kind in mounts
-               if path == place or path.startswith(place.rstrip("/") + "/"))[1]
-
-
 def machine():
     """One sentence about what the figures come from."""
-    cpu = next((line.split(":", 1)[1].strip() for line in
-                pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-                if line.startswith("model name")), platform.machine())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    return (f"{os.cpu_count()} × {cpu}, {memory:.0f} GB, Linux {platform.release().split('-')[0]}, "
-            f"{_file_system(tempfile.gettempdir())}; {peers.busy_share():.0f} % busy before the start; "
+    return (f"{os.cpu_count()} × {peers.processor()}, {memory:.0f} GB, Linux {platform.release().split('-')[0]}, "
+            f"{programs.file_system()}; {peers.busy_share():.0f} % busy before the start; "
             f"one commit of SQLite's alone {commit_seconds() * 1000:.2f} ms")
 
 

@@ -29,6 +29,7 @@
 #include "bench/clock.h"
 
 #define HOST_PATIENCE_MS 60000
+#define HOST_END_MS	 5000
 #define HOST_JOURNAL	 "outbound.db-journal"
 
 struct host {
@@ -143,6 +144,8 @@ static int host_start(struct host *host, const char *id, uid_t uid, char **comma
 	host->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	r = host_follow(host, id, &seen);
 	kill(pid, SIGTERM);
+	if (poll(&(struct pollfd){ .fd = host->pidfd, .events = POLLIN }, 1, HOST_END_MS) != 1)
+		kill(pid, SIGKILL);
 	(void)child_wait(pid);
 	if (r == 0)
 		printf("%lld %lld %d\n", seen.claimed, seen.completed, seen.commits);

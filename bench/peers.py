@@ -7,6 +7,7 @@ in its variable WORKSPACE, too.
 import contextlib
 import os
 import pathlib
+import platform
 import shlex
 import shutil
 import subprocess
@@ -76,6 +77,13 @@ def peer_figure(measure, *arguments):
 # The machine
 
 
+def processor():
+    """Its model's name."""
+    text = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    return next((row.split(":", 1)[1].strip() for row in text.splitlines()
+                 if row.startswith("model name")), platform.machine())
+
+
 def _cpu_times():
     """Ticks of all processors together: idle, and in all."""
     words = pathlib.Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()[1:9]
@@ -124,12 +132,15 @@ def tree(session):
 
 
 @contextlib.contextmanager
-def idle_inits():
-    """Each init that is here, with a child that waits: name -> pid."""
+def idle_inits(chosen=None):
+    """
+    A program that waits, alone, and as the child of each init that is here, or of those that are
+    chosen: name -> pid.
+    """
     identity = {"user": UID, "group": UID, "extra_groups": []} if os.getuid() == 0 else {}
     started = {name: subprocess.Popen([*words, program("empty"), "wait"], cwd="/",
                                       stderr=subprocess.DEVNULL, **identity)
-               for name, words in {"alone": [], **inits()}.items()}
+               for name, words in {"alone": [], **(inits() if chosen is None else chosen)}.items()}
     try:
         for name, process in started.items():
             sessions.wait_until(lambda p=process, n=name: n == "alone" or

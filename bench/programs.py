@@ -14,6 +14,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 # Whom the measured programs run as.
 UID = 1000 if os.getuid() == 0 else os.getuid()
 
+# The longest one takes half a minute.
+PATIENCE_SECONDS = 600
+
 SOURCES = {
     "empty": ["empty.c", "-static"],
     "floor": ["floor.c", "child.c", "-lsqlite3"],
@@ -56,8 +59,12 @@ def program(name):
 
 def output(name, *words, **options):
     """Its lines, each a list of integers. If it fails, the end of its stderr says why."""
-    process = subprocess.run([program(name), *map(str, words)], stdin=subprocess.DEVNULL,
-                             capture_output=True, text=True, check=False, **options)
+    try:
+        process = subprocess.run([program(name), *map(str, words)], stdin=subprocess.DEVNULL,
+                                 capture_output=True, text=True, check=False,
+                                 timeout=PATIENCE_SECONDS, **options)
+    except subprocess.TimeoutExpired:
+        raise NotHere(f"{name}: not over after {PATIENCE_SECONDS} s") from None
     if process.returncode != 0:
         said = process.stderr.strip().splitlines()
         raise NotHere("; ".join(said[-2:]) or f"{name}: exit status {process.returncode}")

@@ -19,8 +19,9 @@ def us(nanoseconds, digits=1):
     return f"{nanoseconds / 1e3:.{digits}f} µs"
 
 
-def kib(size):
-    return f"{size:,.0f} KiB"
+def kb(kibibytes):
+    """Of what the kernel calls kB."""
+    return f"{kibibytes * 1.024:,.0f} KB"
 
 
 def times(ratio):

@@ -29,7 +29,7 @@ packages_deploy="docker-compose/docker-compose kubernetes-client/kubectl cataton
 	yamllint/yamllint python3-yaml"
 packages_judges="libcap2-bin/capsh libcap-ng-utils/pscap checksec/checksec seccomp/scmp_sys_resolver
 	binutils/readelf stress-ng/stress-ng lynis/lynis"
-packages_bench="gcc/cc tini/tini dumb-init/dumb-init catatonit/catatonit strace/strace"
+packages_bench="gcc/cc tini/tini dumb-init/dumb-init catatonit/catatonit"
 
 jobs="build static cross-arm64 arm64 deb demo test fuzz faults npm container tools deploy judges bench"
 

@@ -13,6 +13,7 @@
 #include "runner/io/json.h"
 #include "runner/mcp/client.h"
 #include "runner/mcp/methods.h"
+#include "runner/tenure.h"
 #include "schema/inbound.h"
 #include "tests/database.h"
 #include "tests/folder.h"
@@ -36,11 +37,27 @@ struct world {
 	char err[8192]; /* what the session said */
 };
 
+static const char *late_sql; /* what the host writes when all is closed; NULL: nothing */
+static char late_path[256];
+
+/* The linker leads the call of session.c here. */
+
+void __real_tenure_end(struct tenure *tenure);
+void __wrap_tenure_end(struct tenure *tenure);
+
+void __wrap_tenure_end(struct tenure *tenure)
+{
+	if (late_sql)
+		database_exec(late_path, late_sql);
+	__real_tenure_end(tenure);
+}
+
 static int setup(void **state)
 {
 	static struct world world;
 	struct world *w = &world;
 
+	late_sql = NULL;
 	*w = (struct world){ .pid = -1, .err_fd = -1 };
 	assert_int_equal(setenv("AGENT_PROVIDER", "mock", 1), 0);
 	assert_int_equal(unsetenv("AGENT_SANDBOX"), 0);
@@ -316,6 +333,34 @@ static void test_the_loop_is_confined_by_the_same_words(void **state)
 	assert_true(stat(folder_file(&w->folder, "inbox"), &st) == 0 && S_ISDIR(st.st_mode));
 }
 
+/* A container that ends for want of work looks a last time when nothing works any more. */
+static void test_what_comes_when_all_is_closed(void **state)
+{
+	static const char *const rows[] = {
+		NULL,
+		"INSERT INTO messages_in (id, kind, timestamp, content) VALUES"
+		" ('late', 'chat', '', '{\"text\":\"wait\"}')",
+	};
+	struct world *w = *state;
+
+	make_inbound(w);
+	folder_write(&w->folder, "agent/container.json", "{\"idleExitSeconds\": 1}");
+	(void)snprintf(late_path, sizeof(late_path), "%s", folder_file(&w->folder, "inbound.db"));
+	for (size_t i = 0; i < 2; i++) {
+		late_sql = rows[i];
+		start(w);
+		assert_int_equal(finish(w), i ? EXIT_CODE_INTERNAL : EXIT_CODE_OK);
+		assert_non_null(strstr(w->err, "nothing to do for 1 s: ending"));
+		assert_int_equal(strstr(w->err, "has changed at the last moment") != NULL, i);
+	}
+	/* It is the next one's. */
+	assert_string_equal(outbound(w, ACKS), "");
+	late_sql = NULL;
+	start(w);
+	wait_rows(w, ACKS, "late|completed\n");
+	stop(w);
+}
+
 static void test_rights_that_cannot_be_narrowed(void **state)
 {
 	struct world *w = *state;
@@ -415,6 +460,7 @@ int main(void)
 		SESSION_TEST(test_leftovers_of_a_killed_container),
 		SESSION_TEST(test_a_command_for_the_host),
 		SESSION_TEST(test_nothing_is_left_behind),
+		SESSION_TEST(test_what_comes_when_all_is_closed),
 		SESSION_TEST(test_broken_configuration),
 		SESSION_TEST(test_the_loop_is_confined_by_the_same_words),
 		SESSION_TEST(test_rights_that_cannot_be_narrowed),
