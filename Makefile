@@ -42,8 +42,8 @@ PROVIDER  ?= mock
 PROVIDERS := mock claude
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast fuzz faults judges build arm64 static bench bench-builds growth format lint \
-	install uninstall dist deb clean image build-image test-image run-local logs stop docker-login \
+.PHONY: help demo test test-fast fuzz faults judges build arm64 static bench bench-packages bench-builds growth \
+	format lint install uninstall dist deb clean image build-image test-image run-local logs stop docker-login \
 	push-image build-multiarch push-multiarch image-sizes
 
 help: ## Show this list
@@ -97,13 +97,21 @@ static: ## Build build-static/agent-runner, which needs no file beside itself
 		meson setup --buildtype=release -Doptimization=2 -Dc_link_args=-s -Dtests=disabled -Dstatic=enabled build-static
 	@ninja -C build-static agent-runner
 
-bench-builds: set_up = $(if $(wildcard $(1)/build.ninja),configure,setup) $(2) $(1)
-bench-builds:
+bench-packages:
 	@tools/packages.sh build static bench
-	@meson $(call set_up,build-bench,-Dc_link_args=-s -Dtests=disabled)
+
+# Anew when what stands here has changed, the options perhaps.
+build-bench/build.ninja: Makefile | bench-packages
+	@rm -rf build-bench
+	@meson setup -Dc_link_args=-s -Dtests=disabled build-bench
+
+build-bench-static/build.ninja: Makefile | bench-packages
+	@rm -rf build-bench-static
+	@meson setup --buildtype=release -Doptimization=2 -Dc_link_args=-s \
+		-Dtests=disabled -Dstatic=enabled build-bench-static >/dev/null || :
+
+bench-builds: build-bench/build.ninja build-bench-static/build.ninja
 	@ninja -C build-bench
-	@meson $(call set_up,build-bench-static,-Dbuildtype=release -Doptimization=2 -Dc_link_args=-s \
-		-Dtests=disabled -Dstatic=enabled) >/dev/null || :
 	@[ ! -f build-bench-static/build.ninja ] || ninja -C build-bench-static agent-runner || \
 		rm -f build-bench-static/agent-runner
 
