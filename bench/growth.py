@@ -5,7 +5,8 @@ Measures how latency, CPU time and memory grow, and puts tables and plots into d
 growth.py [--quick] [--page FILE] [NAME…]
 
 The sizes of a curve of messages take turns, message by message, so that a busy moment of the machine
-falls on all of them. The host's half is played as in the tests; a commit of the runner is seen by inotify.
+falls on all of them. The host's half is played as in the tests; a commit of the runner is seen by
+inotify.
 """
 import argparse
 import contextlib
@@ -151,7 +152,8 @@ def measure_burst(quick):
     sizes = (10, 30) if quick else (10, 100, 1000, 10_000)
     with contextlib.ExitStack() as stack:
         cases = [Case(stack, size, size) for size in sizes]
-        rows = take_turns(cases, 1 if quick else 3, lambda case: [f"message {i}" for i in range(case.size)], quick)
+        rows = take_turns(cases, 1 if quick else 3,
+                          lambda case: [f"message {i}" for i in range(case.size)], quick)
     return [{**row, "rate": row["size"] / row["answer"] * 1000} for row in rows]
 
 

@@ -147,8 +147,9 @@ def commit_seconds():
 def machine():
     """One sentence about what the figures come from."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    return (f"{os.cpu_count()} × {peers.processor()}, {memory:.0f} GB, Linux {platform.release().split('-')[0]}, "
-            f"{programs.file_system()}; {peers.busy_share():.0f} % busy before the start; "
+    return (f"{os.cpu_count()} × {peers.processor()}, {memory:.0f} GB, "
+            f"Linux {platform.release().split('-')[0]}, {programs.file_system()}; "
+            f"{peers.busy_share():.0f} % busy before the start; "
             f"one commit of SQLite's alone {commit_seconds() * 1000:.2f} ms")
 
 

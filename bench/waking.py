@@ -44,7 +44,8 @@ def measure_start(pace):
     yield Row("start to claim, median", ms(statistics.median(claims)), ratio,
               Goal("≤ 2 × floor", ratio, 2, times),
               f"{ms(statistics.median(sums))}: exec of an empty static program, and its end, "
-              f"{ms(execution)}, fork of the loop, and its end, {ms(fork)}, open of one database and a row of it {ms(read)}, "
+              f"{ms(execution)}, fork of the loop, and its end, {ms(fork)}, open of one database and "
+              f"a row of it {ms(read)}, "
               f"open of another and one commit {ms(commit)}",
               peers.peer_figure(peer_start, pace), "90 ms")
     ratio = ratio_of(answers, [total + parts[-1] for total, parts in zip(sums, floors)])
