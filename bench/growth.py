@@ -18,11 +18,9 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-STATIC = ROOT / "build-bench-static/agent-runner"
-DYNAMIC = ROOT / "build-bench/agent-runner"
-MEASURED = pathlib.Path(os.environ.get("AGENT_RUNNER") or (STATIC if STATIC.exists() else DYNAMIC))
 sys.path.insert(0, str(ROOT / "tests/system"))
 
+import builds  # noqa: E402
 import claude_cli  # noqa: E402
 import growth_page as page  # noqa: E402
 import model_server  # noqa: E402
@@ -33,6 +31,10 @@ from growth_probe import (  # noqa: E402
     settle, tree_of)
 
 Session = sessions.Session
+
+BINARIES = {name: folder / "agent-runner" for name, folder in builds.FOLDERS.items()}
+MEASURED = pathlib.Path(os.environ.get("AGENT_RUNNER") or next(
+    (path for path in BINARIES.values() if path.exists()), BINARIES["dynamic"]))
 
 
 class Case:
@@ -298,7 +300,7 @@ MEASURES = {
 
 def build():
     """What is measured: images carry the static one."""
-    return {STATIC: "static", DYNAMIC: "dynamic"}.get(MEASURED, MEASURED.name)
+    return next((name for name, path in BINARIES.items() if path == MEASURED), MEASURED.name)
 
 
 def main():

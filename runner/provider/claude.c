@@ -488,7 +488,6 @@ static bool claude_has_command(const struct provider *provider, const char *word
 static bool claude_is_busy(const struct provider *provider)
 {
 	const struct claude *claude = (const struct claude *)provider;
-
 	int64_t ended_ms = claude_wire_tasks_ended_ms(claude->wire);
 
 	return claude->is_on_its_own || claude_wire_has_tasks(claude->wire) ||

@@ -454,6 +454,7 @@ static void test_an_answer_in_time(void **state)
 	(void)snprintf(content, sizeof(content),
 		       "{\"questionId\":\"%s\",\"selectedOption\":\"Plum\"}", id);
 	assert_true(toolbox_awaits_person(w->toolbox));
+	assert_true(toolbox_awaits_answer(w->toolbox));
 	assert_false(is_awaited(w, "{\"questionId\":\"q\"}"));
 	assert_false(is_awaited(w, "not JSON"));
 	assert_true(is_awaited(w, content));
@@ -462,6 +463,7 @@ static void test_an_answer_in_time(void **state)
 	assert_int_equal(text.len, 0);
 	assert_string_equal(rpc_hear(&w->client), ANSWER("Plum", ""));
 	assert_false(toolbox_awaits_person(w->toolbox));
+	assert_false(toolbox_awaits_answer(w->toolbox));
 	assert_false(is_awaited(w, content));
 	/* Once it is acknowledged, and before that is written, it has had its answer. */
 	outbox_add_completed(w->x.outbox, id);

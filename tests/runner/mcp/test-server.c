@@ -732,6 +732,7 @@ static void test_ncl(void **state)
 	assert_int_equal(sscanf(w.row, "system %63s ", id), 1);
 	assert_memory_equal(id, "cli-", 4);
 	assert_false(server_awaits_person(w.server));
+	assert_true(server_awaits_answer(w.server));
 	(void)snprintf(frame, sizeof(frame),
 		       "{'requestId':'%s','frame':{'id':'r','ok':true,'data':[{'a':1}]}}", id);
 	call_written(steal_ptr(w.writing), 3);
@@ -739,6 +740,7 @@ static void test_ncl(void **state)
 	assert_false(offer("{'questionId':'cli-other'}"));
 	assert_true(offer(frame));
 	assert_string_equal(rpc_hear(&w.ann), ANSWER("1", "{'id':'r','ok':true,'data':[{'a':1}]}"));
+	assert_false(server_awaits_answer(w.server));
 	assert_false(offer(frame));
 }
 
